@@ -1,0 +1,106 @@
+/** Codes of failures that any part can meet: the host, the options, the caller's own cancel. */
+export type GeneralErrorCode =
+  | 'INVALID_OPTION'
+  | 'PLATFORM_UNSUPPORTED'
+  | 'KERNEL_UNSUPPORTED'
+  | 'PERMISSION_DENIED'
+  | 'SYSTEM_CALL_FAILED'
+  | 'DISK_FULL'
+  | 'LIMIT_REACHED'
+  | 'ABORTED'
+  | 'RUNTIME_CLOSED'
+
+/** Codes of lib/image: references, registries, archives, images made from the host. */
+export type ImageErrorCode =
+  | 'INVALID_REFERENCE'
+  | 'IMAGE_NOT_FOUND'
+  | 'IMAGE_IN_USE'
+  | 'IMAGE_INVALID'
+  | 'PLATFORM_NOT_FOUND'
+  | 'MEDIA_TYPE_UNSUPPORTED'
+  | 'DIGEST_MISMATCH'
+  | 'SIZE_MISMATCH'
+  | 'ARCHIVE_INVALID'
+  | 'CREDENTIALS_INVALID'
+  | 'REGISTRY_UNREACHABLE'
+  | 'REGISTRY_UNAUTHORIZED'
+  | 'REGISTRY_RATE_LIMITED'
+  | 'REGISTRY_FAILED'
+  | 'HOST_PROGRAM_NOT_FOUND'
+
+/** Codes of lib/storage: blobs, layers, drivers and the state database. */
+export type StorageErrorCode =
+  | 'LAYER_INVALID'
+  | 'LAYER_TOO_LARGE'
+  | 'BLOB_NOT_FOUND'
+  | 'DRIVER_UNSUPPORTED'
+  | 'STATE_INVALID'
+
+/** Codes of lib/container: the handle and its states. */
+export type ContainerErrorCode =
+  | 'CONTAINER_NOT_FOUND'
+  | 'NAME_IN_USE'
+  | 'INVALID_STATE'
+  | 'COMMAND_NOT_FOUND'
+  | 'COMMAND_NOT_EXECUTABLE'
+  | 'USER_NOT_FOUND'
+  | 'WORKDIR_INVALID'
+  | 'SPEC_INVALID'
+
+/** Codes of lib/launch: the helper, the launcher, the monitors. */
+export type LaunchErrorCode = 'HELPER_NOT_FOUND' | 'LAUNCHER_DIED' | 'MONITOR_DIED' | 'START_FAILED'
+
+/** Codes of lib/cgroup. */
+export type CgroupErrorCode = 'CGROUP_UNAVAILABLE' | 'CGROUP_CONTROLLER_MISSING'
+
+/** Codes of lib/security: capabilities, seccomp profiles, labels. */
+export type SecurityErrorCode = 'SECCOMP_PROFILE_INVALID' | 'CAPABILITY_UNKNOWN'
+
+/** Every code that a {@link PodlingError} can carry. */
+export type ErrorCode =
+  | GeneralErrorCode
+  | ImageErrorCode
+  | StorageErrorCode
+  | ContainerErrorCode
+  | LaunchErrorCode
+  | CgroupErrorCode
+  | SecurityErrorCode
+
+/** What a {@link PodlingError} can carry beside its code and message. */
+export interface PodlingErrorDetails {
+  /** The failure beneath this one. Where a clean-up failed too, an `AggregateError` of both. */
+  readonly cause?: unknown
+  /** The system call that failed, such as `'mount'`. */
+  readonly syscall?: string
+  /** The errno name that it returned, such as `'EPERM'` (errno(3)). */
+  readonly errno?: string
+  /** The path that it was about. */
+  readonly path?: string
+}
+
+/**
+ * The one error class of Podling. Its message says what was tried, why it failed and, where there is one, the remedy;
+ * its `code` is for programs.
+ *
+ * @example
+ * try { await runtime.run({ image: 'app', command: ['serve'] }) }
+ * catch (error) { if (error instanceof PodlingError && error.code === 'IMAGE_NOT_FOUND') ... }
+ */
+export class PodlingError extends Error {
+  override readonly name = 'PodlingError'
+  readonly code: ErrorCode
+  /** The system call that failed, where one did. */
+  readonly syscall?: string
+  /** Its errno name, such as `'ENOSPC'`. */
+  readonly errno?: string
+  /** The path that it was about. */
+  readonly path?: string
+
+  constructor(code: ErrorCode, message: string, details: PodlingErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.code = code
+    if (details.syscall !== undefined) this.syscall = details.syscall
+    if (details.errno !== undefined) this.errno = details.errno
+    if (details.path !== undefined) this.path = details.path
+  }
+}

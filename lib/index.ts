@@ -1,0 +1,2 @@
+export { PodlingError } from './errors.js'
+export type { ErrorCode, PodlingErrorDetails } from './errors.js'

@@ -1,0 +1,169 @@
+/**
+ * A launch plan: all that the helper does to make one process, as data. TypeScript decides, the helper obeys.
+ * These types are the one list of operations; {@link encodePlan} turns a plan into the bytes that native/plan.h reads,
+ * and a spec checks that both agree on every number.
+ */
+
+/** The namespaces(7) that a process can get of its own. */
+export type NamespaceType = 'mount' | 'pid' | 'uts' | 'ipc' | 'network' | 'cgroup' | 'user' | 'time'
+
+/** Flags of one mount, as mount_setattr(2) and mount(8) name them. All default to false. */
+export interface MountAttributes {
+  readonly readOnly?: boolean
+  readonly noSuid?: boolean
+  readonly noDev?: boolean
+  readonly noExec?: boolean
+  readonly noSymFollow?: boolean
+  readonly accessTime?: 'relatime' | 'noatime' | 'strictatime'
+  readonly noDirAccessTime?: boolean
+}
+
+export type Propagation = 'private' | 'slave' | 'shared' | 'unbindable'
+
+/**
+ * One step inside the new process. A `target` or `path` of these is inside the container's root and is resolved with
+ * openat2(RESOLVE_IN_ROOT) against the root's descriptor; a `source` is a path of the host, resolved before the pivot.
+ * Steps run in order; the first that fails stops the start and is reported by its index.
+ */
+export type Operation =
+  /** Make the whole mount tree of the new namespace private (or slave), so that nothing done here reaches the host. */
+  | { readonly op: 'propagation'; readonly mode: 'private' | 'slave' | 'shared' }
+  /** The root is an overlay of these host directories, topmost first. Without `upper` it is read-only. */
+  | {
+      readonly op: 'root-overlay'
+      readonly lower: readonly string[]
+      readonly upper?: string
+      readonly work?: string
+      /** Further options, such as `userxattr`, `volatile`, `metacopy=off`. */
+      readonly options: readonly string[]
+      /** An empty directory of the host where the root stands until the pivot; private to this mount namespace. */
+      readonly at: string
+    }
+  /** The root is this host directory, bound onto itself. */
+  | { readonly op: 'root-bind'; readonly source: string }
+  /** A new file system (fsopen(2)) at `target`, which is made, a directory, where it is missing. */
+  | {
+      readonly op: 'mount'
+      readonly fstype: string
+      readonly source: string
+      readonly target: string
+      readonly attributes: MountAttributes
+      /** File system options, `key` or `key=value`. */
+      readonly options: readonly string[]
+      /** Copy what the image has at `target` into the new tmpfs. */
+      readonly copyUp?: boolean
+    }
+  /** A host path at `target`. A missing target is made: a file for a file, a directory for a directory. */
+  | {
+      readonly op: 'bind'
+      readonly source: string
+      readonly target: string
+      readonly recursive: boolean
+      readonly attributes: MountAttributes
+      readonly propagation?: Propagation
+      /** When the source is missing: skip the step instead of failing. */
+      readonly optional?: boolean
+    }
+  | { readonly op: 'mkdir'; readonly path: string; readonly mode: number; readonly uid: number; readonly gid: number }
+  | { readonly op: 'mknod'; readonly path: string; readonly type: 'c' | 'b' | 'p'; readonly mode: number; readonly major: number; readonly minor: number; readonly uid: number; readonly gid: number }
+  | { readonly op: 'symlink'; readonly target: string; readonly path: string }
+  | { readonly op: 'write-file'; readonly path: string; readonly mode: number; readonly content: string | Uint8Array }
+  /** pivot_root(2) into the root, and detach the old one. Before it `source` paths work; after it only the container's. */
+  | { readonly op: 'pivot-root' }
+  /** Hide a path: /dev/null over a file, an empty read-only tmpfs over a directory. A missing path is skipped. */
+  | { readonly op: 'mask'; readonly path: string }
+  /** Bind a path onto itself read-only. A missing path is skipped. */
+  | { readonly op: 'read-only'; readonly path: string }
+  /** Remount `/` itself read-only (not what is mounted below it). */
+  | { readonly op: 'root-read-only' }
+  | { readonly op: 'hostname'; readonly name: string }
+  | { readonly op: 'domainname'; readonly name: string }
+  /** Write one sysctl, `net.ipv4.ip_forward`, through a descriptor that is checked to be the kernel's procfs. */
+  | { readonly op: 'sysctl'; readonly key: string; readonly value: string }
+  | { readonly op: 'loopback-up' }
+  | { readonly op: 'rlimit'; readonly resource: number; readonly soft: bigint; readonly hard: bigint }
+  | { readonly op: 'oom-score-adj'; readonly value: number }
+  | { readonly op: 'umask'; readonly mask: number }
+  /** A session keyring of its own, so that the host's keys are out of reach. */
+  | { readonly op: 'keyring' }
+  | { readonly op: 'no-new-privs' }
+  /**
+   * Who the process is. `user` is what the image or caller says: `''`, `uid`, `name`, `uid:gid`, `name:group` ...,
+   * looked up in the container's own /etc/passwd and /etc/group. What was found comes back with the start.
+   */
+  | {
+      readonly op: 'user'
+      readonly user: string
+      /** Supplementary groups on top of those of /etc/group; names or numbers. */
+      readonly groups: readonly string[]
+      /** Set HOME from /etc/passwd unless the environment has one. */
+      readonly setHome: boolean
+    }
+  /** The five capability sets, as bit masks (capabilities(7)). Takes effect together with `user`, in the right order. */
+  | { readonly op: 'capabilities'; readonly effective: bigint; readonly permitted: bigint; readonly inheritable: bigint; readonly bounding: bigint; readonly ambient: bigint }
+  /** Load a classic BPF filter (seccomp(2)): `struct sock_filter[]` in host byte order. */
+  | { readonly op: 'seccomp'; readonly filter: Uint8Array; readonly flags: number }
+  /** chdir inside the container, checked to lie below its root. `create`: make it when missing. */
+  | { readonly op: 'chdir'; readonly path: string; readonly create: boolean }
+  /** Stay as pid 1 that reaps and passes signals on; the following `exec` runs as its child (`init: true`). */
+  | { readonly op: 'init' }
+  /** Tell the monitor that all is prepared and wait for its word to go on (OCI create and start told apart). */
+  | { readonly op: 'barrier' }
+  /** execve(2) of `argv`, found along the environment's PATH unless it has a slash. Always last. */
+  | { readonly op: 'exec'; readonly argv: readonly string[]; readonly env: readonly string[] }
+
+/** Where a process is accounted and limited. Paths are of the host. All of it is made by the monitor, and removed by it. */
+export interface PlanCgroup {
+  /** Directories to make, parents first. They are removed, children first, when the process is gone. */
+  readonly directories: readonly string[]
+  /** Values to write after the directories exist: limits. A write is checked whole. */
+  readonly writes: readonly { readonly path: string; readonly value: string; readonly optional?: boolean }[]
+  /** A cgroup2 directory to be born in (CLONE_INTO_CGROUP). */
+  readonly into?: string
+  /** `cgroup.procs` files of v1 hierarchies that the process must be in before it runs. */
+  readonly attach: readonly string[]
+  /** The cgroup2 directory whose cgroup.kill and cgroup.events end and watch everything in it. */
+  readonly unified?: string
+  /** v1: the freezer directory, used for a race-free kill where there is no cgroup2. */
+  readonly freezer?: string
+  /** Files that tell of an OOM kill: `memory.events` (v2) or `memory.oom_control` (v1). */
+  readonly oomEvents?: string
+  /** A device filter (BPF_PROG_TYPE_CGROUP_DEVICE, `struct bpf_insn[]`) attached to `unified`. */
+  readonly deviceProgram?: Uint8Array
+}
+
+/** What the monitor does with one output stream of the process. */
+export interface PlanStdio {
+  /**
+   * `null`: /dev/null. `log`: a pipe that the monitor reads and writes to the log. `pass`: the descriptor that came with
+   * the request, in the order stdin, stdout, stderr.
+   */
+  readonly stdin: 'null' | 'pass'
+  readonly stdout: 'null' | 'log' | 'pass'
+  readonly stderr: 'null' | 'log' | 'pass'
+}
+
+/** How a monitor keeps its container. Absent from the plan of an exec. */
+export interface PlanMonitor {
+  /** `bound`: the container ends when the host's connection closes. `detached`: it goes on. */
+  readonly lifetime: 'bound' | 'detached'
+  /** Host path of the monitor's listening socket, made by it, mode 0600. */
+  readonly socket: string
+  /** Host path where the exit record is written (to a temporary name, synced, renamed) before the exit is told. */
+  readonly exitFile: string
+  /** Host path of the log in k8s-file format, appended to; absent: no log. */
+  readonly log?: string
+}
+
+export interface Plan {
+  /** Namespaces to be made new. */
+  readonly create: readonly NamespaceType[]
+  /** Namespaces to join by host path before the new ones are made. */
+  readonly join: readonly { readonly type: NamespaceType; readonly path: string }[]
+  /** uid_map and gid_map of a new user namespace (user_namespaces(7)), as their file contents. */
+  readonly idMaps?: { readonly uid: string; readonly gid: string }
+  readonly cgroup: PlanCgroup
+  readonly stdio: PlanStdio
+  readonly operations: readonly Operation[]
+  readonly monitor?: PlanMonitor
+}
