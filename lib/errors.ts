@@ -89,12 +89,13 @@ export interface PodlingErrorDetails {
 export class PodlingError extends Error {
   override readonly name = 'PodlingError'
   readonly code: ErrorCode
+  // `declare`: a detail that is not known is absent, not there with the value undefined.
   /** The system call that failed, where one did. */
-  readonly syscall?: string
+  declare readonly syscall?: string
   /** Its errno name, such as `'ENOSPC'`. */
-  readonly errno?: string
+  declare readonly errno?: string
   /** The path that it was about. */
-  readonly path?: string
+  declare readonly path?: string
 
   constructor(code: ErrorCode, message: string, details: PodlingErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
