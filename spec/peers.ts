@@ -1,0 +1,164 @@
+/**
+ * The programs and files beside Node, gcc and make that the tests need, each with the Debian package that gives it and
+ * the reason. `npm test` installs what is missing when it can; a test that needs one says so with {@link needs}.
+ */
+import { accessSync, constants, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+export interface Peer {
+  /** The Debian package. */
+  readonly package: string
+  /** How to see that it is there: a program along PATH, or an absolute path. */
+  readonly provides: string
+  readonly reason: string
+  /** Where its tests stand, for the one who can't install it. */
+  readonly specs: string
+  /** A service that Debian starts when it installs the package, and that the tests have no use for. */
+  readonly service?: string
+}
+
+export const peers = {
+  attr: {
+    package: 'attr',
+    provides: 'getfattr',
+    reason: 'extended attributes of layers are checked with another program than ours',
+    specs: 'spec/storage',
+  },
+  bwrap: {
+    package: 'bubblewrap',
+    provides: 'bwrap',
+    reason: 'a peer of the benchmark',
+    specs: 'spec/bench',
+  },
+  busybox: {
+    package: 'busybox-static',
+    provides: '/usr/bin/busybox',
+    reason: 'the smallest image there is',
+    specs: 'spec/container, spec/journeys, spec/security',
+  },
+  crun: {
+    package: 'crun',
+    provides: 'crun',
+    reason: 'a peer of the benchmark',
+    specs: 'spec/bench',
+  },
+  'cross-gcc': {
+    package: 'gcc-aarch64-linux-gnu',
+    provides: 'aarch64-linux-gnu-gcc',
+    reason: 'the package holds a helper for linux-arm64',
+    specs: 'spec/journeys/package.spec.ts',
+  },
+  'cross-libc': {
+    package: 'libc6-dev-arm64-cross',
+    provides: '/usr/aarch64-linux-gnu/lib/libc.a',
+    reason: 'the package holds a helper for linux-arm64',
+    specs: 'spec/journeys/package.spec.ts',
+  },
+  'docker-registry': {
+    package: 'docker-registry',
+    provides: 'docker-registry',
+    reason: 'a real registry on loopback to pull from',
+    specs: 'spec/image, spec/journeys',
+    service: 'docker-registry.service',
+  },
+  libseccomp: {
+    package: 'libseccomp-dev',
+    provides: '/usr/include/seccomp.h',
+    reason: 'seccomp filters are compared with those of libseccomp',
+    specs: 'spec/security',
+  },
+  mmdebstrap: {
+    package: 'mmdebstrap',
+    provides: 'mmdebstrap',
+    reason: 'makes a Debian image from scratch',
+    specs: 'spec/journeys',
+  },
+  openssl: {
+    package: 'openssl',
+    provides: 'openssl',
+    reason: 'certificates for a registry that speaks TLS',
+    specs: 'spec/image',
+  },
+  podman: {
+    package: 'podman',
+    provides: 'podman',
+    reason: 'defaults are compared with its own, and it is a peer of the benchmark',
+    specs: 'spec/journeys, spec/bench',
+  },
+  runc: {
+    package: 'runc',
+    provides: 'runc',
+    reason: 'a peer of the benchmark',
+    specs: 'spec/bench',
+  },
+  skopeo: {
+    package: 'skopeo',
+    provides: 'skopeo',
+    reason: 'writes the archives and pushes the images that are read here',
+    specs: 'spec/image, spec/journeys',
+  },
+  zstd: {
+    package: 'zstd',
+    provides: 'zstd',
+    reason: 'compresses layers, for the reader of zstd',
+    specs: 'spec/image, spec/storage',
+  },
+} as const satisfies Record<string, Peer>
+
+export type PeerName = keyof typeof peers
+
+/** Whether a peer is on this machine. */
+export function has(name: PeerName): boolean {
+  const { provides } = peers[name]
+  if (provides.startsWith('/')) return readable(provides)
+  const path = `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin`
+  return path.split(':').some((directory) => readable(join(directory, provides)))
+}
+
+export function missingPeers(): PeerName[] {
+  return (Object.keys(peers) as PeerName[]).filter((name) => !has(name))
+}
+
+export const isRoot = process.getuid?.() === 0
+
+/** Debian or a child of it: where package names are those of {@link peers}. */
+export function isDebian(): boolean {
+  if (!readable('/etc/os-release') || !readable('/usr/bin/apt-get')) return false
+  return /^ID(_LIKE)?=.*\bdebian\b/m.test(readFileSync('/etc/os-release', 'utf8'))
+}
+
+/**
+ * Options for a test that needs peers, or root: it is skipped, with the reason, where one is missing.
+ *
+ * @example
+ * t.test('pulls what skopeo pushed', needs('root', 'skopeo', 'docker-registry'), async (t) => { ... })
+ */
+export function needs(...what: readonly (PeerName | 'root')[]): { skip?: string } {
+  const missing = what.filter((one) => (one === 'root' ? !isRoot : !has(one)))
+  if (missing.length === 0) return {}
+  return {
+    skip: `needs ${missing.map((one) => (one === 'root' ? one : `Debian's ${peers[one].package}`)).join(', ')}`,
+  }
+}
+
+/**
+ * Options for a test of something that this machine can't have whatever is installed, such as another cgroup layout.
+ * Only such tests may be skipped under CI: the runner knows them by the words that the reason begins with.
+ *
+ * @example
+ * t.test('cgroup v2 alone', impossible(mode !== 'v2' && `its cgroups are ${mode}`), async (t) => { ... })
+ */
+export function impossible(reason: string | false): { skip?: string } {
+  return reason === false ? {} : { skip: `${impossibleHere} ${reason}` }
+}
+
+export const impossibleHere = 'not on this machine:'
+
+function readable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK)
+    return true
+  } catch {
+    return false
+  }
+}
