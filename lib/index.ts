@@ -1,2 +1,12 @@
 export { PodlingError } from './errors.js'
-export type { ErrorCode, PodlingErrorDetails } from './errors.js'
+export type {
+  CgroupErrorCode,
+  ContainerErrorCode,
+  ErrorCode,
+  GeneralErrorCode,
+  ImageErrorCode,
+  LaunchErrorCode,
+  PodlingErrorDetails,
+  SecurityErrorCode,
+  StorageErrorCode,
+} from './errors.js'
