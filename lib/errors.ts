@@ -51,7 +51,7 @@ export type ContainerErrorCode =
 export type LaunchErrorCode = 'HELPER_NOT_FOUND' | 'LAUNCHER_DIED' | 'MONITOR_DIED' | 'START_FAILED'
 
 /** Codes of lib/cgroup. */
-export type CgroupErrorCode = 'CGROUP_UNAVAILABLE' | 'CGROUP_CONTROLLER_MISSING'
+export type CgroupErrorCode = 'CGROUP_UNAVAILABLE' | 'CGROUP_CONTROLLER_MISSING' | 'CGROUP_NOT_FOUND'
 
 /** Codes of lib/security: capabilities, seccomp profiles, labels. */
 export type SecurityErrorCode = 'SECCOMP_PROFILE_INVALID' | 'CAPABILITY_UNKNOWN'

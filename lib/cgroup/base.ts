@@ -1,0 +1,239 @@
+/** What the three layouts do alike. */
+import { existsSync } from 'node:fs'
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { PodlingError } from '../errors.js'
+import type { CgroupPlan, Cgroups } from './cgroups.js'
+import {
+  childDirectories,
+  errnoOf,
+  failure,
+  isGone,
+  makeDirectory,
+  processesBelow,
+  removeDirectory,
+  removeTree,
+  writeValue,
+} from './directories.js'
+import type { CgroupMode } from './layout.js'
+import { checkId, placeLimits, type Places, type Write } from './places.js'
+import type { LinuxResources } from './resources.js'
+import { readStats, type CgroupStats } from './stats.js'
+
+/** The launcher's pre-made cgroups; they become a container's by rename(2). */
+const WARM_SLOT = /^warm-/
+
+export abstract class BaseCgroups implements Cgroups {
+  protected readonly places: Places
+  /** v1 controllers that every container enters, so that its use is counted and its limits can change later. */
+  protected abstract readonly always: readonly string[]
+
+  constructor(places: Places) {
+    this.places = places
+  }
+
+  get mode(): CgroupMode {
+    return this.places.mode
+  }
+
+  get controllers(): readonly string[] {
+    const v2 = [...this.places.v2].flatMap(([name, state]) => (typeof state === 'boolean' ? [name] : []))
+    return [...new Set([...this.places.v1.keys(), ...v2])]
+  }
+
+  plan(id: string, resources: LinuxResources): CgroupPlan {
+    checkId(this.places, id)
+    const { entered, writes } = placeLimits(this.places, id, resources)
+    const v1 = this.v1Directories(id, [...this.always, ...entered])
+    const unified = this.places.unified === undefined ? undefined : join(this.places.unified, id)
+    return {
+      directories: [...v1, ...(unified === undefined ? [] : [unified])],
+      writes: [...writes, ...this.deviceWrites(id, resources)],
+      attach: v1.map((directory) => join(directory, 'cgroup.procs')),
+      ...(unified === undefined ? {} : { into: unified, unified }),
+      ...this.oomEvents(id),
+      ...this.extras(id, resources),
+    }
+  }
+
+  /** The device filter, where it is made by file writes. */
+  protected abstract deviceWrites(id: string, resources: LinuxResources): Write[]
+
+  /** What the layout adds to the plan: its device program or its freezer. */
+  protected abstract extras(id: string, resources: LinuxResources): Partial<CgroupPlan>
+
+  abstract kill(id: string, options?: { readonly timeout?: number }): Promise<void>
+
+  async stats(id: string): Promise<CgroupStats> {
+    this.#mustExist(id)
+    const stats = await readStats(this.places, id)
+    this.#mustExist(id) // it may have ended in between, and then there are zeros in the result
+    return stats
+  }
+
+  async update(id: string, resources: LinuxResources): Promise<void> {
+    this.#mustExist(id)
+    if (resources.devices !== undefined) {
+      throw new PodlingError('INVALID_OPTION', 'devices: the device rules of a running container are fixed at its start')
+    }
+    const complete = await this.#withCurrentMemory(id, resources)
+    const { entered, writes } = placeLimits(this.places, id, complete)
+    await this.#checkMemoryInUse(id, resources)
+    for (const directory of this.v1Directories(id, entered)) {
+      if (existsSync(directory)) continue
+      await makeDirectory(directory)
+      const own = writes.filter(({ path }) => path.startsWith(`${directory}/`))
+      for (const write of own) await this.#write(id, write)
+      await this.#moveInto(id, directory)
+    }
+    for (const write of await this.#inSafeOrder(writes)) await this.#write(id, write)
+  }
+
+  exists(id: string): boolean {
+    checkId(this.places, id)
+    return this.#parents().some((parent) => existsSync(join(parent, id)))
+  }
+
+  async remove(id: string): Promise<void> {
+    checkId(this.places, id)
+    const results = await Promise.allSettled(this.#parents().map((parent) => removeTree(join(parent, id))))
+    const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []))
+    if (failures.length === 0) return
+    const first = failures[0] as NodeJS.ErrnoException
+    throw new PodlingError(
+      'SYSTEM_CALL_FAILED',
+      `remove the cgroups of ${id}: ${failures.map((one) => (one as Error).message).join('; ')}; end its processes first`,
+      {
+        cause: failures.length === 1 ? first : new AggregateError(failures),
+        syscall: 'rmdir',
+        errno: errnoOf(first),
+        ...(first.path === undefined ? {} : { path: first.path }),
+      },
+    )
+  }
+
+  async list(): Promise<string[]> {
+    const names = await Promise.all(this.#parents().map((parent) => childDirectories(parent)))
+    return [...new Set(names.flat())].filter((name) => !WARM_SLOT.test(name)).sort()
+  }
+
+  async prepare(): Promise<void> {
+    for (const parent of this.#parents()) {
+      if (existsSync(parent)) continue
+      try {
+        await mkdir(parent, { recursive: true, mode: 0o755 })
+        const cpuset = this.places.facts.cpuset
+        if (cpuset !== undefined && parent === this.places.v1.get('cpuset')) {
+          await writeValue(join(parent, 'cpuset.cpus'), cpuset.cpus)
+          await writeValue(join(parent, 'cpuset.mems'), cpuset.mems)
+        }
+        if (parent !== this.places.unified) continue
+        for (const [name, state] of this.places.v2) {
+          if (state === true) await writeValue(join(parent, 'cgroup.subtree_control'), `+${name}`)
+        }
+      } catch (error) {
+        if (errnoOf(error) !== 'EEXIST') throw failure('mkdir', 'make the parent cgroup', parent, error)
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const parent of this.#parents()) {
+      try {
+        if ((await childDirectories(parent)).length === 0) await removeDirectory(parent)
+      } catch (error) {
+        // Another runtime put a container there in the meantime.
+        if (errnoOf(error) !== 'EBUSY' && errnoOf(error) !== 'ENOTEMPTY') {
+          throw failure('rmdir', 'remove the empty parent cgroup', parent, error)
+        }
+      }
+    }
+  }
+
+  /** The container's directories for these controllers; controllers that share a hierarchy share one. */
+  protected v1Directories(id: string, controllers: readonly string[]): string[] {
+    const parents = controllers.flatMap((controller) => this.places.v1.get(controller) ?? [])
+    return [...new Set(parents)].map((parent) => join(parent, id))
+  }
+
+  protected v1Directory(controller: string, id: string): string | undefined {
+    const parent = this.places.v1.get(controller)
+    return parent === undefined ? undefined : join(parent, id)
+  }
+
+  /** Every hierarchy's parent directory once. */
+  #parents(): string[] {
+    const { v1, unified } = this.places
+    return [...new Set([...v1.values(), ...(unified === undefined ? [] : [unified])])]
+  }
+
+  protected oomEvents(id: string): { oomEvents?: string } {
+    const v1 = this.v1Directory('memory', id)
+    if (v1 !== undefined) return { oomEvents: join(v1, 'memory.oom_control') }
+    const { unified, v2 } = this.places
+    if (unified === undefined || typeof v2.get('memory') !== 'boolean') return {}
+    return { oomEvents: join(unified, id, 'memory.events') }
+  }
+
+  #mustExist(id: string): void {
+    if (this.exists(id)) return
+    throw new PodlingError('CGROUP_NOT_FOUND', `${id} has no cgroup: it is not running`)
+  }
+
+  /** A swap alone is measured against the limit in force. */
+  async #withCurrentMemory(id: string, resources: LinuxResources): Promise<LinuxResources> {
+    const { memory } = resources
+    if (memory?.swap === undefined || memory.swap <= 0 || memory.limit !== undefined) return resources
+    const { memory: current } = await readStats(this.places, id)
+    if (current?.limit === undefined) return resources
+    return { ...resources, memory: { ...memory, limit: current.limit } }
+  }
+
+  async #checkMemoryInUse(id: string, { memory }: LinuxResources): Promise<void> {
+    if (memory?.checkBeforeUpdate !== true || memory.limit === undefined || memory.limit <= 0) return
+    const { memory: current } = await readStats(this.places, id)
+    if (current === undefined || current.usage <= memory.limit) return
+    throw new PodlingError(
+      'INVALID_OPTION',
+      `memory.limit: ${String(memory.limit)} is below the ${String(current.usage)} bytes that ${id} uses now`,
+    )
+  }
+
+  /** v1 wants memory <= memory and swap at each moment: a limit that grows past the latter needs the latter first. */
+  async #inSafeOrder(writes: readonly Write[]): Promise<readonly Write[]> {
+    const memsw = writes.find(({ path }) => path.endsWith('/memory.memsw.limit_in_bytes'))
+    const limit = writes.find(({ path }) => path.endsWith('/memory.limit_in_bytes'))
+    if (memsw === undefined || limit === undefined) return writes
+    const current = Number(await readFile(memsw.path, 'utf8'))
+    const grows = Number(limit.value) < 0 || Number(limit.value) > current
+    return grows ? [memsw, ...writes.filter((write) => write !== memsw)] : writes
+  }
+
+  async #write(id: string, { path, value, optional }: Write): Promise<void> {
+    try {
+      await writeValue(path, value)
+    } catch (error) {
+      if (optional === true) return
+      if (isGone(error)) this.#mustExist(id)
+      throw failure('write', `set a limit of ${id} to "${value}"`, path, error)
+    }
+  }
+
+  /** Move all processes into one more v1 hierarchy, again until no fork was missed. */
+  async #moveInto(id: string, directory: string): Promise<void> {
+    const source = this.places.unified ?? this.places.v1.get('pids') ?? this.places.v1.get('memory')
+    if (source === undefined) return
+    for (;;) {
+      const inside = new Set(await processesBelow(directory))
+      const outside = (await processesBelow(join(source, id))).filter((pid) => !inside.has(pid))
+      if (outside.length === 0) return
+      for (const pid of outside) {
+        try {
+          await writeValue(join(directory, 'cgroup.procs'), String(pid))
+        } catch (error) {
+          if (errnoOf(error) !== 'ESRCH') throw failure('write', `move a process of ${id}`, directory, error)
+        }
+      }
+    }
+  }
+}

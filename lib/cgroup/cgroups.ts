@@ -1,0 +1,53 @@
+/** What the rest of Podling sees of cgroups: one interface, whatever the machine's layout. */
+import type { CgroupMode } from './layout.js'
+import type { LinuxResources } from './resources.js'
+import type { CgroupStats } from './stats.js'
+
+/** Where a process is accounted and limited, as the launch plan carries it (lib/launch/plan.ts has the same shape). */
+export interface CgroupPlan {
+  /** Directories to make, parents first; all of them are this container's own. */
+  readonly directories: readonly string[]
+  readonly writes: readonly { readonly path: string; readonly value: string; readonly optional?: boolean }[]
+  /** The cgroup2 directory to be born in (CLONE_INTO_CGROUP). */
+  readonly into?: string
+  /** `cgroup.procs` files of v1 hierarchies. */
+  readonly attach: readonly string[]
+  readonly unified?: string
+  readonly freezer?: string
+  readonly oomEvents?: string
+  readonly deviceProgram?: Uint8Array
+}
+
+export interface Cgroups {
+  readonly mode: CgroupMode
+  /** Names of the controllers whose limits can be set, in v1's words where v1 has them. */
+  readonly controllers: readonly string[]
+  /**
+   * The cgroups of a container: pure, nothing is made.
+   * @throws INVALID_OPTION for an id that is no single path component and for limits that contradict each other;
+   * CGROUP_CONTROLLER_MISSING when something is asked that this machine can't carry out.
+   */
+  plan(id: string, resources: LinuxResources): CgroupPlan
+  /** @throws CGROUP_NOT_FOUND when the container has no cgroup, so isn't running. */
+  stats(id: string): Promise<CgroupStats>
+  /**
+   * Set what `resources` names and leave the rest as it is. Devices can't be changed.
+   * @throws CGROUP_NOT_FOUND, and what plan() throws.
+   */
+  update(id: string, resources: LinuxResources): Promise<void>
+  exists(id: string): boolean
+  /**
+   * Kill every process of the container, forks and all, and wait until none is left. Nothing there is success.
+   * @throws SYSTEM_CALL_FAILED when processes are still there after `timeout` milliseconds (default 10000): such ones
+   * hang in the kernel.
+   */
+  kill(id: string, options?: { readonly timeout?: number }): Promise<void>
+  /** Remove the container's cgroups and those made inside them. Idempotent; all failures are in the one error. */
+  remove(id: string): Promise<void>
+  /** Ids that have a cgroup in any hierarchy, without the launcher's warm slots (`warm-*`). */
+  list(): Promise<string[]>
+  /** Make the parent directories again where another runtime's close() has removed them. Cheap when they are there. */
+  prepare(): Promise<void>
+  /** Remove the parent directories where they are empty. */
+  close(): Promise<void>
+}
