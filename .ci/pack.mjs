@@ -29,16 +29,20 @@ if (problems.length > 0) {
 }
 
 function build() {
+  const targets = architectures.map(({ arch, compiler, packages }) =>
+    arch === process.arch ? { arch, cc: 'cc', packages: 'gcc libc6-dev' } : { arch, cc: compiler, packages },
+  )
+  for (const { arch, cc, packages } of targets) {
+    if (spawnSync(cc, ['--version'], { stdio: 'ignore' }).status === 0) continue
+    problems.push(`no ${cc}, the compiler for linux-${arch}: apt-get install ${packages}`)
+  }
+  if (problems.length > 0) return
   if (!run('npm', ['run', '--silent', 'build:lib'])) problems.push('lib/ does not compile')
-  for (const { arch, compiler, packages } of architectures) {
-    const cc = arch === process.arch ? 'cc' : compiler
-    if (spawnSync(cc, ['--version'], { stdio: 'ignore' }).status !== 0) {
-      problems.push(
-        `no ${cc}, the compiler for linux-${arch}: apt-get install ${arch === process.arch ? 'gcc libc6-dev' : packages}`,
-      )
-    } else if (!run('make', ['-s', '--no-print-directory', '-C', 'native', `ARCH=${arch}`, `CC=${cc}`])) {
-      problems.push(`the helper for linux-${arch} does not compile; its C library is in Debian's ${packages}`)
-    }
+  for (const { arch, cc, packages } of targets) {
+    if (run('make', ['-s', '--no-print-directory', '-C', 'native', `ARCH=${arch}`, `CC=${cc}`])) continue
+    problems.push(
+      `the helper for linux-${arch} does not compile; what it needs comes with: apt-get install ${packages}`,
+    )
   }
 }
 

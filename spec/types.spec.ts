@@ -1,0 +1,117 @@
+/**
+ * The public types as a consumer's compiler sees them: each program here must compile, and each `@ts-expect-error` in it
+ * must meet an error. They are compiled against the package's own `exports`, with the declarations checked too.
+ */
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import ts from 'typescript'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+
+const programs = {
+  errors: `
+    import { PodlingError, type ErrorCode, type ImageErrorCode, type PodlingErrorDetails } from 'podling'
+
+    const details: PodlingErrorDetails = { syscall: 'mount', errno: 'EPERM', path: '/proc' }
+    const error: Error = new PodlingError('IMAGE_NOT_FOUND', 'no image app', details)
+    const code: ErrorCode = 'IMAGE_NOT_FOUND' satisfies ImageErrorCode
+
+    // @ts-expect-error: not a code
+    new PodlingError('NO_SUCH_CODE', 'x')
+    // @ts-expect-error: an errno is its name
+    new PodlingError('DISK_FULL', 'x', { errno: 28 })
+    if (error instanceof PodlingError) {
+      // @ts-expect-error: no such code to compare with
+      if (error.code === 'ENOENT') throw error
+      // @ts-expect-error: read-only
+      error.code = code
+    }
+  `,
+} as const
+
+/** What a consumer's package.json and tsconfig.json say: both ways in which TypeScript reads \`exports\`. */
+const consumers = {
+  'an ES module': { type: 'module', options: { module: ts.ModuleKind.Node16 } },
+  'a bundler': {
+    type: 'module',
+    options: { module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler },
+  },
+} as const
+
+/** Packages whose types a consumer may meet in ours. */
+const shown = /node_modules\/(typescript|@types\/node|undici-types|eventemitter3)\//
+
+for (const [consumer, { type, options }] of Object.entries(consumers)) {
+  t.test(`the types, for ${consumer}`, (t) => {
+    const directory = mkdtempSync(join(tmpdir(), 'podling-types-'))
+    t.teardown(() => {
+      rmSync(directory, { recursive: true })
+    })
+    const { program, messages } = compile(directory, type, options)
+    for (const name of Object.keys(programs)) t.same(messages(name), [], name)
+    t.same(messages(undefined), [], 'the declarations themselves')
+    const foreign = program
+      .getSourceFiles()
+      .map((file) => file.fileName)
+      .filter((path) => path.includes('/node_modules/') && !shown.test(path))
+    t.same(foreign, [], 'no type of a dependency shows')
+    t.end()
+  })
+}
+
+t.test('what stands behind the index is out of reach', (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'podling-types-'))
+  t.teardown(() => {
+    rmSync(directory, { recursive: true })
+  })
+  const deep = { deep: `import { PodlingError } from 'podling/dist/errors.js'\nexport { PodlingError }` }
+  const { messages } = compile(directory, 'module', { module: ts.ModuleKind.Node16 }, deep)
+  t.match(messages('deep'), [/Cannot find module 'podling\/dist\/errors.js'/])
+  t.end()
+})
+
+/** Compile programs in an empty package that has podling and Node's types installed. */
+function compile(
+  directory: string,
+  type: string,
+  options: ts.CompilerOptions,
+  sources: Record<string, string> = programs,
+): { program: ts.Program; messages: (name: string | undefined) => string[] } {
+  mkdirSync(join(directory, 'node_modules/@types'), { recursive: true })
+  symlinkSync(root, join(directory, 'node_modules/podling'))
+  symlinkSync(join(root, 'node_modules/@types/node'), join(directory, 'node_modules/@types/node'))
+  writeFileSync(join(directory, 'package.json'), JSON.stringify({ type }))
+  const files = Object.entries(sources).map(([name, text]) => {
+    const path = join(directory, `${name}.ts`)
+    writeFileSync(path, text)
+    return path
+  })
+  const program = ts.createProgram(files, {
+    ...options,
+    target: ts.ScriptTarget.ES2022,
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noEmit: true,
+    skipLibCheck: false,
+    types: ['node'],
+    typeRoots: [join(directory, 'node_modules/@types')],
+  })
+  const diagnostics = ts.getPreEmitDiagnostics(program)
+  /** Those of one program, or without a name those of every file that is not one. */
+  const messages = (name: string | undefined): string[] =>
+    diagnostics
+      .filter(({ file }) => {
+        const own = file && files.includes(file.fileName) ? basename(file.fileName, '.ts') : undefined
+        return own === name
+      })
+      .map(({ file, start, messageText }) => {
+        const text = ts.flattenDiagnosticMessageText(messageText, '\n')
+        if (!file) return text
+        const line = file.getLineAndCharacterOfPosition(start ?? 0).line + 1
+        return `${file.fileName}:${String(line)}: ${text}`
+      })
+  return { program, messages }
+}
