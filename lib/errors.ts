@@ -27,6 +27,11 @@ export type ImageErrorCode =
   | 'REGISTRY_RATE_LIMITED'
   | 'REGISTRY_FAILED'
   | 'HOST_PROGRAM_NOT_FOUND'
+  | 'HOST_PROGRAM_INVALID'
+  | 'HOST_LIBRARY_NOT_FOUND'
+  | 'HOST_FILE_NOT_FOUND'
+  | 'HOST_FILE_CHANGED'
+  | 'ELF_INVALID'
 
 /** Codes of lib/storage: blobs, layers, drivers and the state database. */
 export type StorageErrorCode =
