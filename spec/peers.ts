@@ -61,6 +61,12 @@ export const peers = {
     specs: 'spec/image, spec/journeys',
     service: 'docker-registry.service',
   },
+  git: {
+    package: 'git',
+    provides: '/usr/bin/git',
+    reason: 'a program with helpers around it, for images made of the host',
+    specs: 'spec/image/from-host',
+  },
   libseccomp: {
     package: 'libseccomp-dev',
     provides: '/usr/include/seccomp.h',
@@ -84,6 +90,12 @@ export const peers = {
     provides: 'podman',
     reason: 'defaults are compared with its own, and it is a peer of the benchmark',
     specs: 'spec/journeys, spec/bench',
+  },
+  python3: {
+    package: 'python3',
+    provides: '/usr/bin/python3',
+    reason: 'a program with a library of its own, for images made of the host',
+    specs: 'spec/image/from-host',
   },
   runc: {
     package: 'runc',
