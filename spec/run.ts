@@ -30,8 +30,9 @@ if (leftovers.length > 0) {
 // What broke without a failed assertion, such as a runner that died, must not read as a success.
 if (tally.broken && tally.failed === 0) tally.failed = 1
 
-const unexcused = tally.skipped.filter((line) => !line.includes(`: ${impossibleHere}`))
-if (tally.skipped.length > 0) console.log(`\nSkipped:\n${tally.skipped.map((line) => `  ${line}`).join('\n')}`)
+const unexcused = tally.skipped.filter(({ reason }) => !reason.startsWith(impossibleHere))
+if (tally.skipped.length > 0)
+  console.log(`\nSkipped:\n${tally.skipped.map(({ name, reason }) => `  ${name}: ${reason}`).join('\n')}`)
 const strict = process.env['CI'] === 'true'
 if (strict && unexcused.length > 0) console.log('\nUnder CI=true a test may be skipped only for what the machine is.')
 console.log(`\n${String(tally.passed)} passed, ${String(tally.failed)} failed, ${String(tally.skipped.length)} skipped`)
@@ -62,6 +63,6 @@ async function run(command: string, args: readonly string[], into: Tally): Promi
       done(code === 0)
     })
   })
-  await report(child.stdout, into)
+  await report(child.stdout, into, console.log)
   if (!(await exited)) into.broken = true
 }

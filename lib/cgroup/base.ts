@@ -74,7 +74,10 @@ export abstract class BaseCgroups implements Cgroups {
   async update(id: string, resources: LinuxResources): Promise<void> {
     this.#mustExist(id)
     if (resources.devices !== undefined) {
-      throw new PodlingError('INVALID_OPTION', 'devices: the device rules of a running container are fixed at its start')
+      throw new PodlingError(
+        'INVALID_OPTION',
+        'devices: the device rules of a running container are fixed at its start',
+      )
     }
     const complete = await this.#withCurrentMemory(id, resources)
     const { entered, writes } = placeLimits(this.places, id, complete)

@@ -45,6 +45,7 @@ function coversEverything(rule: DeviceRule): boolean {
 export function v1DeviceLines(rule: DeviceRule): string[] {
   // The kernel reads `a` as everything at once, whatever numbers and access stand behind it.
   if (coversEverything(rule)) return ['a']
+  if (rule.type === 'p') return []
   const number = (value: number | undefined): string => (value === undefined || value < 0 ? '*' : String(value))
   const rest = `${number(rule.major)}:${number(rule.minor)} ${rule.access ?? 'rwm'}`
   const type = rule.type ?? 'a'

@@ -54,7 +54,12 @@ export async function processesBelow(directory: string): Promise<number[]> {
   try {
     const text = await readFile(join(directory, 'cgroup.procs'), 'utf8')
     // 0 stands for a process of an outer pid namespace, which can't be named from here.
-    pids.push(...text.split('\n').map(Number).filter((pid) => pid > 0))
+    pids.push(
+      ...text
+        .split('\n')
+        .map(Number)
+        .filter((pid) => pid > 0),
+    )
   } catch (error) {
     if (!isGone(error)) throw error
   }

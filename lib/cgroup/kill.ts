@@ -76,6 +76,7 @@ function killOne(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL')
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw failure('kill', `kill process ${String(pid)}`, '/proc', error)
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH')
+      throw failure('kill', `kill process ${String(pid)}`, '/proc', error)
   }
 }

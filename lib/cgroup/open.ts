@@ -25,7 +25,18 @@ export interface OpenCgroupsOptions {
 }
 
 /** v1 hierarchies that containers may have to enter; the others (perf_event) limit nothing. */
-const V1_USED = ['memory', 'cpu', 'cpuacct', 'pids', 'cpuset', 'blkio', 'hugetlb', 'rdma', 'net_cls', 'net_prio'] as const
+const V1_USED = [
+  'memory',
+  'cpu',
+  'cpuacct',
+  'pids',
+  'cpuset',
+  'blkio',
+  'hugetlb',
+  'rdma',
+  'net_cls',
+  'net_prio',
+] as const
 const V1_ALONE = ['freezer', 'devices'] as const
 
 /** Switched on in pure v2 from the start, so that use is counted; the others wait until someone asks. */
@@ -53,7 +64,10 @@ export async function openCgroups(options: OpenCgroupsOptions = {}): Promise<Cgr
 function parentComponents(parent: string): string[] {
   const components = parent.replace(/^\/+|\/+$/g, '').split('/')
   if (components.every((name) => /^[A-Za-z0-9_][A-Za-z0-9_.@:-]*$/.test(name))) return components
-  throw new PodlingError('INVALID_OPTION', `cgroup parent: must be a path of cgroup names, such as "podling", got "${parent}"`)
+  throw new PodlingError(
+    'INVALID_OPTION',
+    `cgroup parent: must be a path of cgroup names, such as "podling", got "${parent}"`,
+  )
 }
 
 function asAsked(found: Layout | undefined, mode: CgroupMode | undefined): Layout {

@@ -40,7 +40,10 @@ export interface PlacedLimits {
 /** Ids become directory names, so they must not climb, hide or be the name of one of the kernel's own files. */
 export function checkId(places: Places, id: string): void {
   if (/^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/.test(id) && !places.facts.files.has(id)) return
-  throw new PodlingError('INVALID_OPTION', `cgroup id: must be 1..128 letters, digits or _.- and no cgroup file, got "${id}"`)
+  throw new PodlingError(
+    'INVALID_OPTION',
+    `cgroup id: must be 1..128 letters, digits or _.- and no cgroup file, got "${id}"`,
+  )
 }
 
 function withPath(directory: string, limits: readonly Limit[]): Write[] {

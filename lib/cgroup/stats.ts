@@ -150,8 +150,7 @@ async function cpuV1(account: string | undefined, cpu: string | undefined): Prom
     read(account, 'cpuacct.usage_sys'),
     read(cpu, 'cpu.stat'),
   ])
-  const microseconds = (nanoseconds: string | number | undefined): number =>
-    Math.round(Number(nanoseconds ?? 0) / 1000)
+  const microseconds = (nanoseconds: string | number | undefined): number => Math.round(Number(nanoseconds ?? 0) / 1000)
   const values = parseKeyed(stat ?? '')
   return {
     usage: microseconds(usage),

@@ -19,7 +19,7 @@ export function installPeers(): void {
   const packages = missing.map((name) => peers[name].package)
   if (!listsPresent()) aptGet('update')
   // Old lists name versions that the mirror has dropped: fetch new ones and try again before giving up.
-  const install = ['install', '--yes', '--no-install-recommends', ...packages]
+  const install = ['install', '--yes', '--no-install-recommends', '--no-upgrade', ...packages]
   if (!aptGet(...install) && !(aptGet('update') && aptGet(...install))) {
     console.log('apt-get could not install them all; the tests that need the rest will be skipped.')
   }
