@@ -16,6 +16,7 @@ const c = {
   socketpair: library.func('int socketpair(int domain, int type, int protocol, _Out_ int *fds)'),
   close: library.func('int close(int fd)'),
   flock: library.func('int flock(int fd, int operation)'),
+  syscall: library.func('long syscall(long number, long a, long b, long c, long d, long e)'),
 } as const
 
 const errnoNames = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]))
@@ -96,4 +97,13 @@ export function tryLock(fd: number, mode: 'shared' | 'exclusive'): boolean {
   const errno = errnoName(koffi.errno())
   if (errno === 'EAGAIN' || errno === 'EWOULDBLOCK') return false
   throw systemError('flock', errno, 'lock a file')
+}
+
+/**
+ * A system call by its number, with up to three numbers as arguments and zeros behind them. For probes alone: what the
+ * C library has a function for is called through that.
+ */
+export function rawSystemCall(number: number, a: number, b: number, c0: number): { value: number; errno?: string } {
+  const value = Number(c.syscall(number, a, b, c0, 0, 0))
+  return value < 0 ? { value, errno: errnoName(koffi.errno()) } : { value }
 }
