@@ -1,0 +1,237 @@
+/**
+ * Image configuration and options to an OCI runtime spec: what `podman run` makes of them, where an option is silent.
+ * Pure. Where it differs from Podman, and why, is written at the place and in spec/container/podman.spec.ts.
+ */
+import { PodlingError } from '../errors.js'
+import type { LinuxResources, Spec, SpecCapabilities, SpecDevice, SpecMount, SpecNamespaceType, SpecRlimit } from '../launch/oci-spec.js'
+import { capabilityNames, mergeCapabilities, type CapabilityName } from '../security/capabilities.js'
+import { defaultSeccompProfile } from '../security/default-seccomp-profile.js'
+import type { LinuxSeccomp } from '../security/linux-seccomp.js'
+import { resolveSeccompProfile, type MachineArchitecture, type SeccompProfile } from '../security/seccomp-profile.js'
+import { defaultMaskedPaths, defaultMounts, defaultReadonlyPaths, type EtcFiles } from './default-mounts.js'
+import type { NormalizedOptions } from './normalized-options.js'
+
+/** The version of the specification that the result follows. */
+export const ociVersion = '1.2.0'
+
+const defaultPath = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+/** What of an image's configuration a container takes over; `ImageConfig` of lib/image has it. */
+export interface ImageDefaults {
+  readonly user?: string
+  readonly env?: readonly string[]
+  readonly entrypoint?: readonly string[]
+  readonly cmd?: readonly string[]
+  readonly workingDir?: string
+}
+
+/** What the host is like, as far as a spec depends on it. */
+export interface HostFacts {
+  /** @default that of this process */
+  readonly arch?: MachineArchitecture
+  /** The host's own name, for containers that share it. @default the container's */
+  readonly hostname?: string
+  /** Release of the kernel, for seccomp rules with a `minKernel`. */
+  readonly kernel?: string
+  /** The bounding set of the runtime. @default all */
+  readonly capabilities?: readonly CapabilityName[]
+  /** The most that this process may give its children (`Max open files`, `Max processes` of /proc/self/limits). */
+  readonly limits?: { readonly nofile?: number; readonly nproc?: number }
+  /** Device nodes for `privileged`. */
+  readonly devices?: readonly SpecDevice[]
+}
+
+export interface SpecInput {
+  readonly options: NormalizedOptions
+  readonly image?: ImageDefaults
+  readonly id: string
+  readonly rootPath: string
+  readonly cgroupsPath: string
+  readonly files: EtcFiles
+  /** What `options.seccomp` names by a path, read by `loadSeccompProfile`. */
+  readonly seccompProfile?: SeccompProfile
+  readonly host?: HostFacts
+}
+
+/**
+ * @throws PodlingError `INVALID_OPTION` when neither image nor options say what to run, or a seccomp profile wasn't read
+ */
+export function generateSpec(input: SpecInput): Spec {
+  const { options, image = {}, id, host = {} } = input
+  const hostname = chooseHostname(options, id, host)
+  const user = options.user ?? image.user ?? ''
+  const capabilities = chooseCapabilities(options, user, host)
+  const seccomp = chooseSeccomp(input, capabilities.bounding ?? [])
+  const ownUts = options.uts === 'private'
+  return {
+    ociVersion,
+    process: {
+      terminal: false,
+      user: { ...parseUser(user), umask: options.umask },
+      args: processArguments(options, image),
+      env: environment(options, image, hostname),
+      cwd: options.workdir ?? (image.workingDir || '/'),
+      capabilities,
+      rlimits: chooseRlimits(options, host),
+      noNewPrivileges: options.noNewPrivileges,
+    },
+    root: { path: input.rootPath, readonly: options.readOnly },
+    ...(ownUts ? { hostname } : {}),
+    mounts: mergeMounts(defaultMounts(options, input.files), options.mounts),
+    annotations: options.annotations,
+    linux: {
+      namespaces: namespaces(options).map((type) => ({ type })),
+      cgroupsPath: input.cgroupsPath,
+      resources: resources(options),
+      ...(options.privileged && host.devices !== undefined ? { devices: host.devices } : {}),
+      sysctl: { ...defaultSysctls(options), ...options.sysctls },
+      ...(seccomp === undefined ? {} : { seccomp }),
+      maskedPaths: options.privileged ? [] : defaultMaskedPaths,
+      readonlyPaths: options.privileged ? [] : defaultReadonlyPaths,
+    },
+  }
+}
+
+/**
+ * Entrypoint and command: those of the options, else the image's; but the image's command belongs to the image's
+ * entrypoint and falls away with it.
+ */
+function processArguments(options: NormalizedOptions, image: ImageDefaults): string[] {
+  const entrypoint = options.entrypoint ?? image.entrypoint ?? []
+  const ownEntrypoint = options.entrypoint !== undefined && options.entrypoint.length > 0
+  const command = options.command.length > 0 || ownEntrypoint ? options.command : (image.cmd ?? [])
+  const args = [...(entrypoint.length === 1 && entrypoint[0] === '' ? [] : entrypoint), ...command]
+  if (args.length > 0 && args[0] !== '') return args
+  throw new PodlingError(
+    'INVALID_OPTION',
+    args.length > 0
+      ? 'command: the program to run must not be an empty string'
+      : 'command: is required, since the image has neither an entrypoint nor a command',
+  )
+}
+
+/** A later one wins: defaults, then the image's, then the options'. HOME is added by the start, from /etc/passwd. */
+function environment(options: NormalizedOptions, image: ImageDefaults, hostname: string): string[] {
+  const variables = new Map<string, string>()
+  const set = (variable: string): void => {
+    const end = variable.indexOf('=')
+    variables.set(variable.slice(0, end), variable.slice(end + 1))
+  }
+  for (const variable of [defaultPath, 'container=podling', `HOSTNAME=${hostname}`, ...(image.env ?? [])]) set(variable)
+  for (const [name, value] of Object.entries(options.env)) variables.set(name, value)
+  return [...variables].map(([name, value]) => `${name}=${value}`)
+}
+
+function chooseHostname(options: NormalizedOptions, id: string, host: HostFacts): string {
+  if (options.hostname !== undefined) return options.hostname
+  const shared = options.uts === 'host' || options.network === 'host'
+  return shared && host.hostname !== undefined ? host.hostname : id.slice(0, 12)
+}
+
+/** Numbers are taken as they are; anything with a name in it is left to the start, as `username`. */
+function parseUser(user: string): { uid: number; gid: number; username?: string } {
+  if (user === '' || user === '0' || user === '0:0') return { uid: 0, gid: 0 }
+  const [uid = '', gid] = user.split(':')
+  // A uid without a group needs /etc/passwd too: it says which group is that user's.
+  if (/^\d+$/.test(uid) && gid !== undefined && /^\d+$/.test(gid)) {
+    return { uid: Number(uid), gid: Number(gid), username: user }
+  }
+  return { uid: /^\d+$/.test(uid) ? Number(uid) : 0, gid: 0, username: user }
+}
+
+/**
+ * Root gets the set whole. Others get nothing but what was asked for by name, and that as ambient capabilities, so that
+ * it outlives the exec (capabilities(7)).
+ */
+function chooseCapabilities(options: NormalizedOptions, user: string, host: HostFacts): SpecCapabilities {
+  const available = host.capabilities ?? capabilityNames
+  const bounding = options.privileged
+    ? [...available]
+    : mergeCapabilities({ add: options.capAdd, drop: options.capDrop, available })
+  const isRoot = ['', '0', 'root'].includes(user.split(':')[0] ?? '')
+  if (isRoot) return { bounding, effective: bounding, permitted: bounding, inheritable: [], ambient: [] }
+  const asked = mergeCapabilities({ base: [], add: options.capAdd, drop: [], available })
+  return { bounding, effective: asked, permitted: asked, inheritable: asked, ambient: asked }
+}
+
+function chooseSeccomp(input: SpecInput, capabilities: readonly string[]): LinuxSeccomp | undefined {
+  const profile = seccompProfile(input)
+  if (profile === undefined) return undefined
+  const { arch = process.arch === 'arm64' ? 'arm64' : 'amd64', kernel } = input.host ?? {}
+  return resolveSeccompProfile(profile, { arch, capabilities, ...(kernel === undefined ? {} : { kernel }) })
+}
+
+function seccompProfile({ options, seccompProfile }: SpecInput): SeccompProfile | undefined {
+  const { seccomp, privileged } = options
+  switch (seccomp.kind) {
+    case 'unconfined':
+      return undefined
+    case 'default':
+      return privileged ? undefined : defaultSeccompProfile
+    case 'profile':
+      return seccomp.profile
+    case 'file':
+      if (seccompProfile !== undefined) return seccompProfile
+      throw new PodlingError('INVALID_OPTION', `seccomp: the profile ${seccomp.path} was not read`, { path: seccomp.path })
+  }
+}
+
+function chooseRlimits(options: NormalizedOptions, { limits = {} }: HostFacts): SpecRlimit[] {
+  const most = 1_048_576
+  const chosen = new Map<string, SpecRlimit>()
+  for (const [type, limit] of [['RLIMIT_NOFILE', limits.nofile], ['RLIMIT_NPROC', limits.nproc]] as const) {
+    if (limit === undefined) continue
+    const value = Math.min(limit, most)
+    chosen.set(type, { type, soft: value, hard: value })
+  }
+  for (const limit of options.ulimits) chosen.set(limit.type, limit)
+  return [...chosen.values()]
+}
+
+/**
+ * A cgroup namespace too, also on cgroup v1, where Podman shares the host's: so /proc/self/cgroup tells nothing of the
+ * host.
+ */
+function namespaces({ network, pidns, ipc, uts }: NormalizedOptions): SpecNamespaceType[] {
+  return [
+    ...(pidns === 'private' ? (['pid'] as const) : []),
+    ...(network === 'host' ? [] : (['network'] as const)),
+    ...(ipc === 'private' ? (['ipc'] as const) : []),
+    ...(uts === 'private' ? (['uts'] as const) : []),
+    'mount',
+    'cgroup',
+  ]
+}
+
+function resources({ memory, cpus, cpuset, pidsLimit, privileged }: NormalizedOptions): LinuxResources {
+  const period = 100_000
+  return {
+    devices: [{ allow: privileged, access: 'rwm' }],
+    ...(memory === undefined ? {} : { memory: { limit: memory, swap: memory * 2 } }),
+    ...(cpus === undefined && cpuset === undefined
+      ? {}
+      : {
+          cpu: {
+            ...(cpus === undefined ? {} : { quota: Math.round(cpus * period), period }),
+            ...(cpuset === undefined ? {} : { cpus: cpuset }),
+          },
+        }),
+    pids: { limit: pidsLimit },
+  }
+}
+
+/** Every group may send pings, as with Podman (icmp(7)); it is a parameter of the container's own network. */
+function defaultSysctls({ network }: NormalizedOptions): Record<string, string> {
+  return network === 'host' ? {} : { 'net.ipv4.ping_group_range': '0 0' }
+}
+
+/** A mount of the caller's takes the place of a default one at the same path. */
+function mergeMounts(base: readonly SpecMount[], own: readonly SpecMount[]): SpecMount[] {
+  const replaced = new Map(own.map((mount) => [mount.destination, mount]))
+  const kept = base.map((mount) => replaced.get(mount.destination) ?? mount)
+  const present = new Set(base.map(({ destination }) => destination))
+  const rest = own.filter(({ destination }) => !present.has(destination))
+  // Parents first, else a mount would hide the one below it. The sort is stable.
+  const depth = ({ destination }: SpecMount): number => destination.split('/').length
+  return [...kept, ...rest].sort((a, b) => depth(a) - depth(b))
+}

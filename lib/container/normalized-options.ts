@@ -1,0 +1,69 @@
+import type { CapabilityName } from '../security/capabilities.js'
+import type { SeccompProfile } from '../security/seccomp-profile.js'
+import type { SpecMount } from '../launch/oci-spec.js'
+
+/** {@link ContainerOptions} checked and in one form: numbers for sizes, milliseconds for durations, defaults filled in. */
+export interface NormalizedOptions {
+  readonly image: string
+  /** Empty: as the image says. */
+  readonly command: readonly string[]
+  /** Undefined: as the image says. `['']`: none. */
+  readonly entrypoint: readonly string[] | undefined
+  readonly env: Readonly<Record<string, string>>
+  readonly workdir: string | undefined
+  readonly user: string | undefined
+  readonly name: string | undefined
+  readonly hostname: string | undefined
+  readonly labels: Readonly<Record<string, string>>
+  readonly annotations: Readonly<Record<string, string>>
+  /** Of `mounts`, `volumes` and `tmpfs` together, parents before what lies below them. */
+  readonly mounts: readonly SpecMount[]
+  readonly readOnly: boolean
+  readonly network: 'none' | 'host'
+  readonly extraHosts: readonly { readonly name: string; readonly address: string }[]
+  readonly dns: readonly string[]
+  /** Bytes. */
+  readonly memory: number | undefined
+  readonly cpus: number | undefined
+  readonly cpuset: string | undefined
+  /** -1: no limit. */
+  readonly pidsLimit: number
+  /** `RLIMIT_…` names; {@link unlimited} for no limit. */
+  readonly ulimits: readonly { readonly type: string; readonly soft: number; readonly hard: number }[]
+  readonly sysctls: Readonly<Record<string, string>>
+  /** Full names, or `ALL`. */
+  readonly capAdd: readonly (CapabilityName | 'ALL')[]
+  readonly capDrop: readonly (CapabilityName | 'ALL')[]
+  readonly seccomp: SeccompChoice
+  readonly noNewPrivileges: boolean
+  readonly privileged: boolean
+  readonly ipc: 'private' | 'host'
+  readonly pidns: 'private' | 'host'
+  readonly uts: 'private' | 'host'
+  readonly umask: number
+  /** Undefined: as the image says, or SIGTERM. */
+  readonly stopSignal: number | undefined
+  /** Milliseconds. */
+  readonly stopTimeout: number
+  readonly init: boolean
+  readonly detach: boolean
+  readonly stdin: boolean
+  readonly logDriver: 'k8s-file' | 'none'
+  readonly platform: string | undefined
+  readonly ready: readonly ReadyCondition[]
+}
+
+/** Where the seccomp profile comes from. A `file` is still to be read, by `loadSeccompProfile`. */
+export type SeccompChoice =
+  | { readonly kind: 'default' }
+  | { readonly kind: 'unconfined' }
+  | { readonly kind: 'profile'; readonly profile: SeccompProfile }
+  | { readonly kind: 'file'; readonly path: string }
+
+/** What `run()` waits for. `timeout` is milliseconds. */
+export type ReadyCondition = { readonly timeout: number } & (
+  | { readonly kind: 'port'; readonly port: number }
+  | { readonly kind: 'http'; readonly path: string; readonly port: number; readonly status: number | undefined }
+  | { readonly kind: 'log'; readonly pattern: RegExp }
+  | { readonly kind: 'command'; readonly command: readonly string[] }
+)

@@ -1,0 +1,276 @@
+/** The shape of {@link ContainerOptions}: what each option must be, by itself. How they fit together: parse-options.ts. */
+import { isIP } from 'node:net'
+import { show, type FaultKeyword } from '../faults.js'
+import { rlimitNumbers } from '../launch/rlimits.js'
+import { findCapability, isAll, unknownCapability } from '../security/capabilities.js'
+import { durationWords, parseDuration, parseSize, sizeWords } from './quantities.js'
+import { signalNumber } from './signals.js'
+
+const minimumMemory = 512 * 1024
+/** 2^32-1 is how the kernel says 'no id'. */
+const maximumId = 2 ** 32 - 2
+
+/** Options that DESIGN names and that this version can't do. */
+export const unsupportedOptions: ReadonlySet<string> = new Set([
+  'ports',
+  'pod',
+  'networkAliases',
+  'health',
+  'restart',
+  'tty',
+  'userns',
+  'devices',
+  'selinux',
+  'apparmor',
+])
+
+/** A keyword for a string that must fulfil `test`. */
+function words(keyword: string, test: (text: string) => boolean, must: string): FaultKeyword {
+  return { keyword, type: 'string', fault: (value) => (test(String(value)) ? undefined : `must be ${must}, got ${show(value)}`) }
+}
+
+export const optionKeywords: readonly FaultKeyword[] = [
+  words('absolute', (path) => path.startsWith('/') && !path.includes('\0'), 'an absolute path'),
+  words('noNul', (text) => !text.includes('\0'), 'without NUL characters'),
+  words('address', (text) => isIP(text) !== 0, 'an IP address'),
+  {
+    keyword: 'variables',
+    type: 'object',
+    fault: (variables) => {
+      const wrong = Object.keys(variables as object).find((key) => key === '' || /[=\0]/.test(key))
+      return wrong === undefined ? undefined : `a variable's name must not be empty nor hold '=', got ${show(wrong)}`
+    },
+  },
+  {
+    keyword: 'userName',
+    type: 'string',
+    fault: (value) =>
+      isUser(String(value)) ? undefined : `must be a name or uid, or one with ':' and a group or gid, got ${show(value)}`,
+  },
+  {
+    keyword: 'capability',
+    type: 'string',
+    fault: (name) =>
+      isAll(String(name)) || findCapability(String(name)) !== undefined ? undefined : unknownCapability(String(name)),
+  },
+  {
+    keyword: 'signal',
+    type: ['string', 'number'],
+    fault: (value) => {
+      try {
+        signalNumber(value as string | number)
+        return undefined
+      } catch {
+        return `must be a signal such as 'SIGTERM' or 15, got ${show(value)}`
+      }
+    },
+  },
+  {
+    keyword: 'duration',
+    type: ['string', 'number'],
+    fault: (value) => (parseDuration(value) === undefined ? `must be ${durationWords}, got ${show(value)}` : undefined),
+  },
+  {
+    keyword: 'size',
+    type: ['string', 'number'],
+    fault: (value, minimum) => {
+      const bytes = parseSize(value)
+      if (bytes === undefined) return `must be ${sizeWords}, got ${show(value)}`
+      return bytes < Number(minimum) ? `must be at least ${String(Number(minimum) / 1024)}k, got ${show(value)}` : undefined
+    },
+  },
+  {
+    keyword: 'mode',
+    type: ['string', 'number'],
+    fault: (value) =>
+      parseMode(value as string | number) === undefined
+        ? `must be a file mode such as 0o755 or '755', got ${show(value)}`
+        : undefined,
+  },
+  {
+    keyword: 'cpuList',
+    type: 'string',
+    fault: (value) => (isCpuList(String(value)) ? undefined : `must be a list such as '0-3,7', got ${show(value)}`),
+  },
+  {
+    keyword: 'regExp',
+    fault: (value) =>
+      value instanceof RegExp || (typeof value === 'string' && value !== '')
+        ? undefined
+        : `must be a regular expression or a string, got ${show(value)}`,
+  },
+]
+
+/** A mode as a number, or as octal digits: `0o755`, `'755'`, `'0755'`. */
+export function parseMode(mode: number | string): number | undefined {
+  if (typeof mode === 'number') return Number.isInteger(mode) && mode >= 0 && mode <= 0o7777 ? mode : undefined
+  return /^0?o?[0-7]{1,4}$/.test(mode) ? Number.parseInt(mode.replace('o', ''), 8) : undefined
+}
+
+function isUser(text: string): boolean {
+  const parts = text.split(':')
+  return parts.length <= 2 && parts.every((part) => (/^\d+$/.test(part) ? Number(part) <= maximumId : /^[^\s:/\0]+$/.test(part)))
+}
+
+function isCpuList(text: string): boolean {
+  return text.split(',').every((part) => {
+    const range = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(part)
+    return range !== null && Number(range[2] ?? range[1]) >= Number(range[1])
+  })
+}
+
+const text = { type: 'string', noNul: true }
+const texts = { type: 'array', items: text }
+const flag = { type: 'boolean' }
+const name = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.source
+const textMap = { type: 'object', additionalProperties: text }
+const ulimit = { type: ['integer', 'object'], minimum: -1, ...limits() }
+
+function limits(): object {
+  const limit = { type: 'integer', minimum: -1 }
+  return { required: ['soft', 'hard'], properties: { soft: limit, hard: limit }, additionalProperties: false }
+}
+
+const privateOrHost = { enum: ['private', 'host'] }
+
+export const optionsSchema = {
+  type: 'object',
+  member: 'option',
+  additionalProperties: false,
+  required: ['image'],
+  properties: {
+    image: {
+      type: ['string', 'object'],
+      minLength: 1,
+      required: ['id'],
+      properties: { id: { type: 'string', minLength: 1 } },
+    },
+    command: texts,
+    entrypoint: { type: ['string', 'array'], noNul: true, items: text },
+    env: { type: 'object', variables: true, additionalProperties: text },
+    workdir: { type: 'string', absolute: true },
+    user: { type: ['string', 'integer'], minimum: 0, maximum: maximumId, userName: true },
+    name: { type: 'string', pattern: name, maxLength: 255, says: `letters, digits, '_', '.' and '-', the first one a letter or digit` },
+    hostname: {
+      type: 'string',
+      pattern: '^[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9])?$',
+      says: `at most 64 letters, digits, '-', '.' and '_'`,
+    },
+    labels: textMap,
+    annotations: textMap,
+    mounts: { type: 'array', items: { type: 'object', required: ['type'], properties: { type: { type: 'string' } } } },
+    volumes: texts,
+    tmpfs: texts,
+    readOnly: flag,
+    network: { type: 'string' },
+    extraHosts: texts,
+    dns: { type: 'array', items: { type: 'string', address: true } },
+    memory: { type: ['string', 'number'], size: minimumMemory },
+    cpus: { type: 'number', minimum: 0.01, maximum: 1e6 },
+    cpuset: { type: 'string', cpuList: true },
+    pidsLimit: { type: 'integer', minimum: -1 },
+    ulimits: {
+      type: ['object', 'array'],
+      member: 'limit',
+      additionalProperties: false,
+      properties: Object.fromEntries(Object.keys(rlimitNumbers).map((key) => [key.slice(7).toLowerCase(), ulimit])),
+      items: text,
+    },
+    sysctls: { type: 'object', additionalProperties: { type: ['string', 'number'], noNul: true } },
+    capAdd: { type: 'array', items: { type: 'string', capability: true } },
+    capDrop: { type: 'array', items: { type: 'string', capability: true } },
+    seccomp: { type: ['string', 'object'], minLength: 1 },
+    noNewPrivileges: flag,
+    privileged: flag,
+    ipc: privateOrHost,
+    pidns: privateOrHost,
+    uts: privateOrHost,
+    umask: { type: ['string', 'integer'], mode: true, maximum: 0o777 },
+    stopSignal: { type: ['string', 'integer'], signal: true },
+    stopTimeout: { type: ['string', 'number'], duration: true },
+    init: flag,
+    detach: flag,
+    stdin: flag,
+    logDriver: { enum: ['k8s-file', 'none'] },
+    platform: {
+      type: 'string',
+      pattern: '^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?$',
+      says: 'os/architecture such as linux/arm64',
+    },
+    ready: { type: ['object', 'array'] },
+  },
+} as const
+
+const target = { type: 'string', absolute: true, pattern: '/[^/]', says: `a path below '/'` }
+const mountFlags = { readOnly: flag, noSuid: flag, noDev: flag, noExec: flag }
+
+/** The shape of one of `mounts`, by its type. */
+export const mountSchemas = {
+  bind: {
+    type: 'object',
+    member: 'property of a bind mount',
+    additionalProperties: false,
+    required: ['source', 'target'],
+    properties: {
+      type: { const: 'bind' },
+      source: { type: 'string', absolute: true },
+      target,
+      recursive: flag,
+      propagation: { enum: ['private', 'slave', 'shared'] },
+      ...mountFlags,
+    },
+  },
+  tmpfs: {
+    type: 'object',
+    member: 'property of a tmpfs mount',
+    additionalProperties: false,
+    required: ['target'],
+    properties: {
+      type: { const: 'tmpfs' },
+      target,
+      size: { type: ['string', 'number'], size: 1 },
+      mode: { type: ['string', 'integer'], mode: true },
+      ...mountFlags,
+    },
+  },
+} as const
+
+const timeout = { type: ['string', 'number'], duration: true }
+const port = { type: 'integer', minimum: 1, maximum: 65535 }
+
+/** The shape of one of `ready`, by the property that tells its kind. */
+export const readySchemas = {
+  http: {
+    type: 'object',
+    member: 'property of an http check',
+    additionalProperties: false,
+    required: ['http', 'port'],
+    properties: {
+      http: { type: 'string', pattern: '^/', says: `a path such as '/health'` },
+      port,
+      status: { type: 'integer', minimum: 100, maximum: 599 },
+      timeout,
+    },
+  },
+  port: {
+    type: 'object',
+    member: 'property of a port check',
+    additionalProperties: false,
+    required: ['port'],
+    properties: { port, timeout },
+  },
+  log: {
+    type: 'object',
+    member: 'property of a log check',
+    additionalProperties: false,
+    required: ['log'],
+    properties: { log: { regExp: true }, timeout },
+  },
+  command: {
+    type: 'object',
+    member: 'property of a command check',
+    additionalProperties: false,
+    required: ['command'],
+    properties: { command: { ...texts, minItems: 1 }, timeout },
+  },
+} as const

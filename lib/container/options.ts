@@ -1,0 +1,211 @@
+import type { SeccompProfile } from '../security/seccomp-profile.js'
+import type { Duration, Size } from './quantities.js'
+
+/**
+ * What a container is to be: the words of podman-run(1)'s flags in camelCase. All but `image` may be left out; what is
+ * left out is as `podman run` has it, or as the image says.
+ */
+export interface ContainerOptions {
+  /** The image, as {@link Images} gave it, or its name or id. */
+  readonly image: string | { readonly id: string }
+  /**
+   * What runs, one string an argument. Follows the entrypoint, and stands in for the image's command.
+   * @default the image's command; nothing, when `entrypoint` is given
+   */
+  readonly command?: readonly string[]
+  /**
+   * What `command` is an argument of (`--entrypoint`). A string is one argument. `''`: none, though the image has one.
+   * @default the image's entrypoint
+   */
+  readonly entrypoint?: string | readonly string[]
+  /** Environment variables on top of the image's (`--env`). An undefined value counts as not given. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /**
+   * The directory that the process starts in, absolute (`--workdir`). One that is missing is an error; the image's own
+   * is made.
+   * @default the image's, or `/`
+   */
+  readonly workdir?: string
+  /**
+   * Who the process is (`--user`): `'name'`, `'uid'`, `'name:group'`, `'uid:gid'`. Names are looked up in the
+   * container's own /etc/passwd and /etc/group. A number is a uid.
+   * @default the image's user, or root
+   */
+  readonly user?: string | number
+  /**
+   * Unique among the containers of the runtime's root (`--name`): letters, digits, `_`, `.` and `-`.
+   * @default two random words
+   */
+  readonly name?: string
+  /**
+   * (`--hostname`) At most 64 letters, digits, `-`, `.` and `_`.
+   * @default the first 12 digits of the container's id; the host's own with `uts: 'host'` or `network: 'host'`
+   */
+  readonly hostname?: string
+  /** For finding it again; no effect on the container (`--label`). */
+  readonly labels?: Readonly<Record<string, string>>
+  /** For other programs; written into the OCI spec (`--annotation`). */
+  readonly annotations?: Readonly<Record<string, string>>
+
+  /** File systems to mount (`--mount`). */
+  readonly mounts?: readonly MountOption[]
+  /** Host paths to bind, `'/host:/path'` or `'/host:/path:ro,nodev'` (`--volume`). */
+  readonly volumes?: readonly string[]
+  /** Empty file systems in memory, `'/path'` or `'/path:size=64m,mode=700'` (`--tmpfs`). */
+  readonly tmpfs?: readonly string[]
+  /**
+   * The root file system can't be written (`--read-only`); /dev/shm, /run, /tmp and /var/tmp are in memory and can.
+   * @default false
+   */
+  readonly readOnly?: boolean
+
+  /**
+   * `'none'`: a network of its own with nothing but loopback. `'host'`: the host's (`--network`).
+   * @default 'none'
+   */
+  readonly network?: 'none' | 'host'
+  /** Lines of /etc/hosts, `'name:address'` (`--add-host`). */
+  readonly extraHosts?: readonly string[]
+  /** Addresses of name servers for /etc/resolv.conf (`--dns`). @default the host's */
+  readonly dns?: readonly string[]
+
+  /** Most memory, at least 512k; as much again of swap (`--memory`). @default no limit */
+  readonly memory?: Size
+  /** Most processor time, in processors; 0.5 is half of one (`--cpus`). At least 0.01. @default no limit */
+  readonly cpus?: number
+  /** Processors to run on, `'0-3,7'` (`--cpuset-cpus`). @default all */
+  readonly cpuset?: string
+  /** Most processes and threads; -1: no limit (`--pids-limit`). @default 2048 */
+  readonly pidsLimit?: number
+  /**
+   * getrlimit(2) by name, `{ nofile: 1024, core: { soft: 0, hard: -1 } }`, or `['nofile=1024:2048']`; -1: no limit (`--ulimit`).
+   * @default nofile and nproc: 1048576, or the most that the host's process may give
+   */
+  readonly ulimits?: Readonly<Partial<Record<UlimitName, number | { readonly soft: number; readonly hard: number }>>> | readonly string[]
+  /** Kernel parameters of its own namespaces (`--sysctl`): net.*, fs.mqueue.*, and the IPC ones of kernel.*. */
+  readonly sysctls?: Readonly<Record<string, string | number>>
+
+  /** Capabilities beyond the default ones, `'NET_ADMIN'`, `'ALL'` (`--cap-add`, capabilities(7)). */
+  readonly capAdd?: readonly string[]
+  /** Default capabilities to do without, `'CHOWN'`, `'ALL'` (`--cap-drop`). */
+  readonly capDrop?: readonly string[]
+  /**
+   * Which system calls may be made (`--security-opt seccomp=`): the path of a profile in Docker's JSON format, such a
+   * profile as an object, or `'unconfined'`.
+   * @default a profile that allows what containers commonly need; unconfined with `privileged`
+   */
+  readonly seccomp?: string | SeccompProfile
+  /**
+   * No program can gain rights by set-uid bits or file capabilities (`--security-opt no-new-privileges`).
+   * @default false
+   */
+  readonly noNewPrivileges?: boolean
+  /**
+   * All capabilities and devices, no seccomp filter, nothing masked or read-only (`--privileged`). Such a container can
+   * do to the host what root can.
+   * @default false
+   */
+  readonly privileged?: boolean
+  /** `'private'`: System V IPC, POSIX queues and /dev/shm of its own. `'host'`: the host's (`--ipc`). @default 'private' */
+  readonly ipc?: 'private' | 'host'
+  /** `'private'`: sees its own processes only. `'host'`: sees the host's (`--pid`). @default 'private' */
+  readonly pidns?: 'private' | 'host'
+  /** `'private'`: a host name of its own. `'host'`: the host's (`--uts`). @default 'private' */
+  readonly uts?: 'private' | 'host'
+  /** The file mode creation mask, `0o022` or `'0022'` (`--umask`). @default 0o022 */
+  readonly umask?: number | string
+
+  /** What `stop()` sends first, `'SIGTERM'`, `15` (`--stop-signal`). @default the image's, or SIGTERM */
+  readonly stopSignal?: string | number
+  /** How long `stop()` waits after it before SIGKILL (`--stop-timeout`). @default '10s' */
+  readonly stopTimeout?: Duration
+  /** A small pid 1 that reaps orphans and passes signals on; the command runs as its child (`--init`). @default false */
+  readonly init?: boolean
+  /**
+   * `false`: the container is bound to this process, and ends with it however it ends. `true`: it goes on (`--detach`).
+   * @default false
+   */
+  readonly detach?: boolean
+  /** Keep standard input open, for `attach()` (`--interactive`). Otherwise it is /dev/null. @default false */
+  readonly stdin?: boolean
+  /** Where output is kept for `logs()`: a file in k8s-file format, or nowhere (`--log-driver`). @default 'k8s-file' */
+  readonly logDriver?: 'k8s-file' | 'none'
+  /** Which of an image's platforms, `'linux/arm64'` (`--platform`). @default the host's */
+  readonly platform?: string
+  /** What `run()` waits for. An array: all of them. @default nothing but the start */
+  readonly ready?: ReadyOption | readonly ReadyOption[]
+}
+
+/** One of the mounts of {@link ContainerOptions}. */
+export type MountOption = BindMountOption | TmpfsMountOption
+
+/** A file or directory of the host (`--mount type=bind`). */
+export interface BindMountOption extends MountFlagOptions {
+  readonly type: 'bind'
+  /** Absolute path on the host; it must exist. */
+  readonly source: string
+  /** Absolute path in the container; made where it is missing. */
+  readonly target: string
+  /** Take along what is mounted below `source`. @default true */
+  readonly recursive?: boolean
+  /** Whether later mounts below pass to the container and back (mount_namespaces(7)). @default 'private' */
+  readonly propagation?: 'private' | 'slave' | 'shared'
+}
+
+/** An empty file system in memory (`--mount type=tmpfs`, tmpfs(5)). It begins with what the image has at `target`. */
+export interface TmpfsMountOption extends MountFlagOptions {
+  readonly type: 'tmpfs'
+  /** Absolute path in the container; made where it is missing. */
+  readonly target: string
+  /** @default half of the host's memory, or of what `memory` leaves */
+  readonly size?: Size
+  /** Of its root directory, `0o700` or `'700'`. @default that of the image's directory, or 0o1777 */
+  readonly mode?: number | string
+}
+
+export interface MountFlagOptions {
+  /** @default false */
+  readonly readOnly?: boolean
+  /** Set-uid bits have no effect. @default false for binds, true for tmpfs */
+  readonly noSuid?: boolean
+  /** Device nodes don't work. @default false for binds, true for tmpfs */
+  readonly noDev?: boolean
+  /** Programs can't be started from it. @default false */
+  readonly noExec?: boolean
+}
+
+/** One thing that `run()` waits for. */
+export type ReadyOption = {
+  /** How long at most. @default '60s' */
+  readonly timeout?: Duration
+} & (
+  | { /** A TCP port of the container that accepts connections. */ readonly port: number; readonly http?: undefined }
+  | {
+      /** A path that answers. */
+      readonly http: string
+      readonly port: number
+      /** @default 200 to 399 */
+      readonly status?: number
+    }
+  | { /** Output that has a line like this. */ readonly log: RegExp | string }
+  | { /** A program in the container that ends with 0. */ readonly command: readonly string[] }
+)
+
+/** The limits of getrlimit(2), without `RLIMIT_`. */
+export type UlimitName =
+  | 'as'
+  | 'core'
+  | 'cpu'
+  | 'data'
+  | 'fsize'
+  | 'locks'
+  | 'memlock'
+  | 'msgqueue'
+  | 'nice'
+  | 'nofile'
+  | 'nproc'
+  | 'rss'
+  | 'rtprio'
+  | 'rttime'
+  | 'sigpending'
+  | 'stack'

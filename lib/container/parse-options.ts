@@ -1,0 +1,188 @@
+/** {@link ContainerOptions} to {@link NormalizedOptions}, or all that is wrong with them at once. Pure. */
+import { isIP } from 'node:net'
+import { PodlingError } from '../errors.js'
+import { faultFinder, formatFaults, show, type Fault } from '../faults.js'
+import { rlimitNumbers, unlimited } from '../launch/rlimits.js'
+import { capabilityName, isAll, type CapabilityName } from '../security/capabilities.js'
+import { seccompProfileFaults } from '../security/seccomp-profile.js'
+import { nearestName } from '../nearest-name.js'
+import type { NormalizedOptions, SeccompChoice } from './normalized-options.js'
+import type { ContainerOptions } from './options.js'
+import { optionKeywords, optionsSchema, parseMode, unsupportedOptions } from './options-schema.js'
+import { parseMounts } from './parse-mounts.js'
+import { parseReady } from './parse-ready.js'
+import { parseDuration, parseSize } from './quantities.js'
+import { signalNumber } from './signals.js'
+import { checkSysctls } from './sysctls.js'
+
+const findFaults = faultFinder(optionsSchema, optionKeywords)
+
+/** As podman-run(1) has them. */
+const defaults = { pidsLimit: 2048, stopTimeout: 10_000, umask: 0o022 } as const
+
+/**
+ * Check options and bring them into one form.
+ * @throws PodlingError `INVALID_OPTION` with all mistakes, each with its path: `ports[1].host: must be 0..65535, got 70000`
+ */
+export function parseOptions(options: ContainerOptions): NormalizedOptions {
+  const given = withoutUndefined(options)
+  const faults: Fault[] = []
+  for (const name of Object.keys(given)) {
+    if (!unsupportedOptions.has(name)) continue
+    faults.push({ path: name, message: 'not supported by this version' })
+    delete given[name]
+  }
+  faults.push(...findFaults(given))
+  // What is misshapen has been told of; the rest is looked at all the same, so that every mistake is told at once.
+  const wrong = new Set(faults.map(({ path }) => path.split(/[.[]/)[0] ?? ''))
+  const sound = Object.fromEntries(Object.entries(given).filter(([name]) => !wrong.has(name))) as unknown as ContainerOptions
+  const mounts = parseMounts(wrong.has('mounts') ? { ...sound, mounts: options.mounts ?? [] } : sound, faults)
+  const parts = {
+    mounts,
+    extraHosts: parseExtraHosts(sound.extraHosts, faults),
+    ulimits: parseUlimits(sound.ulimits, faults),
+    seccomp: parseSeccomp(sound.seccomp, faults),
+    ready: parseReady(sound.ready, faults),
+  }
+  faults.push(...networkFaults(sound), ...contradictions(sound), ...checkSysctls(sound))
+  if (faults.length > 0) throw new PodlingError('INVALID_OPTION', formatFaults('container options', unique(faults)))
+  return { ...normalize(sound), ...parts }
+}
+
+function normalize(options: ContainerOptions): Omit<NormalizedOptions, 'mounts' | 'extraHosts' | 'ulimits' | 'seccomp' | 'ready'> {
+  const { image, entrypoint, user } = options
+  return {
+    image: typeof image === 'string' ? image : image.id,
+    command: options.command ?? [],
+    entrypoint: typeof entrypoint === 'string' ? [entrypoint] : entrypoint,
+    env: withoutUndefined(options.env ?? {}) as Record<string, string>,
+    workdir: options.workdir,
+    user: user === undefined ? undefined : String(user),
+    name: options.name,
+    hostname: options.hostname,
+    labels: options.labels ?? {},
+    annotations: options.annotations ?? {},
+    readOnly: options.readOnly ?? false,
+    network: options.network ?? 'none',
+    dns: options.dns ?? [],
+    memory: options.memory === undefined ? undefined : parseSize(options.memory),
+    cpus: options.cpus,
+    cpuset: options.cpuset,
+    pidsLimit: options.pidsLimit === 0 ? -1 : (options.pidsLimit ?? defaults.pidsLimit),
+    sysctls: Object.fromEntries(Object.entries(options.sysctls ?? {}).map(([key, value]) => [key, String(value)])),
+    capAdd: (options.capAdd ?? []).map(fullName),
+    capDrop: (options.capDrop ?? []).map(fullName),
+    noNewPrivileges: options.noNewPrivileges ?? false,
+    privileged: options.privileged ?? false,
+    ipc: options.ipc ?? 'private',
+    pidns: options.pidns ?? 'private',
+    uts: options.uts ?? 'private',
+    umask: (options.umask === undefined ? undefined : parseMode(options.umask)) ?? defaults.umask,
+    stopSignal: options.stopSignal === undefined ? undefined : signalNumber(options.stopSignal),
+    stopTimeout: (options.stopTimeout === undefined ? undefined : parseDuration(options.stopTimeout)) ?? defaults.stopTimeout,
+    init: options.init ?? false,
+    detach: options.detach ?? false,
+    stdin: options.stdin ?? false,
+    logDriver: options.logDriver ?? 'k8s-file',
+    platform: options.platform,
+  }
+}
+
+function fullName(name: string): CapabilityName | 'ALL' {
+  return isAll(name) ? 'ALL' : capabilityName(name)
+}
+
+function parseExtraHosts(entries: readonly string[] | undefined, faults: Fault[]): NormalizedOptions['extraHosts'] {
+  return (entries ?? []).flatMap((entry, index) => {
+    const colon = entry.indexOf(':')
+    const [names, address] = [entry.slice(0, colon), entry.slice(colon + 1).replace(/^\[(.*)\]$/, '$1')]
+    if (colon > 0 && isIP(address) !== 0 && names.split(';').every((name) => /^[a-zA-Z0-9_.-]+$/.test(name))) {
+      return names.split(';').map((name) => ({ name, address }))
+    }
+    const message =
+      address === 'host-gateway'
+        ? 'host-gateway is not supported by this version'
+        : `must be 'name:address' such as 'db:10.0.0.2', got ${show(entry)}`
+    faults.push({ path: `extraHosts[${String(index)}]`, message })
+    return []
+  })
+}
+
+function parseUlimits(ulimits: ContainerOptions['ulimits'], faults: Fault[]): NormalizedOptions['ulimits'] {
+  const entries = Array.isArray(ulimits) ? parseUlimitTexts(ulimits as readonly string[], faults) : Object.entries(ulimits ?? {})
+  return entries.flatMap(([name, limit]) => {
+    const { soft, hard } = typeof limit === 'object' ? limit : { soft: limit, hard: limit }
+    const value = (number: number): number => (number < 0 ? unlimited : number)
+    if (value(soft) > value(hard)) {
+      faults.push({ path: `ulimits.${name}`, message: `soft must not be above hard, got ${String(soft)} and ${String(hard)}` })
+    }
+    return [{ type: `RLIMIT_${name.toUpperCase()}`, soft: value(soft), hard: value(hard) }]
+  })
+}
+
+type Limit = number | { readonly soft: number; readonly hard: number }
+
+/** `'nofile=1024'`, `'nofile=1024:2048'`. */
+function parseUlimitTexts(texts: readonly string[], faults: Fault[]): [string, Limit][] {
+  return texts.flatMap((text, index): [string, Limit][] => {
+    const match = /^([a-z]+)=(-1|\d+)(?::(-1|\d+))?$/.exec(text)
+    const name = match?.[1] ?? ''
+    if (match !== null && Object.hasOwn(rlimitNumbers, `RLIMIT_${name.toUpperCase()}`)) {
+      return [[name, { soft: Number(match[2]), hard: Number(match[3] ?? match[2]) }]]
+    }
+    const near = nearestName(name, Object.keys(rlimitNumbers).map((key) => key.slice(7).toLowerCase()))
+    const hint = match !== null && near !== undefined ? `; did you mean ${near}?` : ''
+    faults.push({
+      path: `ulimits[${String(index)}]`,
+      message: `must be a limit of getrlimit(2) such as 'nofile=1024:2048', got ${show(text)}${hint}`,
+    })
+    return []
+  })
+}
+
+function parseSeccomp(seccomp: ContainerOptions['seccomp'], faults: Fault[]): SeccompChoice {
+  if (seccomp === undefined) return { kind: 'default' }
+  if (seccomp === 'unconfined') return { kind: 'unconfined' }
+  if (typeof seccomp === 'string') {
+    if (seccomp.startsWith('/')) return { kind: 'file', path: seccomp }
+    const hint = nearestName(seccomp, ['unconfined']) === undefined ? '' : `; did you mean 'unconfined'?`
+    faults.push({ path: 'seccomp', message: `must be 'unconfined', an absolute path or a profile, got ${show(seccomp)}${hint}` })
+    return { kind: 'default' }
+  }
+  const wrong = seccompProfileFaults(seccomp)
+  faults.push(...wrong.map(({ path, message }) => ({ path: path === '' ? 'seccomp' : `seccomp.${path}`, message })))
+  return { kind: 'profile', profile: seccomp }
+}
+
+function networkFaults({ network, dns }: ContainerOptions): Fault[] {
+  if (network === undefined || network === 'none' || network === 'host') {
+    if (dns?.length && network !== 'host') return [{ path: 'dns', message: `has no effect with network: 'none'` }]
+    return []
+  }
+  const near = nearestName(network, ['none', 'host'])
+  const message = `must be 'none' or 'host' in this version, got ${show(network)}`
+  return [{ path: 'network', message: near === undefined ? message : `${message}; did you mean '${near}'?` }]
+}
+
+function contradictions(options: ContainerOptions): Fault[] {
+  const faults: Fault[] = []
+  const both = (path: string, other: string): void => {
+    faults.push({ path, message: `has no effect with ${other}; leave one of them out` })
+  }
+  const add = new Set((options.capAdd ?? []).map(fullName))
+  const drop = (options.capDrop ?? []).map(fullName)
+  for (const name of new Set(drop)) {
+    if (add.has(name)) faults.push({ path: 'capDrop', message: `${name} can't be dropped and added` })
+  }
+  if (options.privileged && drop.length > 0) both('capDrop', 'privileged: true')
+  if (options.uts === 'host' && options.hostname !== undefined) both('hostname', `uts: 'host'`)
+  return faults
+}
+
+function withoutUndefined(value: object): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(value).filter(([, part]) => part !== undefined))
+}
+
+function unique(faults: readonly Fault[]): Fault[] {
+  return [...new Map(faults.map((fault) => [`${fault.path}\0${fault.message}`, fault])).values()]
+}

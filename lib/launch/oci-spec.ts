@@ -1,0 +1,260 @@
+/**
+ * The OCI runtime specification 1.2, Linux: the types of config.json.
+ * https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config.md and config-linux.md
+ *
+ * Sizes are bytes, modes are numbers (420 is 0644). Where the specification says uint64, a number stands here; values
+ * at and above 2^53 that must be exact (arguments of seccomp rules) may be bigints.
+ */
+
+import type { LinuxSeccomp } from '../security/linux-seccomp.js'
+
+/** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config.md */
+export interface Spec {
+  /** Version of the specification that this follows, SemVer. */
+  readonly ociVersion: string
+  readonly root?: SpecRoot
+  readonly process?: SpecProcess
+  readonly hostname?: string
+  readonly domainname?: string
+  /** Mounted in this order. */
+  readonly mounts?: readonly SpecMount[]
+  readonly hooks?: SpecHooks
+  readonly annotations?: Readonly<Record<string, string>>
+  readonly linux?: SpecLinux
+}
+
+/** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config.md#root */
+export interface SpecRoot {
+  /** Absolute, or relative to the bundle. */
+  readonly path: string
+  /** @default false */
+  readonly readonly?: boolean
+}
+
+/** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config.md#mounts */
+export interface SpecMount {
+  /** Path inside the container; a relative one (deprecated) counts from `/`. */
+  readonly destination: string
+  readonly type?: string
+  readonly source?: string
+  readonly options?: readonly string[]
+  readonly uidMappings?: readonly SpecIdMapping[]
+  readonly gidMappings?: readonly SpecIdMapping[]
+}
+
+/** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config.md#process */
+export interface SpecProcess {
+  /** @default false */
+  readonly terminal?: boolean
+  /** Characters; ignored without `terminal`. */
+  readonly consoleSize?: { readonly height: number; readonly width: number }
+  /** Absolute. */
+  readonly cwd: string
+  /** `NAME=value`. */
+  readonly env?: readonly string[]
+  readonly args?: readonly string[]
+  readonly rlimits?: readonly SpecRlimit[]
+  readonly apparmorProfile?: string
+  readonly selinuxLabel?: string
+  readonly capabilities?: SpecCapabilities
+  /** @default false */
+  readonly noNewPrivileges?: boolean
+  /** -1000..1000, proc_pid_oom_score_adj(5). */
+  readonly oomScoreAdj?: number
+  readonly scheduler?: SpecScheduler
+  readonly ioPriority?: { readonly class: IoPriorityClass; readonly priority?: number }
+  readonly execCPUAffinity?: { readonly initial?: string; readonly final?: string }
+  readonly user: SpecUser
+}
+
+/** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config.md#user */
+export interface SpecUser {
+  readonly uid: number
+  readonly gid: number
+  readonly umask?: number
+  readonly additionalGids?: readonly number[]
+  /**
+   * A user, or `user:group`, that is still to be looked up in the container's own /etc/passwd and /etc/group. The
+   * specification has this field for Windows; Podling uses it until the start has found the numbers.
+   */
+  readonly username?: string
+}
+
+/** Names of getrlimit(2), `RLIMIT_NOFILE`. Values at and above 2^63 are no limit. */
+export interface SpecRlimit {
+  readonly type: string
+  readonly soft: number
+  readonly hard: number
+}
+
+/** Names of capabilities(7), `CAP_CHOWN`. */
+export interface SpecCapabilities {
+  readonly bounding?: readonly string[]
+  readonly effective?: readonly string[]
+  readonly inheritable?: readonly string[]
+  readonly permitted?: readonly string[]
+  readonly ambient?: readonly string[]
+}
+
+/** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config.md#linux-process */
+export interface SpecScheduler {
+  readonly policy: string
+  readonly nice?: number
+  readonly priority?: number
+  readonly flags?: readonly string[]
+  /** Nanoseconds. */
+  readonly runtime?: number
+  readonly deadline?: number
+  readonly period?: number
+}
+
+export type IoPriorityClass = 'IOPRIO_CLASS_RT' | 'IOPRIO_CLASS_BE' | 'IOPRIO_CLASS_IDLE'
+
+/** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config.md#posix-platform-hooks */
+export interface SpecHooks {
+  /** @deprecated by the specification; use the three below. */
+  readonly prestart?: readonly SpecHook[]
+  readonly createRuntime?: readonly SpecHook[]
+  readonly createContainer?: readonly SpecHook[]
+  readonly startContainer?: readonly SpecHook[]
+  readonly poststart?: readonly SpecHook[]
+  readonly poststop?: readonly SpecHook[]
+}
+
+export interface SpecHook {
+  /** Absolute. */
+  readonly path: string
+  readonly args?: readonly string[]
+  readonly env?: readonly string[]
+  /** Seconds. */
+  readonly timeout?: number
+}
+
+/** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config-linux.md */
+export interface SpecLinux {
+  readonly namespaces?: readonly SpecNamespace[]
+  readonly uidMappings?: readonly SpecIdMapping[]
+  readonly gidMappings?: readonly SpecIdMapping[]
+  readonly timeOffsets?: Readonly<Record<string, { readonly secs?: number; readonly nanosecs?: number }>>
+  readonly devices?: readonly SpecDevice[]
+  readonly netDevices?: Readonly<Record<string, { readonly name?: string }>>
+  /** Absolute: from the root of the cgroup file system. Relative: from a place that the runtime chooses. */
+  readonly cgroupsPath?: string
+  readonly resources?: LinuxResources
+  readonly intelRdt?: Readonly<Record<string, unknown>>
+  readonly memoryPolicy?: { readonly mode: string; readonly nodes?: string; readonly flags?: readonly string[] }
+  readonly sysctl?: Readonly<Record<string, string>>
+  readonly seccomp?: LinuxSeccomp
+  readonly rootfsPropagation?: 'shared' | 'slave' | 'private' | 'unbindable'
+  readonly maskedPaths?: readonly string[]
+  readonly readonlyPaths?: readonly string[]
+  readonly mountLabel?: string
+  readonly personality?: { readonly domain: 'LINUX' | 'LINUX32'; readonly flags?: readonly string[] }
+}
+
+/** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config-linux.md#namespaces */
+export interface SpecNamespace {
+  readonly type: SpecNamespaceType
+  /** Absolute path of the namespace to join; absent: a new one. */
+  readonly path?: string
+}
+
+export type SpecNamespaceType = 'pid' | 'network' | 'mount' | 'ipc' | 'uts' | 'user' | 'cgroup' | 'time'
+
+/** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config-linux.md#user-namespace-mappings */
+export interface SpecIdMapping {
+  readonly containerID: number
+  readonly hostID: number
+  readonly size: number
+}
+
+/** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config-linux.md#devices */
+export interface SpecDevice {
+  /** `c` and `u` are character devices, `b` block devices, `p` a FIFO (mknod(1)). */
+  readonly type: 'c' | 'b' | 'u' | 'p'
+  readonly path: string
+  readonly major?: number
+  readonly minor?: number
+  readonly fileMode?: number
+  readonly uid?: number
+  readonly gid?: number
+}
+
+/** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config-linux.md#control-groups */
+export interface LinuxResources {
+  readonly devices?: readonly LinuxDeviceRule[]
+  readonly memory?: LinuxMemory
+  readonly cpu?: LinuxCpu
+  readonly pids?: { readonly limit?: number }
+  readonly blockIO?: LinuxBlockIo
+  readonly hugepageLimits?: readonly { readonly pageSize: string; readonly limit: number }[]
+  readonly network?: {
+    readonly classID?: number
+    readonly priorities?: readonly { readonly name: string; readonly priority: number }[]
+  }
+  readonly rdma?: Readonly<Record<string, { readonly hcaHandles?: number; readonly hcaObjects?: number }>>
+  /** Files of cgroup2 and what to write to each. */
+  readonly unified?: Readonly<Record<string, string>>
+}
+
+/** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config-linux.md#allowed-device-list */
+export interface LinuxDeviceRule {
+  readonly allow: boolean
+  /** @default 'a' */
+  readonly type?: 'a' | 'c' | 'b' | 'u' | 'p'
+  /** Absent, or -1: all. */
+  readonly major?: number
+  readonly minor?: number
+  /** Of the letters r, w and m. */
+  readonly access?: string
+}
+
+/** Bytes; -1: no limit. @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config-linux.md#memory */
+export interface LinuxMemory {
+  readonly limit?: number
+  readonly reservation?: number
+  /** Memory and swap together. */
+  readonly swap?: number
+  readonly kernel?: number
+  readonly kernelTCP?: number
+  readonly swappiness?: number
+  readonly disableOOMKiller?: boolean
+  readonly useHierarchy?: boolean
+  readonly checkBeforeUpdate?: boolean
+}
+
+/** Times in microseconds. @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config-linux.md#cpu */
+export interface LinuxCpu {
+  readonly shares?: number
+  readonly quota?: number
+  readonly burst?: number
+  readonly period?: number
+  readonly realtimeRuntime?: number
+  readonly realtimePeriod?: number
+  readonly cpus?: string
+  readonly mems?: string
+  readonly idle?: number
+}
+
+/** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config-linux.md#block-io */
+export interface LinuxBlockIo {
+  readonly weight?: number
+  readonly leafWeight?: number
+  readonly weightDevice?: readonly {
+    readonly major: number
+    readonly minor: number
+    readonly weight?: number
+    readonly leafWeight?: number
+  }[]
+  readonly throttleReadBpsDevice?: readonly LinuxThrottle[]
+  readonly throttleWriteBpsDevice?: readonly LinuxThrottle[]
+  readonly throttleReadIOPSDevice?: readonly LinuxThrottle[]
+  readonly throttleWriteIOPSDevice?: readonly LinuxThrottle[]
+}
+
+export interface LinuxThrottle {
+  readonly major: number
+  readonly minor: number
+  /** Bytes, or operations, a second. */
+  readonly rate: number
+}
