@@ -4,6 +4,7 @@
  */
 import { Ajv, type ErrorObject, type KeywordDefinition, type ValidateFunction } from 'ajv'
 import { nearestName } from './nearest-name.js'
+import { shareSchema } from './share-schema.js'
 
 /** One thing that is wrong, and where. */
 export interface Fault {
@@ -85,7 +86,16 @@ export function joinPath(parts: readonly string[]): string {
 }
 
 function compile(schema: object, keywords: readonly FaultKeyword[]): ValidateFunction {
-  const ajv = new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true, strictRequired: false, strictTypes: false })
+  const ajv = new Ajv({
+    allErrors: true,
+    verbose: true,
+    strictRequired: false,
+    strictTypes: false,
+    // Checking the schemas against the schema of schemas costs more than compiling them; they are ours, and tested.
+    validateSchema: false,
+    meta: false,
+    inlineRefs: false,
+  })
   ajv.addVocabulary(vocabulary)
   for (const { keyword, type, fault } of keywords) {
     const validate = (value: unknown, data: unknown): boolean => {
@@ -102,7 +112,7 @@ function compile(schema: object, keywords: readonly FaultKeyword[]): ValidateFun
     }
     ajv.addKeyword(definition)
   }
-  return ajv.compile(schema)
+  return ajv.compile(shareSchema(schema))
 }
 
 function faultOf(error: ErrorObject): Fault | undefined {
