@@ -11,6 +11,7 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 /** In the order that data flows: a file imports only from its own folder and from those before it. */
 const order = [
   'errors',
+  'schema',
   'sys',
   'image',
   'storage',

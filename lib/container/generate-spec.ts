@@ -3,7 +3,15 @@
  * Pure. Where it differs from Podman, and why, is written at the place and in spec/container/podman.spec.ts.
  */
 import { PodlingError } from '../errors.js'
-import type { LinuxResources, Spec, SpecCapabilities, SpecDevice, SpecMount, SpecNamespaceType, SpecRlimit } from '../launch/oci-spec.js'
+import type { LinuxResources } from '../cgroup/resources.js'
+import type {
+  Spec,
+  SpecCapabilities,
+  SpecDevice,
+  SpecMount,
+  SpecNamespaceType,
+  SpecRlimit,
+} from '../launch/oci-spec.js'
 import { capabilityNames, mergeCapabilities, type CapabilityName } from '../security/capabilities.js'
 import { defaultSeccompProfile } from '../security/default-seccomp-profile.js'
 import type { LinuxSeccomp } from '../security/linux-seccomp.js'
@@ -172,14 +180,19 @@ function seccompProfile({ options, seccompProfile }: SpecInput): SeccompProfile 
       return seccomp.profile
     case 'file':
       if (seccompProfile !== undefined) return seccompProfile
-      throw new PodlingError('INVALID_OPTION', `seccomp: the profile ${seccomp.path} was not read`, { path: seccomp.path })
+      throw new PodlingError('INVALID_OPTION', `seccomp: the profile ${seccomp.path} was not read`, {
+        path: seccomp.path,
+      })
   }
 }
 
 function chooseRlimits(options: NormalizedOptions, { limits = {} }: HostFacts): SpecRlimit[] {
   const most = 1_048_576
   const chosen = new Map<string, SpecRlimit>()
-  for (const [type, limit] of [['RLIMIT_NOFILE', limits.nofile], ['RLIMIT_NPROC', limits.nproc]] as const) {
+  for (const [type, limit] of [
+    ['RLIMIT_NOFILE', limits.nofile],
+    ['RLIMIT_NPROC', limits.nproc],
+  ] as const) {
     if (limit === undefined) continue
     const value = Math.min(limit, most)
     chosen.set(type, { type, soft: value, hard: value })

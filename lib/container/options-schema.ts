@@ -1,6 +1,6 @@
 /** The shape of {@link ContainerOptions}: what each option must be, by itself. How they fit together: parse-options.ts. */
 import { isIP } from 'node:net'
-import { show, type FaultKeyword } from '../faults.js'
+import { show, type FaultKeyword } from '../schema/faults.js'
 import { rlimitNumbers } from '../launch/rlimits.js'
 import { findCapability, isAll, unknownCapability } from '../security/capabilities.js'
 import { durationWords, parseDuration, parseSize, sizeWords } from './quantities.js'
@@ -26,7 +26,11 @@ export const unsupportedOptions: ReadonlySet<string> = new Set([
 
 /** A keyword for a string that must fulfil `test`. */
 function words(keyword: string, test: (text: string) => boolean, must: string): FaultKeyword {
-  return { keyword, type: 'string', fault: (value) => (test(String(value)) ? undefined : `must be ${must}, got ${show(value)}`) }
+  return {
+    keyword,
+    type: 'string',
+    fault: (value) => (test(String(value)) ? undefined : `must be ${must}, got ${show(value)}`),
+  }
 }
 
 export const optionKeywords: readonly FaultKeyword[] = [
@@ -45,7 +49,9 @@ export const optionKeywords: readonly FaultKeyword[] = [
     keyword: 'userName',
     type: 'string',
     fault: (value) =>
-      isUser(String(value)) ? undefined : `must be a name or uid, or one with ':' and a group or gid, got ${show(value)}`,
+      isUser(String(value))
+        ? undefined
+        : `must be a name or uid, or one with ':' and a group or gid, got ${show(value)}`,
   },
   {
     keyword: 'capability',
@@ -76,7 +82,9 @@ export const optionKeywords: readonly FaultKeyword[] = [
     fault: (value, minimum) => {
       const bytes = parseSize(value)
       if (bytes === undefined) return `must be ${sizeWords}, got ${show(value)}`
-      return bytes < Number(minimum) ? `must be at least ${String(Number(minimum) / 1024)}k, got ${show(value)}` : undefined
+      return bytes < Number(minimum)
+        ? `must be at least ${String(Number(minimum) / 1024)}k, got ${show(value)}`
+        : undefined
     },
   },
   {
@@ -109,7 +117,10 @@ export function parseMode(mode: number | string): number | undefined {
 
 function isUser(text: string): boolean {
   const parts = text.split(':')
-  return parts.length <= 2 && parts.every((part) => (/^\d+$/.test(part) ? Number(part) <= maximumId : /^[^\s:/\0]+$/.test(part)))
+  return (
+    parts.length <= 2 &&
+    parts.every((part) => (/^\d+$/.test(part) ? Number(part) <= maximumId : /^[^\s:/\0]+$/.test(part)))
+  )
 }
 
 function isCpuList(text: string): boolean {
@@ -150,7 +161,12 @@ export const optionsSchema = {
     env: { type: 'object', variables: true, additionalProperties: text },
     workdir: { type: 'string', absolute: true },
     user: { type: ['string', 'integer'], minimum: 0, maximum: maximumId, userName: true },
-    name: { type: 'string', pattern: name, maxLength: 255, says: `letters, digits, '_', '.' and '-', the first one a letter or digit` },
+    name: {
+      type: 'string',
+      pattern: name,
+      maxLength: 255,
+      says: `letters, digits, '_', '.' and '-', the first one a letter or digit`,
+    },
     hostname: {
       type: 'string',
       pattern: '^[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9])?$',

@@ -81,7 +81,8 @@ export interface ContainerOptions {
    * getrlimit(2) by name, `{ nofile: 1024, core: { soft: 0, hard: -1 } }`, or `['nofile=1024:2048']`; -1: no limit (`--ulimit`).
    * @default nofile and nproc: 1048576, or the most that the host's process may give
    */
-  readonly ulimits?: Readonly<Partial<Record<UlimitName, number | { readonly soft: number; readonly hard: number }>>> | readonly string[]
+  readonly ulimits?:
+    Readonly<Partial<Record<UlimitName, number | { readonly soft: number; readonly hard: number }>>> | readonly string[]
   /** Kernel parameters of its own namespaces (`--sysctl`): net.*, fs.mqueue.*, and the IPC ones of kernel.*. */
   readonly sysctls?: Readonly<Record<string, string | number>>
 

@@ -1,8 +1,8 @@
 /** `mounts`, `volumes` and `tmpfs` to the mounts of an OCI spec, with Podman's defaults. Pure. */
 import { posix } from 'node:path'
-import { faultFinder, joinPath, show, type Fault } from '../faults.js'
+import { faultFinder, joinPath, show, type Fault } from '../schema/faults.js'
 import type { SpecMount } from '../launch/oci-spec.js'
-import { nearestName } from '../nearest-name.js'
+import { nearestName } from '../schema/nearest-name.js'
 import type { BindMountOption, ContainerOptions, MountFlagOptions, TmpfsMountOption } from './options.js'
 import { mountSchemas, optionKeywords, parseMode } from './options-schema.js'
 import { parseSize } from './quantities.js'
@@ -11,6 +11,9 @@ const findFaults = {
   bind: faultFinder(mountSchemas.bind, optionKeywords),
   tmpfs: faultFinder(mountSchemas.tmpfs, optionKeywords),
 }
+
+/** Tells of a mistake; returns undefined, since there is no mount then. */
+type Report = (message: string) => undefined
 
 /** A mount, and the option that asked for it. */
 interface Asked {
@@ -45,20 +48,24 @@ function each<T>(
   values: readonly T[] | undefined,
   option: string,
   faults: Fault[],
-  parse: (value: T, report: (message: string) => undefined, at: string, faults: Fault[]) => SpecMount | undefined,
+  parse: (value: T, report: Report, at: string, faults: Fault[]) => SpecMount | undefined,
 ): Asked[] {
   if (!Array.isArray(values)) return []
   return (values as readonly T[]).flatMap((value, index) => {
     const at = joinPath([option, String(index)])
-    const report = (message: string): undefined => void faults.push({ path: at, message })
+    const report: Report = (message) => {
+      faults.push({ path: at, message })
+      return undefined
+    }
     const mount = parse(value, report, at, faults)
     return mount === undefined ? [] : [{ at, mount }]
   })
 }
 
-function parseMount(value: unknown, report: (message: string) => undefined, at: string, faults: Fault[]): SpecMount | undefined {
+function parseMount(value: unknown, report: Report, at: string, faults: Fault[]): SpecMount | undefined {
   const type = (value as { type?: unknown } | null)?.type
-  if (type === 'volume' || type === 'image') return report(`mounts of type ${show(type)} are not supported by this version`)
+  if (type === 'volume' || type === 'image')
+    { report(`mounts of type ${show(type)} are not supported by this version`); return; }
   if (type !== 'bind' && type !== 'tmpfs') {
     // A missing or misshapen one has been told of by the schema of all options.
     if (typeof type === 'string') report(`type must be 'bind' or 'tmpfs', got ${show(type)}`)
@@ -119,20 +126,20 @@ const volumeWords: readonly (readonly string[])[] = [
 ]
 const laterVolumeWords = ['z', 'Z', 'U', 'O', 'copy', 'nocopy', 'idmap', 'upperdir', 'workdir']
 
-function parseVolume(value: string, report: (message: string) => undefined): SpecMount | undefined {
+function parseVolume(value: string, report: Report): SpecMount | undefined {
   if (typeof value !== 'string') return undefined
   const [source = '', target, words, ...rest] = value.split(':')
   if (!source.startsWith('/')) {
-    return report(
+    report(
       source.startsWith('.') || target === undefined
         ? `must be '/host:/path' or '/host:/path:options', got ${show(value)}`
         : `named volumes are not supported by this version; give a host path that starts with '/', got ${show(value)}`,
-    )
+    ); return;
   }
   if (target === undefined || rest.length > 0) {
-    return report(`must be '/host:/path' or '/host:/path:options', got ${show(value)}`)
+    report(`must be '/host:/path' or '/host:/path:options', got ${show(value)}`); return;
   }
-  if (!below(target)) return report(`must have an absolute path below '/' after the ':', got ${show(value)}`)
+  if (!below(target)) { report(`must have an absolute path below '/' after the ':', got ${show(value)}`); return; }
   const options = words === undefined ? [] : words.split(',').filter((word) => word !== '')
   if (!checkWords(options, volumeWords, report, laterVolumeWords)) return undefined
   const has = (group: number): boolean => options.some((word) => volumeWords[group]?.includes(word))
@@ -153,13 +160,14 @@ const tmpfsWords: readonly (readonly string[])[] = [
   ['noatime', 'relatime', 'strictatime'],
 ]
 /** Options of tmpfs(5) itself. */
-const tmpfsData = /^(size=\d+[kmg%]?|mode=0?[0-7]{1,4}|uid=\d+|gid=\d+|nr_inodes=\d+[kmg]?|nr_blocks=\d+[kmg]?|huge=(never|always|within_size|advise))$/i
+const tmpfsData =
+  /^(size=\d+[kmg%]?|mode=0?[0-7]{1,4}|uid=\d+|gid=\d+|nr_inodes=\d+[kmg]?|nr_blocks=\d+[kmg]?|huge=(never|always|within_size|advise))$/i
 
-function parseTmpfs(value: string, report: (message: string) => undefined): SpecMount | undefined {
+function parseTmpfs(value: string, report: Report): SpecMount | undefined {
   if (typeof value !== 'string') return undefined
   const [target = '', words, ...rest] = value.split(':')
   if (!below(target) || rest.length > 0) {
-    return report(`must be '/path' or '/path:size=64m,mode=700', with a path below '/', got ${show(value)}`)
+    report(`must be '/path' or '/path:size=64m,mode=700', with a path below '/', got ${show(value)}`); return;
   }
   const all = words === undefined ? [] : words.split(',').filter((word) => word !== '')
   const options = all.filter((word) => !tmpfsData.test(word))
@@ -183,7 +191,7 @@ function parseTmpfs(value: string, report: (message: string) => undefined): Spec
 function checkWords(
   words: readonly string[],
   groups: readonly (readonly string[])[],
-  report: (message: string) => undefined,
+  report: Report,
   later: readonly string[],
 ): boolean {
   let right = true

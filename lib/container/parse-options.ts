@@ -1,11 +1,11 @@
 /** {@link ContainerOptions} to {@link NormalizedOptions}, or all that is wrong with them at once. Pure. */
 import { isIP } from 'node:net'
 import { PodlingError } from '../errors.js'
-import { faultFinder, formatFaults, show, type Fault } from '../faults.js'
+import { faultFinder, formatFaults, show, type Fault } from '../schema/faults.js'
 import { rlimitNumbers, unlimited } from '../launch/rlimits.js'
 import { capabilityName, isAll, type CapabilityName } from '../security/capabilities.js'
 import { seccompProfileFaults } from '../security/seccomp-profile.js'
-import { nearestName } from '../nearest-name.js'
+import { nearestName } from '../schema/nearest-name.js'
 import type { NormalizedOptions, SeccompChoice } from './normalized-options.js'
 import type { ContainerOptions } from './options.js'
 import { optionKeywords, optionsSchema, parseMode, unsupportedOptions } from './options-schema.js'
@@ -25,17 +25,17 @@ const defaults = { pidsLimit: 2048, stopTimeout: 10_000, umask: 0o022 } as const
  * @throws PodlingError `INVALID_OPTION` with all mistakes, each with its path: `ports[1].host: must be 0..65535, got 70000`
  */
 export function parseOptions(options: ContainerOptions): NormalizedOptions {
-  const given = withoutUndefined(options)
-  const faults: Fault[] = []
-  for (const name of Object.keys(given)) {
-    if (!unsupportedOptions.has(name)) continue
-    faults.push({ path: name, message: 'not supported by this version' })
-    delete given[name]
-  }
-  faults.push(...findFaults(given))
+  const all = Object.entries(withoutUndefined(options))
+  const given = Object.fromEntries(all.filter(([name]) => !unsupportedOptions.has(name)))
+  const faults: Fault[] = [
+    ...all.flatMap(([path]) => (path in given ? [] : [{ path, message: 'not supported by this version' }])),
+    ...findFaults(given),
+  ]
   // What is misshapen has been told of; the rest is looked at all the same, so that every mistake is told at once.
   const wrong = new Set(faults.map(({ path }) => path.split(/[.[]/)[0] ?? ''))
-  const sound = Object.fromEntries(Object.entries(given).filter(([name]) => !wrong.has(name))) as unknown as ContainerOptions
+  const sound = Object.fromEntries(
+    Object.entries(given).filter(([name]) => !wrong.has(name)),
+  ) as unknown as ContainerOptions
   const mounts = parseMounts(wrong.has('mounts') ? { ...sound, mounts: options.mounts ?? [] } : sound, faults)
   const parts = {
     mounts,
@@ -49,7 +49,9 @@ export function parseOptions(options: ContainerOptions): NormalizedOptions {
   return { ...normalize(sound), ...parts }
 }
 
-function normalize(options: ContainerOptions): Omit<NormalizedOptions, 'mounts' | 'extraHosts' | 'ulimits' | 'seccomp' | 'ready'> {
+function normalize(
+  options: ContainerOptions,
+): Omit<NormalizedOptions, 'mounts' | 'extraHosts' | 'ulimits' | 'seccomp' | 'ready'> {
   const { image, entrypoint, user } = options
   return {
     image: typeof image === 'string' ? image : image.id,
@@ -79,7 +81,8 @@ function normalize(options: ContainerOptions): Omit<NormalizedOptions, 'mounts' 
     uts: options.uts ?? 'private',
     umask: (options.umask === undefined ? undefined : parseMode(options.umask)) ?? defaults.umask,
     stopSignal: options.stopSignal === undefined ? undefined : signalNumber(options.stopSignal),
-    stopTimeout: (options.stopTimeout === undefined ? undefined : parseDuration(options.stopTimeout)) ?? defaults.stopTimeout,
+    stopTimeout:
+      (options.stopTimeout === undefined ? undefined : parseDuration(options.stopTimeout)) ?? defaults.stopTimeout,
     init: options.init ?? false,
     detach: options.detach ?? false,
     stdin: options.stdin ?? false,
@@ -109,18 +112,28 @@ function parseExtraHosts(entries: readonly string[] | undefined, faults: Fault[]
 }
 
 function parseUlimits(ulimits: ContainerOptions['ulimits'], faults: Fault[]): NormalizedOptions['ulimits'] {
-  const entries = Array.isArray(ulimits) ? parseUlimitTexts(ulimits as readonly string[], faults) : Object.entries(ulimits ?? {})
+  const entries: readonly [string, Limit][] = isList(ulimits)
+    ? parseUlimitTexts(ulimits, faults)
+    : Object.entries(ulimits ?? {})
   return entries.flatMap(([name, limit]) => {
     const { soft, hard } = typeof limit === 'object' ? limit : { soft: limit, hard: limit }
     const value = (number: number): number => (number < 0 ? unlimited : number)
     if (value(soft) > value(hard)) {
-      faults.push({ path: `ulimits.${name}`, message: `soft must not be above hard, got ${String(soft)} and ${String(hard)}` })
+      faults.push({
+        path: `ulimits.${name}`,
+        message: `soft must not be above hard, got ${String(soft)} and ${String(hard)}`,
+      })
     }
     return [{ type: `RLIMIT_${name.toUpperCase()}`, soft: value(soft), hard: value(hard) }]
   })
 }
 
 type Limit = number | { readonly soft: number; readonly hard: number }
+
+/** `Array.isArray` doesn't tell readonly arrays apart. */
+function isList(value: unknown): value is readonly string[] {
+  return Array.isArray(value)
+}
 
 /** `'nofile=1024'`, `'nofile=1024:2048'`. */
 function parseUlimitTexts(texts: readonly string[], faults: Fault[]): [string, Limit][] {
@@ -130,7 +143,10 @@ function parseUlimitTexts(texts: readonly string[], faults: Fault[]): [string, L
     if (match !== null && Object.hasOwn(rlimitNumbers, `RLIMIT_${name.toUpperCase()}`)) {
       return [[name, { soft: Number(match[2]), hard: Number(match[3] ?? match[2]) }]]
     }
-    const near = nearestName(name, Object.keys(rlimitNumbers).map((key) => key.slice(7).toLowerCase()))
+    const near = nearestName(
+      name,
+      Object.keys(rlimitNumbers).map((key) => key.slice(7).toLowerCase()),
+    )
     const hint = match !== null && near !== undefined ? `; did you mean ${near}?` : ''
     faults.push({
       path: `ulimits[${String(index)}]`,
@@ -146,7 +162,10 @@ function parseSeccomp(seccomp: ContainerOptions['seccomp'], faults: Fault[]): Se
   if (typeof seccomp === 'string') {
     if (seccomp.startsWith('/')) return { kind: 'file', path: seccomp }
     const hint = nearestName(seccomp, ['unconfined']) === undefined ? '' : `; did you mean 'unconfined'?`
-    faults.push({ path: 'seccomp', message: `must be 'unconfined', an absolute path or a profile, got ${show(seccomp)}${hint}` })
+    faults.push({
+      path: 'seccomp',
+      message: `must be 'unconfined', an absolute path or a profile, got ${show(seccomp)}${hint}`,
+    })
     return { kind: 'default' }
   }
   const wrong = seccompProfileFaults(seccomp)
@@ -154,10 +173,12 @@ function parseSeccomp(seccomp: ContainerOptions['seccomp'], faults: Fault[]): Se
   return { kind: 'profile', profile: seccomp }
 }
 
-function networkFaults({ network, dns }: ContainerOptions): Fault[] {
-  if (network === undefined || network === 'none' || network === 'host') {
-    if (dns?.length && network !== 'host') return [{ path: 'dns', message: `has no effect with network: 'none'` }]
-    return []
+function networkFaults(options: ContainerOptions): Fault[] {
+  const { dns } = options
+  const network: string = options.network ?? 'none'
+  if (network === 'host') return []
+  if (network === 'none') {
+    return dns?.length ? [{ path: 'dns', message: `has no effect with network: 'none'` }] : []
   }
   const near = nearestName(network, ['none', 'host'])
   const message = `must be 'none' or 'host' in this version, got ${show(network)}`

@@ -1,6 +1,6 @@
 /** `ready` to the conditions that `run()` waits for. Pure. */
-import { faultFinder, show, type Fault } from '../faults.js'
-import { nearestName } from '../nearest-name.js'
+import { faultFinder, show, type Fault } from '../schema/faults.js'
+import { nearestName } from '../schema/nearest-name.js'
 import type { ReadyCondition } from './normalized-options.js'
 import type { ContainerOptions } from './options.js'
 import { optionKeywords, readySchemas } from './options-schema.js'

@@ -6,7 +6,14 @@ export type Size = number | string
 /** Milliseconds, or numbers with units: ms, s, m, h, `'10s'`, `'1m30s'`. */
 export type Duration = number | string
 
-const sizeUnits: Readonly<Record<string, number>> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40, p: 2 ** 50 }
+const sizeUnits: Readonly<Record<string, number>> = {
+  '': 1,
+  k: 2 ** 10,
+  m: 2 ** 20,
+  g: 2 ** 30,
+  t: 2 ** 40,
+  p: 2 ** 50,
+}
 
 /** What a size must look like, for messages. */
 export const sizeWords = `a number of bytes or a size such as '512m' or '1.5g'`

@@ -1,5 +1,5 @@
 /** Which kernel parameters belong to a container's own namespaces, and may so be set for it. Pure. */
-import { show, type Fault } from '../faults.js'
+import { show, type Fault } from '../schema/faults.js'
 import type { ContainerOptions } from './options.js'
 
 /** Of the IPC namespace (ipc_namespaces(7)). */

@@ -6,6 +6,7 @@
  * at and above 2^53 that must be exact (arguments of seccomp rules) may be bigints.
  */
 
+import type { LinuxResources } from '../cgroup/resources.js'
 import type { LinuxSeccomp } from '../security/linux-seccomp.js'
 
 /** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config.md */
@@ -140,6 +141,7 @@ export interface SpecLinux {
   readonly netDevices?: Readonly<Record<string, { readonly name?: string }>>
   /** Absolute: from the root of the cgroup file system. Relative: from a place that the runtime chooses. */
   readonly cgroupsPath?: string
+  /** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config-linux.md#control-groups */
   readonly resources?: LinuxResources
   readonly intelRdt?: Readonly<Record<string, unknown>>
   readonly memoryPolicy?: { readonly mode: string; readonly nodes?: string; readonly flags?: readonly string[] }
@@ -178,83 +180,4 @@ export interface SpecDevice {
   readonly fileMode?: number
   readonly uid?: number
   readonly gid?: number
-}
-
-/** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config-linux.md#control-groups */
-export interface LinuxResources {
-  readonly devices?: readonly LinuxDeviceRule[]
-  readonly memory?: LinuxMemory
-  readonly cpu?: LinuxCpu
-  readonly pids?: { readonly limit?: number }
-  readonly blockIO?: LinuxBlockIo
-  readonly hugepageLimits?: readonly { readonly pageSize: string; readonly limit: number }[]
-  readonly network?: {
-    readonly classID?: number
-    readonly priorities?: readonly { readonly name: string; readonly priority: number }[]
-  }
-  readonly rdma?: Readonly<Record<string, { readonly hcaHandles?: number; readonly hcaObjects?: number }>>
-  /** Files of cgroup2 and what to write to each. */
-  readonly unified?: Readonly<Record<string, string>>
-}
-
-/** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config-linux.md#allowed-device-list */
-export interface LinuxDeviceRule {
-  readonly allow: boolean
-  /** @default 'a' */
-  readonly type?: 'a' | 'c' | 'b' | 'u' | 'p'
-  /** Absent, or -1: all. */
-  readonly major?: number
-  readonly minor?: number
-  /** Of the letters r, w and m. */
-  readonly access?: string
-}
-
-/** Bytes; -1: no limit. @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config-linux.md#memory */
-export interface LinuxMemory {
-  readonly limit?: number
-  readonly reservation?: number
-  /** Memory and swap together. */
-  readonly swap?: number
-  readonly kernel?: number
-  readonly kernelTCP?: number
-  readonly swappiness?: number
-  readonly disableOOMKiller?: boolean
-  readonly useHierarchy?: boolean
-  readonly checkBeforeUpdate?: boolean
-}
-
-/** Times in microseconds. @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config-linux.md#cpu */
-export interface LinuxCpu {
-  readonly shares?: number
-  readonly quota?: number
-  readonly burst?: number
-  readonly period?: number
-  readonly realtimeRuntime?: number
-  readonly realtimePeriod?: number
-  readonly cpus?: string
-  readonly mems?: string
-  readonly idle?: number
-}
-
-/** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config-linux.md#block-io */
-export interface LinuxBlockIo {
-  readonly weight?: number
-  readonly leafWeight?: number
-  readonly weightDevice?: readonly {
-    readonly major: number
-    readonly minor: number
-    readonly weight?: number
-    readonly leafWeight?: number
-  }[]
-  readonly throttleReadBpsDevice?: readonly LinuxThrottle[]
-  readonly throttleWriteBpsDevice?: readonly LinuxThrottle[]
-  readonly throttleReadIOPSDevice?: readonly LinuxThrottle[]
-  readonly throttleWriteIOPSDevice?: readonly LinuxThrottle[]
-}
-
-export interface LinuxThrottle {
-  readonly major: number
-  readonly minor: number
-  /** Bytes, or operations, a second. */
-  readonly rate: number
 }

@@ -1,7 +1,7 @@
 /** Is this a spec of the OCI runtime specification that can be run? All faults at once. Pure. */
 import { PodlingError } from '../errors.js'
-import { formatExactJson, parseExactJson } from '../exact-json.js'
-import { faultFinder, formatFaults, show, type Fault } from '../faults.js'
+import { formatExactJson, parseExactJson } from '../schema/exact-json.js'
+import { faultFinder, formatFaults, show, type Fault } from '../schema/faults.js'
 import { uint64Fault } from '../security/seccomp-profile.js'
 import type { Spec } from './oci-spec.js'
 import { specSchema } from './oci-spec-schema.js'
@@ -34,7 +34,9 @@ export function parseSpec(text: string, what = 'config.json'): Spec {
   try {
     value = parseExactJson(text, new Set(['value', 'valueTwo']))
   } catch (cause) {
-    throw new PodlingError('SPEC_INVALID', `${what} is no JSON: ${cause instanceof Error ? cause.message : ''}`, { cause })
+    throw new PodlingError('SPEC_INVALID', `${what} is no JSON: ${cause instanceof Error ? cause.message : ''}`, {
+      cause,
+    })
   }
   const spec = withoutNulls(value)
   validateSpec(spec, what)
@@ -62,18 +64,31 @@ function ruleFaults(spec: Spec): Fault[] {
   const namespaces = (linux.namespaces ?? []).map(({ type }) => type)
   const faults: Fault[] = [
     ...duplicates('linux.namespaces', 'type', namespaces),
-    ...duplicates('process.rlimits', 'type', (process?.rlimits ?? []).map(({ type }) => type)),
+    ...duplicates(
+      'process.rlimits',
+      'type',
+      (process?.rlimits ?? []).map(({ type }) => type),
+    ),
   ]
   if (spec.root === undefined) faults.push({ path: 'root', message: 'is required' })
   if (spec.hostname !== undefined && !namespaces.includes('uts')) {
-    faults.push({ path: 'hostname', message: 'needs a uts namespace in linux.namespaces; without one it would rename the host' })
+    faults.push({
+      path: 'hostname',
+      message: 'needs a uts namespace in linux.namespaces; without one it would rename the host',
+    })
   }
   if (spec.domainname !== undefined && !namespaces.includes('uts')) {
-    faults.push({ path: 'domainname', message: 'needs a uts namespace in linux.namespaces; without one it would rename the host' })
+    faults.push({
+      path: 'domainname',
+      message: 'needs a uts namespace in linux.namespaces; without one it would rename the host',
+    })
   }
   for (const [index, { soft, hard }] of (process?.rlimits ?? []).entries()) {
     if (soft <= hard) continue
-    faults.push({ path: `process.rlimits[${String(index)}].soft`, message: `must not be above hard, got ${show(soft)}` })
+    faults.push({
+      path: `process.rlimits[${String(index)}].soft`,
+      message: `must not be above hard, got ${show(soft)}`,
+    })
   }
   for (const [index, { uidMappings, gidMappings }] of mounts.entries()) {
     if ((uidMappings === undefined) === (gidMappings === undefined)) continue
@@ -97,6 +112,8 @@ function ruleFaults(spec: Spec): Fault[] {
 
 function duplicates(path: string, key: string, values: readonly string[]): Fault[] {
   return values.flatMap((value, index) =>
-    values.indexOf(value) === index ? [] : [{ path: `${path}[${String(index)}].${key}`, message: `${show(value)} is there already` }],
+    values.indexOf(value) === index
+      ? []
+      : [{ path: `${path}[${String(index)}].${key}`, message: `${show(value)} is there already` }],
   )
 }

@@ -1,7 +1,7 @@
 /** Capabilities by name and bit, and Podman's rules for adding and dropping them (capabilities(7)). Pure. */
 import { PodlingError } from '../errors.js'
-import { show } from '../faults.js'
-import { nearestName } from '../nearest-name.js'
+import { show } from '../schema/faults.js'
+import { nearestName } from '../schema/nearest-name.js'
 
 /** By bit number, as linux/capability.h counts them. */
 export const capabilityNames = [

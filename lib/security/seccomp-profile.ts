@@ -5,8 +5,8 @@
 import { readFile } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { PodlingError } from '../errors.js'
-import { parseExactJson } from '../exact-json.js'
-import { faultFinder, formatFaults, show, type Fault } from '../faults.js'
+import { parseExactJson } from '../schema/exact-json.js'
+import { faultFinder, formatFaults, show, type Fault } from '../schema/faults.js'
 import {
   seccompActions,
   seccompArchitectures,

@@ -1,6 +1,6 @@
 /** System calls by name and number, for each architecture that a filter can be about. Pure. */
-import { show } from '../faults.js'
-import { nearestName } from '../nearest-name.js'
+import { show } from '../schema/faults.js'
+import { nearestName } from '../schema/nearest-name.js'
 import { foreignSyscalls, syscallTable } from './syscall-table.js'
 
 /** The columns of {@link syscallTable}. */

@@ -67,7 +67,7 @@ export function show(value: unknown): string {
   if (typeof value === 'bigint') return `${String(value)}n`
   if (typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`
   if (typeof value === 'number') return String(value)
-  const json = JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? String(part) : part)) ?? ''
+  const json = JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? String(part) : part))
   return json.length > 80 ? `${json.slice(0, 77)}...` : json
 }
 
@@ -115,12 +115,21 @@ function compile(schema: object, keywords: readonly FaultKeyword[]): ValidateFun
   return ajv.compile(shareSchema(schema))
 }
 
+/** What messages take from the schema that wasn't fulfilled. */
+interface SchemaWords {
+  readonly says?: string
+  readonly member?: string
+  readonly properties?: object
+  readonly minimum?: number
+  readonly maximum?: number
+}
+
 function faultOf(error: ErrorObject): Fault | undefined {
   const parts = error.instancePath
     .split('/')
     .slice(1)
     .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
-  const schema = (error.parentSchema ?? {}) as Record<string, unknown>
+  const schema = (error.parentSchema ?? {}) as SchemaWords
   const params = error.params as Record<string, unknown>
   const got = `got ${show(error.data)}`
   const at = (message: string, ...more: string[]): Fault => ({ path: joinPath([...parts, ...more]), message })
@@ -147,7 +156,7 @@ function faultOf(error: ErrorObject): Fault | undefined {
     case 'uniqueItems':
       return at('must not hold the same twice')
     case 'pattern':
-      return at(`must be ${String(schema['says'] ?? `of the form ${String(params['pattern'])}`)}, ${got}`)
+      return at(`must be ${schema.says ?? `of the form ${String(params['pattern'])}`}, ${got}`)
     case 'additionalProperties':
     case 'unevaluatedProperties':
       return unknownMember(at, schema, String(params['additionalProperty'] ?? params['unevaluatedProperty']))
@@ -159,14 +168,10 @@ function faultOf(error: ErrorObject): Fault | undefined {
   }
 }
 
-function unknownMember(
-  at: (message: string, ...more: string[]) => Fault,
-  schema: Record<string, unknown>,
-  name: string,
-): Fault {
-  const near = nearestName(name, Object.keys((schema['properties'] ?? {}) as object))
+function unknownMember(at: (message: string, ...more: string[]) => Fault, schema: SchemaWords, name: string): Fault {
+  const near = nearestName(name, Object.keys(schema.properties ?? {}))
   const hint = near === undefined ? '' : `; did you mean ${near}?`
-  return at(`unknown ${String(schema['member'] ?? 'property')}${hint}`, name)
+  return at(`unknown ${schema.member ?? 'property'}${hint}`, name)
 }
 
 const articles: Readonly<Record<string, string>> = {
@@ -192,14 +197,15 @@ function enumWords(error: ErrorObject): string {
 }
 
 function suggestion(error: ErrorObject): string {
-  const allowed = ((error.params as { allowedValues?: unknown[] }).allowedValues ?? []).filter((v) => typeof v === 'string')
+  const allowed = ((error.params as { allowedValues?: unknown[] }).allowedValues ?? []).filter(
+    (v) => typeof v === 'string',
+  )
   if (typeof error.data !== 'string') return ''
   const near = nearestName(error.data, allowed)
   return near === undefined ? '' : `; did you mean ${show(near)}?`
 }
 
-function rangeWords(schema: Record<string, unknown>): string {
-  const { minimum, maximum } = schema
+function rangeWords({ minimum, maximum }: SchemaWords): string {
   if (minimum !== undefined && maximum !== undefined) return `${String(minimum)}..${String(maximum)}`
   return minimum === undefined ? `at most ${String(maximum)}` : `at least ${String(minimum)}`
 }

@@ -10,7 +10,8 @@ export function shareSchema(schema: object): object {
   const copy = (part: unknown, isRoot: boolean): unknown => {
     if (typeof part !== 'object' || part === null) return part
     if (Array.isArray(part)) return part.map((item) => copy(item, false))
-    const members = (): object => Object.fromEntries(Object.entries(part).map(([key, value]) => [key, copy(value, false)]))
+    const members = (): object =>
+      Object.fromEntries(Object.entries(part).map(([key, value]) => [key, copy(value, false)]))
     // Maps of properties are no schemas; every schema of ours that is worth sharing has a type.
     if (isRoot || (uses.get(part) ?? 0) < 2 || !('type' in part) || typeof part.type === 'object') return members()
     let name = names.get(part)
