@@ -1,0 +1,193 @@
+/**
+ * Blobs by digest: `sha256/<hex>` below the store's directory, and beside it `partial/`, where what is being written
+ * stands until it is whole, verified and synced. A blob that can be seen is right.
+ *
+ * The partial file of a digest has one name, and is locked by who writes to it. So an interrupted download goes on
+ * where it stopped, in any process, and of two writers of one digest the second waits, and then finds the blob.
+ */
+import { createHash, randomUUID } from 'node:crypto'
+import { mkdirSync, readdirSync, statSync } from 'node:fs'
+import { open, opendir, readFile, rename, stat, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { PodlingError } from '../errors.js'
+import { BlobWriter } from './blob-writer.js'
+import { parseDigest } from './digest-path.js'
+import { fileError, isErrno } from './file-error.js'
+import { lockFile, tryLockFile } from './lock.js'
+
+/** Bytes that {@link ContentStore.read} returns at most unless told otherwise: manifests and configs are far smaller. */
+const defaultReadLimit = 16 * 1024 * 1024
+
+/** Milliseconds after which an interrupted download is not worth its room. */
+const partialLifetime = 7 * 24 * 3600 * 1000
+
+export class ContentStore {
+  readonly #directory: string
+
+  private constructor(directory: string) {
+    this.#directory = directory
+  }
+
+  /** Open the store in `directory`, made when missing. What killed processes left half-made is removed. */
+  static async open(directory: string): Promise<ContentStore> {
+    try {
+      mkdirSync(join(directory, 'sha256'), { recursive: true, mode: 0o700 })
+      mkdirSync(join(directory, 'partial'), { recursive: true, mode: 0o700 })
+    } catch (error) {
+      throw fileError(error, `make the blob store ${directory}`)
+    }
+    const store = new ContentStore(directory)
+    store.#removeLeftovers()
+    return Promise.resolve(store)
+  }
+
+  /** Whether the blob is there, whole. */
+  async has(digest: string): Promise<boolean> {
+    return (await this.#stat(digest)) !== undefined
+  }
+
+  /** Where the blob is, or would be. The file must not be written to. */
+  path(digest: string): string {
+    const { algorithm, hex } = parseDigest(digest)
+    return join(this.#directory, algorithm, hex)
+  }
+
+  /** Bytes of the blob. @throws PodlingError BLOB_NOT_FOUND */
+  async size(digest: string): Promise<number> {
+    const size = await this.#stat(digest)
+    if (size === undefined) throw this.#notFound(digest)
+    return size
+  }
+
+  /**
+   * The whole blob, verified once more.
+   * @param limit - bytes; a larger blob is refused before it is read. Default 16 MiB.
+   * @throws PodlingError BLOB_NOT_FOUND, SIZE_MISMATCH (larger than the limit), DIGEST_MISMATCH (damaged on disk)
+   */
+  async read(digest: string, limit = defaultReadLimit): Promise<Buffer> {
+    const path = this.path(digest)
+    const size = await this.size(digest)
+    if (size > limit) {
+      throw new PodlingError('SIZE_MISMATCH', `blob ${digest} has ${String(size)} bytes, more than ${String(limit)}`, { path })
+    }
+    let bytes: Buffer
+    try {
+      bytes = await readFile(path)
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) throw this.#notFound(digest)
+      throw fileError(error, `read blob ${digest}`)
+    }
+    if (sha256(bytes) !== digest) {
+      throw new PodlingError('DIGEST_MISMATCH', `blob ${digest} is damaged on disk: remove the image and get it anew`, { path })
+    }
+    return bytes
+  }
+
+  /** Store bytes that are in memory. Storing what is there already is cheap. */
+  async put(bytes: Uint8Array): Promise<{ digest: string; size: number }> {
+    const digest = sha256(bytes)
+    if (await this.has(digest)) return { digest, size: bytes.length }
+    const path = join(this.#directory, 'partial', `put-${randomUUID()}`)
+    const lock = tryLockFile(path)
+    if (lock === undefined) throw new PodlingError('SYSTEM_CALL_FAILED', `lock ${path}, which nobody else knows`)
+    try {
+      const file = await open(path, 'r+')
+      try {
+        await file.writeFile(bytes)
+        await file.datasync()
+      } finally {
+        await file.close()
+      }
+      await publish(path, this.path(digest))
+      lock.release()
+    } catch (error) {
+      lock.release({ unlink: true })
+      throw fileError(error, `store blob ${digest}`)
+    }
+    return { digest, size: bytes.length }
+  }
+
+  /**
+   * Start or resume a download. Waits while another writer, of any process, has the same digest in work.
+   * Each writer must be ended by one of its commit(), keep() and discard().
+   * @param expected - `size` in bytes where it is known: a longer blob is then refused as it comes.
+   * @throws PodlingError ABORTED by the signal while waiting
+   */
+  async writer(
+    expected: { readonly digest: string; readonly size?: number },
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<BlobWriter> {
+    const path = this.path(expected.digest)
+    const { algorithm, hex } = parseDigest(expected.digest)
+    const lock = await lockFile(join(this.#directory, 'partial', `${algorithm}-${hex}`), options.signal)
+    try {
+      const there = await this.#stat(expected.digest)
+      if (there !== undefined) lock.release({ unlink: true })
+      return await BlobWriter.open({
+        ...expected,
+        there,
+        lock,
+        publish: async () => {
+          await publish(lock.path, path)
+        },
+      })
+    } catch (error) {
+      lock.release()
+      throw fileError(error, `write blob ${expected.digest}`)
+    }
+  }
+
+  /** Remove a blob. 'Already gone' is success. */
+  async remove(digest: string): Promise<void> {
+    try {
+      await unlink(this.path(digest))
+    } catch (error) {
+      if (!isErrno(error, 'ENOENT')) throw fileError(error, `remove blob ${digest}`)
+    }
+  }
+
+  /** The digests of all blobs, in no order. */
+  async *list(): AsyncIterable<string> {
+    for await (const entry of await opendir(join(this.#directory, 'sha256'))) yield `sha256:${entry.name}`
+  }
+
+  async #stat(digest: string): Promise<number | undefined> {
+    try {
+      return (await stat(this.path(digest))).size
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return undefined
+      throw fileError(error, `look up blob ${digest}`)
+    }
+  }
+
+  #notFound(digest: string): PodlingError {
+    return new PodlingError('BLOB_NOT_FOUND', `there is no blob ${digest} in ${this.#directory}`)
+  }
+
+  /** Halves of put() whose process is gone, and downloads that nobody resumed for a week. */
+  #removeLeftovers(): void {
+    const directory = join(this.#directory, 'partial')
+    for (const name of readdirSync(directory)) {
+      const path = join(directory, name)
+      const found = statSync(path, { throwIfNoEntry: false })
+      if (found === undefined) continue
+      const resumable = !name.startsWith('put-') && Date.now() - found.mtimeMs < partialLifetime
+      if (!resumable) tryLockFile(path)?.release({ unlink: true })
+    }
+  }
+}
+
+/** Give a whole, synced file its name, and make the name itself durable. */
+async function publish(from: string, to: string): Promise<void> {
+  await rename(from, to)
+  const directory = await open(join(to, '..'), 'r')
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+}
+
+function sha256(bytes: Uint8Array): string {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+}
