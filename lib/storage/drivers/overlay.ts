@@ -1,0 +1,183 @@
+/**
+ * The overlay driver: a container's root is an overlay of its image's layers, mounted by the container itself in its
+ * own mount namespace, so that nothing has to be unmounted, ever.
+ *
+ * Below the driver's directory:
+ * - `<id>/upper`, `<id>/work`: the container's writable layer;
+ * - `<id>/layer`: a symbolic link whose target is the chain id, one system call to write and one to read;
+ * - `root`: the empty directory over which every container mounts, each in its own namespace;
+ * - `removed/`: what is being removed.
+ */
+import { randomUUID } from 'node:crypto'
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  opendirSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmdirSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { PodlingError } from '../../errors.js'
+import { fileError, isErrno } from '../file-error.js'
+import type { OpenUnpacker } from '../layer-types.js'
+import { removeTrees } from '../remove-tree.js'
+import type { RootMount, RootOptions, StorageDriver } from './driver.js'
+
+/** What the driver needs of the layers. */
+interface LayerDirectories {
+  lower(chainId: string): readonly string[]
+}
+
+/**
+ * The options of every root:
+ * - `metacopy=off`, `redirect_dir=off`: the upper directory is a plain change set, which diff and commit read, and an
+ *   attribute in a layer can't redirect a lookup, whatever the kernel was built with. As Podman and Docker have it.
+ * - `index=off`: an upper directory can be used again after a crash; hard links break on copy-up, as they always did.
+ * `xino` stays as the kernel has it: upper and lower are on one file system, so inode numbers are true without it.
+ */
+const mountOptions = ['index=off', 'metacopy=off', 'redirect_dir=off'] as const
+
+/** Entries below which a writable layer is removed right here, instead of by an unpacker. */
+const smallTree = 64
+
+export class OverlayDriver implements StorageDriver {
+  readonly name = 'overlay'
+  readonly #directory: string
+  readonly #layers: LayerDirectories
+  readonly #openUnpacker: OpenUnpacker
+
+  private constructor(directory: string, layers: LayerDirectories, openUnpacker: OpenUnpacker) {
+    this.#directory = directory
+    this.#layers = layers
+    this.#openUnpacker = openUnpacker
+  }
+
+  /** Open the driver in `directory`, made when missing. Removals that were interrupted are finished. */
+  static async open(directory: string, layers: LayerDirectories, openUnpacker: OpenUnpacker): Promise<OverlayDriver> {
+    const removed = join(directory, 'removed')
+    let unfinished: string[]
+    try {
+      mkdirSync(join(directory, 'root'), { recursive: true, mode: 0o700 })
+      mkdirSync(removed, { recursive: true, mode: 0o700 })
+      unfinished = readdirSync(removed)
+    } catch (error) {
+      throw fileError(error, `make the containers' directory ${directory}`)
+    }
+    await removeTrees(openUnpacker, removed, unfinished)
+    return new OverlayDriver(directory, layers, openUnpacker)
+  }
+
+  // Not by promises of node:fs: each of them is a trip to the thread pool that costs more than all these calls.
+  async prepare(containerId: string, chainId: string | undefined): Promise<void> {
+    const directory = this.#path(containerId)
+    const [top] = chainId === undefined ? [] : this.#layers.lower(chainId)
+    try {
+      makeDirectory(directory, 0o700)
+      makeDirectory(join(directory, 'work'), 0o700)
+      const upper = join(directory, 'upper')
+      makeDirectory(upper, 0o755)
+      // The root directory itself shows the owner and mode of the topmost directory, which is the upper one.
+      const { uid, gid, mode } = top === undefined ? { uid: 0, gid: 0, mode: 0o755 } : statSync(top)
+      if (uid !== 0 || gid !== 0) chownSync(upper, uid, gid)
+      chmodSync(upper, mode & 0o7777)
+      // Last, so that what has it is whole.
+      symlinkSync(chainId ?? 'none', join(directory, 'layer'))
+    } catch (error) {
+      if (!isErrno(error, 'EEXIST')) throw fileError(error, `prepare the root of container ${containerId}`)
+    }
+    return Promise.resolve()
+  }
+
+  rootOperation(containerId: string, options: RootOptions = {}): RootMount {
+    const directory = this.#path(containerId)
+    let chainId: string
+    try {
+      chainId = readlinkSync(join(directory, 'layer'))
+    } catch (error) {
+      throw new PodlingError('STATE_INVALID', `the root of container ${containerId} is not prepared in ${directory}`, {
+        cause: error,
+      })
+    }
+    if (options.volatile) allowVolatile(directory)
+    const at = join(this.#directory, 'root')
+    return {
+      op: 'root-overlay',
+      // An overlay needs a lower directory; without an image it is an empty one.
+      lower: chainId === 'none' ? [at] : [...this.#layers.lower(chainId)],
+      upper: join(directory, 'upper'),
+      work: join(directory, 'work'),
+      options: options.volatile ? [...mountOptions, 'volatile'] : [...mountOptions],
+      at,
+    }
+  }
+
+  async remove(containerId: string): Promise<void> {
+    const directory = this.#path(containerId)
+    // A name of its own, so that a crash from here on leaves nothing that looks prepared; open() finishes it.
+    const name = `${containerId}-${randomUUID()}`
+    try {
+      if (removeSmall(directory, { left: smallTree })) return
+      renameSync(directory, join(this.#directory, 'removed', name))
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return
+      throw fileError(error, `remove the root of container ${containerId}`)
+    }
+    await removeTrees(this.#openUnpacker, join(this.#directory, 'removed'), [name])
+  }
+
+  #path(containerId: string): string {
+    if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(containerId) || ['root', 'removed'].includes(containerId)) {
+      throw new PodlingError('INVALID_OPTION', `${JSON.stringify(containerId)} can't be the id of a container`)
+    }
+    return join(this.#directory, containerId)
+  }
+}
+
+/**
+ * After a volatile mount overlay refuses the same upper directory, since it can't know whether the machine went down in
+ * between. A volatile container doesn't outlive that, so the mark can go.
+ */
+function allowVolatile(directory: string): void {
+  try {
+    rmdirSync(join(directory, 'work', 'work', 'incompat', 'volatile'))
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT')) throw fileError(error, `use ${directory} again`)
+  }
+}
+
+function makeDirectory(path: string, mode: number): void {
+  try {
+    mkdirSync(path, mode)
+  } catch (error) {
+    if (!isErrno(error, 'EEXIST')) throw error
+  }
+}
+
+/**
+ * Remove a tree that turns out to be small. Nothing else works in it, so going by path is safe; symbolic links are
+ * removed, not followed.
+ * @returns false when it is not small, or resists: part of it may be gone then.
+ */
+function removeSmall(path: string, budget: { left: number }): boolean {
+  const directory = opendirSync(path)
+  try {
+    for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) {
+      if (--budget.left < 0) return false
+      const child = join(path, entry.name)
+      if (!entry.isDirectory()) unlinkSync(child)
+      else if (!removeSmall(child, budget)) return false
+    }
+    rmdirSync(path)
+    return true
+  } catch {
+    return false
+  } finally {
+    directory.closeSync()
+  }
+}

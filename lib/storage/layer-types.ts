@@ -1,0 +1,49 @@
+/** The words of lib/storage that its users and its parts share. */
+
+/**
+ * Start an unpacker (native/unpack.c) that works in `directory` and can reach nothing else. Injected, since the
+ * launcher that forks it stands further down.
+ * @returns descriptors that the caller owns: `stream` takes the operations, `status` gives the result. Both blocking.
+ */
+export type OpenUnpacker = (directory: string) => Promise<{ readonly stream: number; readonly status: number }>
+
+export type LayerCompression = 'gzip' | 'zstd' | 'none'
+
+/** A layer to be applied. */
+export interface LayerSource {
+  /** Chain id of the layer that it stands on. */
+  readonly parent?: string
+  /** Digest of the uncompressed tar. */
+  readonly diffId: string
+  /** Host path of the blob. */
+  readonly blob: string
+  readonly compression: LayerCompression
+}
+
+export interface LayerProgress {
+  /** Bytes of the blob, as it is compressed, that have been read. */
+  readonly bytes: number
+  /** Bytes of the blob in all. */
+  readonly total: number
+}
+
+export interface LayerLimits {
+  /** Bytes of the layer uncompressed, and of the files that it makes where they are sparse. @default 64 GiB */
+  readonly maxBytes?: number
+  /** Entries in the tar. @default 10 million */
+  readonly maxEntries?: number
+}
+
+export interface ApplyOptions {
+  readonly signal?: AbortSignal
+  /** Called at most every 100 ms, and at the end. */
+  readonly onProgress?: (progress: LayerProgress) => void
+  readonly limits?: LayerLimits
+  /**
+   * Takes a reference to the layer for this holder in the transaction that makes it known, so that nobody's release
+   * removes it in between. Given back by `release`.
+   */
+  readonly holder?: string
+  /** What to do with device nodes in the tar. @default 'make' */
+  readonly devices?: 'make' | 'skip' | 'refuse'
+}
