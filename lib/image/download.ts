@@ -1,0 +1,127 @@
+/** One blob from a registry into the store: resumed where a try broke off, verified, fetched once for all who want it. */
+import { PodlingError } from '../errors.js'
+import type { BlobStore, BlobWriter } from './blob-store.js'
+import type { KeyedLock } from './keyed-lock.js'
+import type { Descriptor } from './manifest.js'
+import { abortedError, type ImageProgress, type OnProgress } from './progress.js'
+import type { RegistryClient } from './registry.js'
+import { isPassing } from './registry-errors.js'
+
+export interface DownloadContext {
+  readonly client: RegistryClient
+  readonly repository: string
+  readonly store: BlobStore
+  readonly locks: KeyedLock
+  readonly onProgress?: OnProgress | undefined
+}
+
+/** Tries in a row that may bring not a single byte. */
+const maxBarrenTries = 5
+
+/**
+ * Bring a blob into the store, unless it is there. What an interrupted try got is kept for the next.
+ * @throws {PodlingError} DIGEST_MISMATCH, SIZE_MISMATCH, IMAGE_NOT_FOUND, REGISTRY_*, ABORTED
+ */
+export async function downloadBlob(
+  context: DownloadContext,
+  descriptor: Descriptor,
+  kind: ImageProgress['kind'],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { store, locks, onProgress } = context
+  const { digest, size } = descriptor
+  const what = `pull the ${kind} ${digest} of ${context.client.registry}/${context.repository}`
+  await locks.run(digest, what, signal, async () => {
+    const report = (phase: ImageProgress['phase'], current: number): void =>
+      onProgress?.({ digest, kind, phase, current, total: size })
+    if (await store.has(digest)) {
+      const stored = await store.size(digest)
+      if (stored !== size) throw wrongSize(what, size, stored)
+      report('exists', size)
+      return
+    }
+    try {
+      await fetchOnce(context, descriptor, what, report, signal)
+    } catch (error) {
+      // What an earlier try left may itself have been bad: such bytes get one clean try.
+      if (!(error instanceof ResumedMismatch)) throw error
+      await fetchOnce(context, descriptor, what, report, signal)
+    }
+    report('done', size)
+  })
+}
+
+/** The bytes were wrong, and the first of them were of an earlier try. */
+class ResumedMismatch extends Error {}
+
+async function fetchOnce(
+  context: DownloadContext,
+  { digest, size }: Descriptor,
+  what: string,
+  report: (phase: 'download', current: number) => void,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const writer = await context.store.writer({ digest, size })
+  const resumed = writer.offset
+  try {
+    await transfer(context, writer, digest, size, what, report, signal)
+  } catch (error) {
+    await (isFinal(error) ? writer.discard() : writer.keep())
+    throw error
+  }
+  try {
+    await writer.commit()
+  } catch (cause) {
+    if (!(cause instanceof PodlingError) || cause.code !== 'DIGEST_MISMATCH') throw cause
+    if (resumed > 0) throw new ResumedMismatch()
+    throw new PodlingError('DIGEST_MISMATCH', `${what}: the registry sent other bytes: ${cause.message}`, { cause })
+  }
+}
+
+/** Wrong bytes are not kept; bytes that are merely not complete are. */
+function isFinal(error: unknown): boolean {
+  return error instanceof PodlingError && error.code === 'SIZE_MISMATCH'
+}
+
+async function transfer(
+  { client, repository }: DownloadContext,
+  writer: BlobWriter,
+  digest: string,
+  size: number,
+  what: string,
+  report: (phase: 'download', current: number) => void,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  report('download', writer.offset)
+  let barren = 0
+  let ended = false
+  while (writer.offset < size || (size === 0 && !ended)) {
+    const before = writer.offset
+    try {
+      const blob = await client.blob(repository, digest, before, signal)
+      // A server that ignores the range sends all over again: what we have is skipped.
+      let skip = before - blob.start
+      for await (const chunk of blob.chunks) {
+        const fresh = skip >= chunk.byteLength ? undefined : chunk.subarray(skip)
+        skip -= chunk.byteLength - (fresh?.byteLength ?? 0)
+        if (!fresh) continue
+        if (writer.offset + fresh.byteLength > size) throw wrongSize(what, size, undefined)
+        await writer.write(fresh)
+        report('download', writer.offset)
+      }
+      ended = true
+    } catch (error) {
+      if (signal?.aborted) throw abortedError(what, signal)
+      if (!isPassing(error)) throw client.failure(what, error)
+      barren = writer.offset > before ? 0 : barren + 1
+      if (barren >= maxBarrenTries) throw client.failure(what, error)
+      continue
+    }
+    if (writer.offset < size && writer.offset === before) throw wrongSize(what, size, writer.offset)
+  }
+}
+
+function wrongSize(what: string, expected: number, actual: number | undefined): PodlingError {
+  const got = actual === undefined ? 'more came' : `it has ${String(actual)}`
+  return new PodlingError('SIZE_MISMATCH', `${what}: the manifest says ${String(expected)} bytes, but ${got}`)
+}

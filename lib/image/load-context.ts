@@ -1,0 +1,19 @@
+import type { BlobStore } from './blob-store.js'
+import type { Platform } from './platform.js'
+import type { OnProgress } from './progress.js'
+
+export interface LoadContext {
+  readonly store: BlobStore
+  /** Of the images for several platforms, the one to take. @default the machine's; an image for one platform is taken as it is */
+  readonly platform?: Platform | undefined
+  readonly onProgress?: OnProgress | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** An archive that was read: its documents, and which member became which blob. */
+export interface ReadArchive {
+  readonly what: string
+  readonly documents: ReadonlyMap<string, Buffer>
+  /** The digest of the blob that a member, or a link to one, became. */
+  readonly blob: (name: string) => string | undefined
+}

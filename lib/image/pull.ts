@@ -1,0 +1,121 @@
+/** A reference becomes an image in the blob store: resolve, choose the platform, fetch config and layers. */
+import { PodlingError } from '../errors.js'
+import type { BlobStore } from './blob-store.js'
+import { downloadBlob, type DownloadContext } from './download.js'
+import { parseImageDocument } from './image-config.js'
+import { checkParts, type ImageParts } from './image-parts.js'
+import { maxDocumentBytes } from './json.js'
+import type { KeyedLock } from './keyed-lock.js'
+import { isForeignLayer } from './media-types.js'
+import { parseManifest, type IndexEntry, type LayerDescriptor, type Manifest } from './manifest.js'
+import { forEachParallel } from './parallel.js'
+import { formatPlatform, hostPlatform, platformFit, selectPlatform, type Platform } from './platform.js'
+import type { OnProgress } from './progress.js'
+import { formatReference, type Reference } from './reference.js'
+import type { RegistryClient } from './registry.js'
+
+export interface PullContext {
+  readonly client: RegistryClient
+  readonly store: BlobStore
+  readonly locks: KeyedLock
+  /** @default the machine's */
+  readonly platform?: Platform | undefined
+  readonly onProgress?: OnProgress | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Connections at once; more bring nothing on one line and annoy registries. */
+const parallelDownloads = 5
+/** An index may point to an index; deeper nesting is somebody's trick. */
+const maxIndexDepth = 3
+
+/**
+ * Pull an image into the store. Blobs that a failed pull brought stay there for the caller to sweep.
+ * @throws {PodlingError} IMAGE_NOT_FOUND, PLATFORM_NOT_FOUND, MEDIA_TYPE_UNSUPPORTED, IMAGE_INVALID, DIGEST_MISMATCH,
+ * SIZE_MISMATCH, REGISTRY_*, CREDENTIALS_INVALID, ABORTED
+ */
+export async function pullImage(reference: Reference, context: PullContext): Promise<ImageParts> {
+  const { client, store, signal, onProgress } = context
+  const name = formatReference(reference)
+  const wanted = context.platform ?? hostPlatform()
+  const { manifest, digest, indexes } = await resolve(reference, wanted, context)
+
+  const download: DownloadContext = {
+    client,
+    repository: reference.repository,
+    store,
+    locks: context.locks,
+    onProgress,
+  }
+  if (manifest.config.size > maxDocumentBytes) {
+    throw new PodlingError(
+      'IMAGE_INVALID',
+      `${name}: its config has ${String(manifest.config.size)} bytes; at most ${String(maxDocumentBytes)} are read`,
+    )
+  }
+  await downloadBlob(download, manifest.config, 'config', signal)
+  const document = parseImageDocument(await store.read(manifest.config.digest, maxDocumentBytes), `config of ${name}`)
+  checkParts(manifest, document, name)
+  if (platformFit(wanted, document.platform) === 0) {
+    throw new PodlingError(
+      'PLATFORM_NOT_FOUND',
+      `${name} has no image for ${formatPlatform(wanted)}; it has ${formatPlatform(document.platform)}: ` +
+        `pass platform: '${formatPlatform(document.platform)}' to pull that`,
+    )
+  }
+  await forEachParallel(uniqueLayers(manifest.layers), parallelDownloads, signal, (layer, laneSignal) =>
+    downloadLayer(download, layer, laneSignal),
+  )
+  // A tag beside a digest was not looked up, so it names nothing.
+  const names = reference.digest === undefined ? [name] : []
+  return { digest, indexes, manifest, document, names }
+}
+
+/** From the reference to the manifest for the platform, through indexes. All documents on the way are stored. */
+async function resolve(
+  reference: Reference,
+  wanted: Platform,
+  { client, store, signal, onProgress }: PullContext,
+): Promise<{ manifest: Manifest; digest: string; indexes: string[] }> {
+  const name = formatReference(reference)
+  const indexes: string[] = []
+  let target = reference.digest ?? reference.tag ?? 'latest'
+  let entry: IndexEntry | undefined
+  for (let depth = 0; depth < maxIndexDepth; depth += 1) {
+    const { bytes, digest, mediaType } = await client.manifest(reference.repository, target, signal)
+    if (entry && entry.size !== bytes.byteLength) {
+      throw new PodlingError(
+        'SIZE_MISMATCH',
+        `${name}: the index says ${String(entry.size)} bytes for ${digest}, but it has ${String(bytes.byteLength)}`,
+      )
+    }
+    const document = parseManifest(bytes, `manifest of ${name}`, mediaType ?? entry?.mediaType)
+    await store.put(bytes)
+    onProgress?.({ digest, kind: 'manifest', phase: 'done', current: bytes.byteLength, total: bytes.byteLength })
+    if (document.kind === 'manifest') return { manifest: document, digest, indexes }
+    indexes.push(digest)
+    entry = selectPlatform(document.manifests, wanted, name)
+    target = entry.digest
+  }
+  throw new PodlingError('IMAGE_INVALID', `${name}: indexes are nested more than ${String(maxIndexDepth)} deep`)
+}
+
+/** Two equal layers are one blob. */
+function uniqueLayers(layers: readonly LayerDescriptor[]): LayerDescriptor[] {
+  return [...new Map(layers.map((layer) => [layer.digest, layer])).values()]
+}
+
+async function downloadLayer(context: DownloadContext, layer: LayerDescriptor, signal: AbortSignal): Promise<void> {
+  try {
+    await downloadBlob(context, layer, 'layer', signal)
+  } catch (error) {
+    // A foreign layer's `urls` are not followed: they would let any image send requests to any host from here.
+    if (!(error instanceof PodlingError) || error.code !== 'IMAGE_NOT_FOUND' || !isForeignLayer(layer.mediaType))
+      throw error
+    throw new PodlingError(
+      'IMAGE_NOT_FOUND',
+      `${error.message}; it is a foreign layer, kept elsewhere by its publisher, and Podling fetches layers from the image's own registry only`,
+      { cause: error },
+    )
+  }
+}
