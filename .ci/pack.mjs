@@ -30,7 +30,7 @@ if (problems.length > 0) {
 
 function build() {
   const targets = architectures.map(({ arch, compiler, packages }) =>
-    arch === process.arch ? { arch, cc: 'cc', packages: 'gcc libc6-dev' } : { arch, cc: compiler, packages },
+    arch === process.arch ? { arch, cc: 'gcc', packages: 'gcc libc6-dev' } : { arch, cc: compiler, packages },
   )
   for (const { arch, cc, packages } of targets) {
     if (spawnSync(cc, ['--version'], { stdio: 'ignore' }).status === 0) continue

@@ -1,83 +1,62 @@
 import { Parser, type FinalResults, type Result } from 'tap-parser'
 import { type Readable } from 'node:stream'
 
-/** What became of the assertions of one or more TAP streams. */
-export interface Tally {
+/** What became of the assertions of a TAP stream. */
+export interface Results {
   passed: number
-  failed: number
+  readonly failed: { readonly name: string; readonly details: string }[]
   /** Skipped, or still to do. */
   readonly skipped: { readonly name: string; readonly reason: string }[]
-  /** Set when a stream itself is broken, such as a plan that was not kept. */
-  broken: boolean
-}
-
-export function emptyTally(): Tally {
-  return { passed: 0, failed: 0, skipped: [], broken: false }
 }
 
 /**
- * Read a TAP stream and print a line for each of its top-level tests, and each failure with its diagnostics as it comes.
- * Only leaves are counted: a subtest's own line repeats what is inside it.
+ * Read a TAP stream to its end. Only leaves are counted: a subtest's own line repeats what is inside it. A stream that
+ * is broken without a failed assertion, such as one that ends before its plan is kept, counts as one failure.
+ * @param name What the names of its tests begin with.
  */
-export async function report(tap: Readable, tally: Tally, print: (line: string) => void): Promise<void> {
+export async function readResults(tap: Readable, name: string): Promise<Results> {
+  const results: Results = { passed: 0, failed: [], skipped: [] }
   const parser = new Parser()
-  parser.on('complete', (results: FinalResults) => {
-    if (!results.ok) tally.broken = true
+  const told = new Set<string>()
+  for (const event of ['plan', 'assert']) parser.on(event, () => told.add(event))
+  parser.on('complete', ({ ok, failures, bailout }: FinalResults) => {
+    if (ok || results.failed.length > 0) return
+    results.failed.push({ name, details: details(bailout === false ? { failures } : { bailout }) })
   })
-  parser.on('bailout', (reason: string) => {
-    print(`Bail out! ${reason}`)
-  })
-  follow(parser, [], tally, print)
+  follow(parser, [name], results)
   for await (const chunk of tap) parser.write(chunk as Buffer)
+  // At its end the parser makes up a plan for a stream that has none.
+  const silent = told.size === 0
   parser.end()
+  if (silent && results.failed.length === 0) results.failed.push({ name, details: 'no tests' })
+  return results
 }
 
-function follow(parser: Parser, path: readonly string[], tally: Tally, print: (line: string) => void): void {
-  let before = { ...tally, skipped: [...tally.skipped] }
+function follow(parser: Parser, path: readonly string[], results: Results): void {
+  let failedBefore = 0
   parser.on('child', (child: Parser) => {
-    follow(child, [...path, child.name], tally, print)
+    follow(child, [...path, child.name], results)
   })
   parser.on('assert', (result: Result) => {
-    const skip = result.skip || result.todo
-    if (!result.closingTestPoint) count(result, path, tally, print)
-    // A subtest that failed though all inside it passed: it timed out, died or broke its plan.
-    else if (!result.ok && skip === false && tally.failed === before.failed) count(result, path, tally, print)
-    if (path.length === 0) print(lineFor(result, tally, before))
-    before = { ...tally, skipped: [...tally.skipped] }
+    // A subtest counts itself only when it failed though all inside it passed: it timed out or broke its plan.
+    const itself = !result.closingTestPoint || (!result.ok && results.failed.length === failedBefore)
+    if (itself) count(result, [...path, result.name].join(' > '), results)
+    failedBefore = results.failed.length
   })
 }
 
-function count(result: Result, path: readonly string[], tally: Tally, print: (line: string) => void): void {
+function count(result: Result, name: string, results: Results): void {
   const reason = result.skip || result.todo
-  const name = [...path, result.name].map(source).join(' > ')
-  if (reason !== false) tally.skipped.push({ name, reason: reason === true ? 'no reason given' : reason })
-  else if (result.ok) tally.passed += 1
-  else {
-    tally.failed += 1
-    print(`not ok: ${name}`)
-    print(indent(details(result.diag)))
-  }
-}
-
-function lineFor(result: Result, now: Tally, before: Tally): string {
-  const skipped = now.skipped.length - before.skipped.length
-  const counts = [`${String(now.passed - before.passed)} passed`]
-  if (now.failed > before.failed) counts.push(`${String(now.failed - before.failed)} failed`)
-  if (skipped > 0) counts.push(`${String(skipped)} skipped`)
-  const time = result.time === null ? '' : `, ${String(Math.round(result.time))} ms`
-  return `${result.ok ? 'ok' : 'not ok'} ${source(result.name)} (${counts.join(', ')}${time})`
-}
-
-/** tap names a file as it was compiled; people know it as it was written. */
-function source(name: string): string {
-  return name.replace(/^\.build\/(.*\.spec)\.js$/, '$1.ts')
+  if (reason !== false) results.skipped.push({ name, reason: reason === true ? 'no reason given' : reason })
+  else if (result.ok) results.passed += 1
+  else results.failed.push({ name, details: details(result.diag) })
 }
 
 /** The diagnostics of a failure, one a line; texts of many lines as they are. */
 function details(diagnostics: unknown): string {
   if (typeof diagnostics !== 'object' || diagnostics === null) return ''
   return Object.entries(diagnostics)
-    .filter(([key]) => key !== 'at' && key !== 'args')
+    .filter(([key]) => key !== 'at')
     .map(([key, value]: [string, unknown]) => {
       if (typeof value !== 'string') return `${key}: ${JSON.stringify(value)}`
       return value.includes('\n') ? `${key}:\n${indent(value.trimEnd())}` : `${key}: ${value}`
@@ -85,6 +64,6 @@ function details(diagnostics: unknown): string {
     .join('\n')
 }
 
-function indent(text: string): string {
-  return text.replace(/^/gm, '    ')
+export function indent(text: string): string {
+  return text.replace(/^(?=.)/gm, '    ')
 }

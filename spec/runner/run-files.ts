@@ -1,0 +1,66 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { marker } from './leftovers.js'
+import { indent, readResults, type Results } from './report.js'
+
+/** A program whose stdout is TAP. */
+export interface TestFile {
+  readonly name: string
+  readonly command: string
+  readonly args: readonly string[]
+}
+
+/** Journeys start real containers: more at once only makes each of them slower. */
+const jobs = 2
+
+/** Seconds for one file; what takes longer hangs. */
+const timeout = 180
+
+/**
+ * Run test files, two at a time, and print a line for each with its failures. They are run by Node itself and not by
+ * tap's command: that one puts loaders of its own into the NODE_OPTIONS of every process that a test starts, also of
+ * those in a container, where the loaders' files are not.
+ */
+export async function runFiles(files: readonly TestFile[], directory: string): Promise<Results> {
+  const all: Results = { passed: 0, failed: [], skipped: [] }
+  const waiting = [...files]
+  const work = async (): Promise<void> => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      const startedAt = Date.now()
+      const results = await runFile(file, directory)
+      print(file, results, Date.now() - startedAt)
+      all.passed += results.passed
+      all.failed.push(...results.failed)
+      all.skipped.push(...results.skipped)
+    }
+  }
+  await Promise.all(Array.from({ length: jobs }, work))
+  return all
+}
+
+async function runFile({ name, command, args }: TestFile, directory: string): Promise<Results> {
+  const env = { ...process.env, TAP: '1', TAP_TIMEOUT: String(timeout), ...marker }
+  const child = spawn(command, args, { cwd: directory, env, stdio: ['ignore', 'pipe', 'inherit'] })
+  // tap's own limit comes first and tells which test it was; this one is for what blocks tap itself.
+  const limit = setTimeout(() => child.kill('SIGKILL'), (timeout + 10) * 1000)
+  const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
+  const results = await readResults(child.stdout, name)
+  const [exitCode, signal] = await ended
+  clearTimeout(limit)
+  if (child.killed) results.failed.push({ name, details: `ended by force after ${String(timeout)} seconds` })
+  else if (signal !== null) results.failed.push({ name, details: `ended with ${signal}` })
+  else if (exitCode !== 0 && results.failed.length === 0) {
+    results.failed.push({ name, details: `all passed, but its exit code is ${String(exitCode)}` })
+  }
+  return results
+}
+
+function print(file: TestFile, { passed, failed, skipped }: Results, milliseconds: number): void {
+  for (const { name, details } of failed) console.log(`not ok: ${name}\n${indent(details)}`)
+  const counts = [`${String(passed)} passed`]
+  if (failed.length > 0) counts.push(`${String(failed.length)} failed`)
+  if (skipped.length > 0) counts.push(`${String(skipped.length)} skipped`)
+  console.log(
+    `${failed.length === 0 ? 'ok' : 'not ok'} ${file.name} (${counts.join(', ')}, ${String(milliseconds)} ms)`,
+  )
+}
