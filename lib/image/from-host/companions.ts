@@ -1,11 +1,20 @@
 /**
- * What some programs can't do without, though no ELF header tells of it: Python's standard library, Git's helpers.
+ * What some programs can't do without, though no ELF header tells of it: Python's standard library, Git's helpers, modules of Debian's Node.
  * Each rule finds it from the program's own path, by the landmark that the program itself goes by.
  */
 import { basename, dirname, join } from 'node:path'
+import type { Elf } from './elf.js'
 import type { HostFiles } from './host-files.js'
 
-type Rule = (program: string) => readonly string[]
+type Rule = (program: string, elf: Elf | undefined) => readonly string[]
+
+/** Debian's Node, known by its libnode.so, reads some of its own modules from files. */
+const node: Rule = (program, elf) =>
+  elf?.needed.some((name) => name.startsWith('libnode.so')) === true
+    ? ['acorn', 'acorn-walk', 'cjs-module-lexer', 'minimatch', 'undici'].map((name) =>
+        join(prefix(program), 'share/nodejs', name),
+      )
+    : []
 
 /** Python looks for os.py in `lib/pythonX.Y` of the prefix above its own `bin`. */
 const python: Rule = (program) => {
@@ -23,7 +32,7 @@ const git: Rule = (program) =>
       ]
     : []
 
-const rules: readonly Rule[] = [python, git]
+const rules: readonly Rule[] = [node, python, git]
 
 function prefix(program: string): string {
   return dirname(dirname(program))
@@ -32,7 +41,8 @@ function prefix(program: string): string {
 /** Directories that a program needs beside its libraries; only those that exist. `program` has its links resolved. */
 export async function companionDirectories(program: string, host: HostFiles): Promise<string[]> {
   const found: string[] = []
-  for (const directory of rules.flatMap((rule) => rule(program))) {
+  const elf = await host.elf(program)
+  for (const directory of rules.flatMap((rule) => rule(program, elf))) {
     if ((await host.walk(directory))?.stats.isDirectory() === true) found.push(directory)
   }
   return found

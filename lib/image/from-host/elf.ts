@@ -153,7 +153,6 @@ class Reader {
     const strings = this.#stringTable(tags, segments)
     const string = async (offset: bigint, limit: number, what: string): Promise<string> => {
       if (strings === undefined) throw this.#invalid(`its ${what} is in a string table that it hasn't got`)
-      if (offset >= BigInt(strings.size)) throw this.#invalid(`its ${what} lies outside of its string table`)
       return this.#text(strings.offset + Number(offset), strings.size - Number(offset), limit, what)
     }
     const optional = async (tag: number, limit: number, what: string): Promise<string | undefined> => {

@@ -5,6 +5,8 @@
  * different files beside the same Node share the large layer.
  */
 import { delimiter, dirname } from 'node:path'
+import type { ImageConfigInput } from '../image-config-input.js'
+import { hostPlatform, normalizePlatform, type Platform } from '../platform.js'
 import { addHostDirectory, addHostFile, addHostFileAt } from './collect.js'
 import { companionDirectories, glibcRunTimeLibraries } from './companions.js'
 import type { Elf } from './elf.js'
@@ -13,12 +15,7 @@ import { addContent, addLayout } from './layout.js'
 import { encodeLdCache, type CacheEntry } from './ld-cache.js'
 import { isMusl, resolveLibraries, type FoundLibrary } from './libraries.js'
 import { architectureOf, cacheFlagsOf, machineKey } from './machine.js'
-import {
-  parseFromHostOptions,
-  type FromHostOptions,
-  type HostImageConfig,
-  type NormalizedFromHostOptions,
-} from './options.js'
+import { parseFromHostOptions, type FromHostOptions, type NormalizedFromHostOptions } from './options.js'
 import { packEntries } from './pack.js'
 import { findProgram, withInterpreters, type ProgramSearch } from './programs.js'
 import { SystemLibraries } from './system-libraries.js'
@@ -40,17 +37,15 @@ export interface HostLayer {
 export interface HostImage {
   /** Bottom first; one or two. */
   readonly layers: readonly HostLayer[]
-  /** GOARCH of the programs, such as `amd64`. */
-  readonly architecture: string
-  readonly config: HostImageConfig
+  /** That of the first program. */
+  readonly platform: Platform
+  readonly config: ImageConfigInput
 }
 
 /** Changes whenever the same description would be packed into other bytes. */
 const FORMAT = 'podling from-host 1'
 
 const standardPath = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
-
-const nodeArchitectures: Readonly<Record<string, string>> = { x64: 'amd64', ia32: '386' }
 
 /** The search that a shell would make: along PATH, as the environment has it. */
 export function searchAlong(path: string | undefined): ProgramSearch {
@@ -99,7 +94,10 @@ class Builder {
     if (!this.#files.empty) layers.push(layerOf(this.#files, 'files of the host'))
     return {
       layers,
-      architecture: this.#architecture ?? nodeArchitectures[process.arch] ?? process.arch,
+      platform:
+        this.#architecture === undefined
+          ? hostPlatform()
+          : normalizePlatform({ os: 'linux', architecture: this.#architecture }),
       config: this.#config(),
     }
   }
@@ -179,14 +177,18 @@ class Builder {
     if (entries.length > 0) addContent(tree, '/etc/ld.so.cache', encodeLdCache(entries, entries[0]!.littleEndian))
   }
 
-  #config(): HostImageConfig {
-    const { Env = [], ...rest } = this.#options.config
+  #config(): ImageConfigInput {
+    const { env = [], ...rest } = this.#options.config
+    const variables = isList(env) ? env : Object.entries(env).map(([name, value]) => `${name}=${value}`)
     const path = new Set([...standardPath, ...this.#programDirectories])
-    return {
-      ...rest,
-      Env: Env.some((variable) => variable.startsWith('PATH=')) ? Env : [`PATH=${[...path].join(':')}`, ...Env],
-    }
+    const given = variables.some((variable) => variable.startsWith('PATH='))
+    return { ...rest, env: given ? variables : [`PATH=${[...path].join(':')}`, ...variables] }
   }
+}
+
+/** Array.isArray, for what may be a read-only array. */
+function isList(value: readonly string[] | Readonly<Record<string, string>>): value is readonly string[] {
+  return Array.isArray(value)
 }
 
 function layerOf(tree: Tree, comment: string): HostLayer {

@@ -1,11 +1,12 @@
 /** What `images.fromHost()` takes, and the check of it. */
-import { isAbsolute, normalize } from 'node:path'
+import { isAbsolute, normalize, resolve } from 'node:path'
 import { PodlingError } from '../../errors.js'
+import { encodeConfig, type ImageConfigInput } from '../image-config-input.js'
 
 /** A file of an image: one of the host by another name, or one made of bytes. */
 export type HostFile =
   | {
-      /** Path on the host. Links are followed: the image gets the file that they lead to. */
+      /** Path on the host, taken from the working directory if relative. Links are followed. */
       readonly from: string
       /** Absolute path in the image. */
       readonly to: string
@@ -21,26 +22,13 @@ export type HostFile =
       readonly mode?: number
     }
 
-/** How processes of the image start: the `config` of an OCI image config, in its own words. */
-export interface HostImageConfig {
-  readonly User?: string
-  /** `NAME=value`. A PATH that leads to every program of the image is put before them unless they have one. */
-  readonly Env?: readonly string[]
-  readonly Entrypoint?: readonly string[]
-  readonly Cmd?: readonly string[]
-  readonly WorkingDir?: string
-  readonly Labels?: Readonly<Record<string, string>>
-  readonly ExposedPorts?: Readonly<Record<string, Readonly<Record<string, never>>>>
-  readonly Volumes?: Readonly<Record<string, Readonly<Record<string, never>>>>
-  readonly StopSignal?: string
-}
-
 /** An image made out of what the host has. */
 export interface FromHostOptions {
   /**
    * Programs, by name (`'node'`, looked up along `path`) or path. Each comes with its loader and shared libraries, a
    * script with its interpreter, Python with its standard library, Git with its helpers. All keep the paths that they
-   * have on the host. Their mode is 0755: set-user-ID bits and file capabilities are not taken along.
+   * have on the host. Their mode is 0755: set-user-ID bits and file capabilities are not taken along. Certificates are
+   * files: where a program trusts the system's, list `/etc/ssl/certs/ca-certificates.crt` under `files`.
    */
   readonly binaries?: readonly string[]
   /** Further files: a path, for one that keeps its path, or a {@link HostFile}. */
@@ -56,8 +44,8 @@ export interface FromHostOptions {
   readonly path?: readonly string[]
   /** A name for the image. @default none */
   readonly ref?: string
-  /** How its processes start. */
-  readonly config?: HostImageConfig
+  /** How its processes start. Its environment gets a PATH that leads to every program of the image, unless it has one. */
+  readonly config?: ImageConfigInput
 }
 
 /** Options with each choice made. */
@@ -68,8 +56,18 @@ export interface NormalizedFromHostOptions {
   readonly sameFiles: readonly string[]
   readonly directories: readonly { readonly from: string; readonly to?: string }[]
   readonly links: readonly (readonly [path: string, target: string])[]
-  readonly config: HostImageConfig
+  readonly config: ImageConfigInput
 }
+
+const known: readonly string[] = [
+  'binaries',
+  'files',
+  'directories',
+  'links',
+  'path',
+  'ref',
+  'config',
+] satisfies (keyof FromHostOptions)[]
 
 /** @throws PodlingError `INVALID_OPTION` with every mistake, each by its path */
 export function parseFromHostOptions(options: FromHostOptions): NormalizedFromHostOptions {
@@ -99,13 +97,16 @@ export function parseFromHostOptions(options: FromHostOptions): NormalizedFromHo
     }
     const rest = { to, ...(mode === undefined ? {} : { mode }) }
     if ('content' in value === 'from' in value) mistakes.push(`${where}: must have one of from and content`)
-    if (!('content' in value)) return { from: absolute(value.from, `${where}.from`), ...rest }
+    if (!('content' in value)) return { from: resolve(text(value.from, `${where}.from`)), ...rest }
     if (typeof value.content !== 'string' && !(value.content instanceof Uint8Array)) {
       mistakes.push(`${where}.content: must be a string or bytes, got ${describe(value.content)}`)
     }
     return { content: value.content, ...rest }
   }
 
+  for (const key of Object.keys(options)) {
+    if (!known.includes(key)) mistakes.push(`${key}: is not known; use ${known.join(', ')}`)
+  }
   const given = list(options.files, 'files')
   const result = {
     binaries: list(options.binaries, 'binaries').map((name, index) => text(name, `binaries[${String(index)}]`)),
@@ -119,7 +120,7 @@ export function parseFromHostOptions(options: FromHostOptions): NormalizedFromHo
     directories: list(options.directories, 'directories').map((value, index) => {
       const where = `directories[${String(index)}]`
       if (typeof value !== 'object' || (value as unknown) === null) return { from: absolute(value, where) }
-      return { from: absolute(value.from, `${where}.from`), to: absolute(value.to, `${where}.to`) }
+      return { from: resolve(text(value.from, `${where}.from`)), to: absolute(value.to, `${where}.to`) }
     }),
     links: Object.entries(options.links ?? {}).map(
       ([path, target]) =>
@@ -128,10 +129,11 @@ export function parseFromHostOptions(options: FromHostOptions): NormalizedFromHo
     config: options.config ?? {},
   }
   list(options.path, 'path').forEach((directory, index) => absolute(directory, `path[${String(index)}]`))
-  list(result.config.Env, 'config.Env').forEach((value, index) => {
-    if (!/^[^=\0]+=[^\0]*$/.test(value))
-      mistakes.push(`config.Env[${String(index)}]: must be NAME=value, got ${describe(value)}`)
-  })
+  try {
+    encodeConfig(result.config)
+  } catch (error) {
+    mistakes.push(...(error as PodlingError).message.split('\n'))
+  }
   if (mistakes.length > 0) throw new PodlingError('INVALID_OPTION', `images.fromHost: ${mistakes.join('; ')}`)
   return result
 }

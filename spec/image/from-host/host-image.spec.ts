@@ -3,12 +3,13 @@ import { createHash } from 'node:crypto'
 import { existsSync, readdirSync } from 'node:fs'
 import { chmod, link, mkdtemp, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { extract } from 'tar-stream'
 import t, { type Test } from 'tap'
 import { hostImage, type HostImage, type HostLayer } from '../../../lib/image/from-host/host-image.js'
 import { encodeLdCache, parseLdCache } from '../../../lib/image/from-host/ld-cache.js'
 import type { FromHostOptions } from '../../../lib/image/from-host/options.js'
+import { hostPlatform } from '../../../lib/image/platform.js'
 import { needs } from '../../peers.js'
 import { makeElf } from './make-elf.js'
 
@@ -121,15 +122,19 @@ t.test('node serves, resolves, encrypts, threads and formats in its image', asyn
       { to: '/app/config.json', content: Buffer.from('{"answer":42}'), mode: 0o600 },
       { to: '/etc/hosts', content: '127.0.0.1 localhost\n' },
     ],
-    config: { Cmd: ['node', '/app/program.js'], Env: ['A=1'], WorkingDir: '/app' },
+    config: { cmd: ['node', '/app/program.js'], env: { A: '1' }, workingDir: '/app' },
   }
   const image = await hostImage(options, elsewhere)
   const root = await unpack(t, image)
   const { stdout, stderr, status } = run(root, [process.execPath, '/app/program.js'])
   t.equal(stdout, 'all well 42\n', stderr)
   t.equal(status, 0)
-  t.equal(image.architecture, { x64: 'amd64', arm64: 'arm64' }[process.arch as 'x64'])
-  t.match(image.config, { Cmd: ['node', '/app/program.js'], WorkingDir: '/app', Env: [/^PATH=.*\/usr\/bin/, 'A=1'] })
+  t.strictSame(image.platform, hostPlatform())
+  t.match(image.config, {
+    cmd: ['node', '/app/program.js'],
+    workingDir: '/app',
+    env: [/^PATH=.*\/usr\/bin/, 'A=1'],
+  })
 
   t.equal(image.layers.length, 2, 'programs and files are layers of their own')
   const again = await hostImage({ ...options, files: [{ to: '/other', content: '' }] }, elsewhere)
@@ -159,6 +164,29 @@ t.test('a static program comes alone', async (t) => {
   const image = await hostImage({ binaries: [program] }, elsewhere)
   t.notOk([...(await list(image.layers[0]!)).keys()].some((name) => name.includes('.so')))
   t.equal(run(await unpack(t, image), [program]).status, 9)
+})
+
+t.test("Debian's Node has the modules that it reads from files", async (t) => {
+  const root = t.testdir({ bin: {}, share: { nodejs: { acorn: { 'acorn.js': '' }, express: { 'index.js': '' } } } })
+  const program = join(root, 'bin/node')
+  const name = (module: string): string => `${root.slice(1)}/share/nodejs/${module}`
+  await writeFile(program, makeElf({ needed: ['libnode.so.1'], runpath: '$ORIGIN' }), { mode: 0o755 })
+  await writeFile(join(root, 'bin/libnode.so.1'), makeElf({}))
+  const entries = await list((await hostImage({ binaries: [program] }, elsewhere)).layers[0]!)
+  t.ok(entries.has(name('acorn/acorn.js')))
+  t.notOk(entries.has(name('express/index.js')))
+  await writeFile(program, makeElf({}))
+  t.notOk((await list((await hostImage({ binaries: [program] }, elsewhere)).layers[0]!)).has(name('acorn/acorn.js')))
+})
+
+t.test('programs lose what gives rights and get what lets all use them', async (t) => {
+  const program = join(t.testdir(), 'program')
+  await writeFile(program, makeElf({}))
+  for (const mode of [0o4711, 0o2700]) {
+    await chmod(program, mode)
+    const entries = await list((await hostImage({ binaries: [program] }, elsewhere)).layers[0]!)
+    t.match(entries.get(program.slice(1)), { mode: 0o755 })
+  }
 })
 
 t.test("the image's cache leads the loader to libraries in odd places", async (t) => {
@@ -229,7 +257,7 @@ t.test('a script brings its interpreter', async (t) => {
   const root = await unpack(t, image)
   t.equal(run(root, [process.execPath, script]).stdout, '2\n')
   if (process.execPath.startsWith('/usr/bin/')) t.equal(run(root, [script]).stdout, '2\n')
-  t.match(image.config.Env, [/^PATH=/])
+  t.match(image.config.env, [new RegExp(`^PATH=.*:${dirname(script)}$`)])
 })
 
 t.test('files, directories and links', async (t) => {

@@ -152,6 +152,20 @@ t.test('search paths of the files, as compiled, against the loader', async (t) =
   })
 })
 
+t.test('a file with both search paths has but the newer one', async (t) => {
+  const root = t.testdir({ old: {}, new: {} })
+  await writeFile(join(root, 'new/libone.so'), makeElf({ needed: ['libtwo.so'] }))
+  await writeFile(join(root, 'old/libtwo.so'), makeElf({}))
+  const program = join(root, 'program')
+  await writeFile(program, makeElf({ needed: ['libone.so'], rpath: '$ORIGIN/old', runpath: '$ORIGIN/new' }))
+  await t.rejects(libraries(program), {
+    code: 'HOST_LIBRARY_NOT_FOUND',
+    message: /libone\.so .*needs the library libtwo\.so/,
+  })
+  await writeFile(program, makeElf({ needed: ['libone.so'], rpath: '$ORIGIN/old:$ORIGIN/new' }))
+  t.strictSame(await libraries(program), [join(root, 'new/libone.so'), join(root, 'old/libtwo.so')])
+})
+
 t.test('musl: its own path file, its own libraries, search paths inherited', async (t) => {
   const root = t.testdir({
     etc: {},

@@ -23,6 +23,8 @@ t.test('paths are resolved through the links of the tree', async (t) => {
       'file /usr/share/c',
     ],
   )
+  tree.put('/deep/link', { type: 'link', target: '/usr/lib' })
+  t.equal(tree.put('/deep/link/d', { type: 'link', target: 'x' }), '/usr/lib/d')
   tree.put('/round', { type: 'link', target: 'round' })
   t.throws(
     () => {
@@ -85,7 +87,8 @@ t.test('mistakes of options are told all at once', async (t) => {
     directories: 'x',
     links: { a: '' },
     path: ['.'],
-    config: { Env: ['NOVALUE'] },
+    config: { env: ['NOVALUE'], Cmd: ['x'] },
+    binary: 'node',
   } as unknown as FromHostOptions
   t.throws(() => parseFromHostOptions(options), {
     code: 'INVALID_OPTION',
@@ -101,7 +104,9 @@ t.test('mistakes of options are told all at once', async (t) => {
         'files\\[4\\]: must be an absolute path, got null',
         'links\\["a"\\]: must be an absolute path',
         'path\\[0\\]',
-        'config.Env\\[0\\]: must be NAME=value',
+        'config.env\\[0\\]: must be KEY=value, got "NOVALUE"',
+        'config.Cmd: is not known; write cmd',
+        'binary: is not known; use binaries, files,',
       ]
         .map((part) => `(?=[\\s\\S]*${part})`)
         .join(''),
