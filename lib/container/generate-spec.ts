@@ -13,7 +13,7 @@ import type {
   SpecRlimit,
 } from '../launch/oci-spec.js'
 import { capabilityNames, mergeCapabilities, type CapabilityName } from '../security/capabilities.js'
-import { defaultSeccompProfile } from '../security/default-seccomp-profile.js'
+import { defaultSeccomp } from '../security/default-seccomp-profile.js'
 import type { LinuxSeccomp } from '../security/linux-seccomp.js'
 import { resolveSeccompProfile, type MachineArchitecture, type SeccompProfile } from '../security/seccomp-profile.js'
 import { defaultMaskedPaths, defaultMounts, defaultReadonlyPaths, type EtcFiles } from './default-mounts.js'
@@ -162,24 +162,22 @@ function chooseCapabilities(options: NormalizedOptions, user: string, host: Host
   return { bounding, effective: asked, permitted: asked, inheritable: asked, ambient: asked }
 }
 
-function chooseSeccomp(input: SpecInput, capabilities: readonly string[]): LinuxSeccomp | undefined {
-  const profile = seccompProfile(input)
-  if (profile === undefined) return undefined
-  const { arch = process.arch === 'arm64' ? 'arm64' : 'amd64', kernel } = input.host ?? {}
-  return resolveSeccompProfile(profile, { arch, capabilities, ...(kernel === undefined ? {} : { kernel }) })
-}
-
-function seccompProfile({ options, seccompProfile }: SpecInput): SeccompProfile | undefined {
+function chooseSeccomp(
+  { options, seccompProfile, host = {} }: SpecInput,
+  capabilities: readonly string[],
+): LinuxSeccomp | undefined {
   const { seccomp, privileged } = options
+  const { arch = process.arch === 'arm64' ? 'arm64' : 'amd64', kernel } = host
+  const context = { arch, capabilities, ...(kernel === undefined ? {} : { kernel }) }
   switch (seccomp.kind) {
     case 'unconfined':
       return undefined
     case 'default':
-      return privileged ? undefined : defaultSeccompProfile
+      return privileged ? undefined : defaultSeccomp(context)
     case 'profile':
-      return seccomp.profile
+      return resolveSeccompProfile(seccomp.profile, context)
     case 'file':
-      if (seccompProfile !== undefined) return seccompProfile
+      if (seccompProfile !== undefined) return resolveSeccompProfile(seccompProfile, context)
       throw new PodlingError('INVALID_OPTION', `seccomp: the profile ${seccomp.path} was not read`, {
         path: seccomp.path,
       })

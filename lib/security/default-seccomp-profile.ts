@@ -4,7 +4,13 @@
  * (ENOSYS), so that programs fall back to older calls. In effect it equals Podman's seccomp.json of containers-common
  * 0.62, which a spec checks call by call.
  */
-import type { SeccompProfile, SeccompProfileRule } from './seccomp-profile.js'
+import type { LinuxSeccomp } from './linux-seccomp.js'
+import {
+  resolveSeccompProfile,
+  type SeccompContext,
+  type SeccompProfile,
+  type SeccompProfileRule,
+} from './seccomp-profile.js'
 
 /** Names apart by blanks. */
 function list(text: string): string[] {
@@ -41,7 +47,7 @@ const memory = list(`
 const processes = list(`
   capget capset clone clone3 execve execveat exit exit_group fork get_robust_list get_thread_area getpgid getpgrp
   getpid getppid getpriority getrlimit getrusage getsid gettid ioprio_get ioprio_set pidfd_getfd pidfd_open prctl
-  prlimit64 process_mrelease process_vm_readv process_vm_writev ptrace rseq set_robust_list set_thread_area
+  prlimit64 process_mrelease process_vm_readv process_vm_writev ptrace rseq set_robust_list set_thread_area setns
   set_tid_address setpgid setpriority setrlimit setsid ugetrlimit unshare vfork wait4 waitid waitpid`)
 
 const identities = list(`
@@ -124,23 +130,20 @@ export const defaultSeccompProfile: SeccompProfile = {
     ...personalities.map((domain) => allow(['personality'], { args: [equals(0, domain)] })),
     // Audit is of the whole host: its sockets need CAP_AUDIT_WRITE. EINVAL is what a kernel without audit says.
     allow(['socket'], { includes: { caps: ['CAP_AUDIT_WRITE'] } }),
-    allow(['socket'], { excludes: { caps: ['CAP_AUDIT_WRITE'] }, args: [differs(0, AF_NETLINK)] }),
-    allow(['socket'], { excludes: { caps: ['CAP_AUDIT_WRITE'] }, args: [differs(2, NETLINK_AUDIT)] }),
     refuse(['socket'], {
       excludes: { caps: ['CAP_AUDIT_WRITE'] },
       args: [equals(0, AF_NETLINK), equals(2, NETLINK_AUDIT)],
       errnoRet: EINVAL,
     }),
+    allow(['socket'], { excludes: { caps: ['CAP_AUDIT_WRITE'] }, args: [differs(0, AF_NETLINK)] }),
+    allow(['socket'], { excludes: { caps: ['CAP_AUDIT_WRITE'] }, args: [differs(2, NETLINK_AUDIT)] }),
     allow(list('arm_fadvise64_64 arm_sync_file_range breakpoint cacheflush set_tls sync_file_range2'), {
       includes: { arches: ['arm', 'arm64'] },
     }),
     allow(['arch_prctl'], { includes: { arches: ['amd64', 'x32'] } }),
     allow(['modify_ldt'], { includes: { arches: ['amd64', 'x32', 'x86'] } }),
     ...gated(['CAP_DAC_READ_SEARCH'], ['open_by_handle_at']),
-    ...gated(
-      ['CAP_SYS_ADMIN'],
-      list('fanotify_init lookup_dcookie quotactl quotactl_fd setdomainname sethostname setns'),
-    ),
+    ...gated(['CAP_SYS_ADMIN'], list('fanotify_init lookup_dcookie quotactl quotactl_fd setdomainname sethostname')),
     ...gated(['CAP_SYS_ADMIN', 'CAP_BPF'], ['bpf']),
     ...gated(['CAP_SYS_CHROOT'], ['chroot']),
     ...gated(['CAP_SYS_MODULE'], list('delete_module finit_module init_module query_module')),
@@ -153,4 +156,39 @@ export const defaultSeccompProfile: SeccompProfile = {
     refuse(['perf_event_open'], { excludes: { caps: ['CAP_SYS_ADMIN'] } }),
     allow(['perf_event_open'], { includes: { caps: ['CAP_PERFMON'] } }),
   ],
+}
+
+const resolved = new Map<string, LinuxSeccomp>()
+
+/**
+ * The default profile for a container. The same object for the same conditions, frozen, so that it is compiled once;
+ * there are only as many as there are sets of capabilities.
+ */
+export function defaultSeccomp(context: SeccompContext): LinuxSeccomp {
+  const gates = gatingCapabilities.filter((name) => context.capabilities.includes(name))
+  const key = [context.arch, ...gates].join(' ')
+  let seccomp = resolved.get(key)
+  if (seccomp === undefined) {
+    seccomp = deepFreeze(resolveSeccompProfile(defaultSeccompProfile, context))
+    resolved.set(key, seccomp)
+  }
+  return seccomp
+}
+
+/** The capabilities that some rule asks about. */
+const gatingCapabilities = [
+  ...new Set(
+    (defaultSeccompProfile.syscalls ?? []).flatMap(({ includes, excludes }) => [
+      ...(includes?.caps ?? []),
+      ...(excludes?.caps ?? []),
+    ]),
+  ),
+]
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    for (const part of Object.values(value)) deepFreeze(part)
+    Object.freeze(value)
+  }
+  return value
 }
