@@ -29,8 +29,7 @@ const files: Readonly<Record<string, string>> = {
 
 /** Put it all into an empty tree. */
 export async function addLayout(tree: Tree, host: HostFiles): Promise<void> {
-  for (const path of merged) {
-    const walk = await host.walk(path)
+  for (const walk of await Promise.all(merged.map((path) => host.walk(path)))) {
     if (walk === undefined || walk.links.length === 0) continue
     for (const link of walk.links) tree.put(link.path, { type: 'link', target: link.target })
     tree.put(walk.path, { type: 'directory', mode: 0o755 })

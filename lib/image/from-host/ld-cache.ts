@@ -27,7 +27,7 @@ const BIG = 3
  * @returns undefined when it is none, or is damaged; ld.so does without it then, and so should the caller.
  */
 export function parseLdCache(file: Uint8Array): CacheEntry[] | undefined {
-  const bytes = newFormat(file)
+  const bytes = newFormat(Buffer.from(file.buffer, file.byteOffset, file.byteLength))
   if (bytes === undefined || bytes.length < HEADER) return undefined
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const little = (view.getUint8(28) & 3) !== BIG
@@ -46,7 +46,7 @@ export function parseLdCache(file: Uint8Array): CacheEntry[] | undefined {
 }
 
 /** Older glibc put the new format behind an old one, aligned to 8 bytes. */
-function newFormat(file: Uint8Array): Uint8Array | undefined {
+function newFormat(file: Buffer): Buffer | undefined {
   if (startsWith(file, MAGIC)) return file
   if (!startsWith(file, OLD_MAGIC) || file.length < 16) return undefined
   const count = new DataView(file.buffer, file.byteOffset, file.byteLength).getUint32(12, true)
@@ -59,9 +59,9 @@ function startsWith(bytes: Uint8Array, text: string): boolean {
   return Buffer.from(text, 'latin1').equals(bytes.subarray(0, text.length))
 }
 
-function stringAt(bytes: Uint8Array, offset: number): string | undefined {
+function stringAt(bytes: Buffer, offset: number): string | undefined {
   const end = bytes.indexOf(0, offset)
-  return offset < HEADER || end < 0 ? undefined : new TextDecoder().decode(bytes.subarray(offset, end))
+  return offset < HEADER || end < 0 ? undefined : bytes.toString('utf8', offset, end)
 }
 
 /** Write a cache that ld.so accepts. Entries may come in any order; of two for one name the first wins. */

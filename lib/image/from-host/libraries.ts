@@ -90,10 +90,24 @@ class Resolution {
     this.#queue.push({ path, elf, origin: dirname(real) })
     for (let at = 0; at < this.#queue.length; at++) {
       const loaded = this.#queue[at]!
+      await this.#readAhead(loaded.elf.needed)
       for (const name of loaded.elf.needed) await this.#need(name, loaded, this.#options.lenient === true)
       if (at === this.#queue.length - 1 && this.#names.has('libc.so.6')) await this.#needOptional()
     }
     return this.#found
+  }
+
+  /**
+   * Names are looked up one after the other, as each may decide the next; what most of them will be found to be is read
+   * at once before that, and remembered. Failures show when they count.
+   */
+  async #readAhead(names: readonly string[]): Promise<void> {
+    await Promise.all(
+      names.map(async (name) => {
+        const [likely] = this.#names.has(name) ? [] : await this.#system.candidates(name)
+        if (likely !== undefined) await this.#host.elf(likely).catch(() => undefined)
+      }),
+    )
   }
 
   async #addInterpreter(): Promise<void> {
@@ -125,6 +139,7 @@ class Resolution {
 
   async #needOptional(): Promise<void> {
     const libc = this.#names.get('libc.so.6')
+    await this.#readAhead(this.#options.optional ?? [])
     for (const name of this.#options.optional ?? []) await this.#need(name, libc!, true)
   }
 
