@@ -10,8 +10,14 @@ export interface BlobStore {
   put(bytes: Uint8Array): Promise<{ digest: string; size: number }>
   /** Store a stream whose digest shows at its end. When it throws, that is thrown, and nothing is left. */
   ingest(chunks: AsyncIterable<Uint8Array>): Promise<{ digest: string; size: number }>
-  /** Begin or resume a blob: bytes that an interrupted try left are there already (`offset`). */
-  writer(expected: { readonly digest: string; readonly size?: number }): Promise<BlobWriter>
+  /**
+   * Begin or resume a blob: bytes that an interrupted try left are there already (`offset`). Waits while another
+   * writer, of any process, has the same blob in work, and then finds it whole: so nothing is fetched twice.
+   */
+  writer(
+    expected: { readonly digest: string; readonly size?: number },
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<BlobWriter>
 }
 
 /** Exactly one of `commit`, `keep` and `discard` ends a writer. */

@@ -1,7 +1,6 @@
 /** One blob from a registry into the store: resumed where a try broke off, verified, fetched once for all who want it. */
 import { PodlingError } from '../errors.js'
 import type { BlobStore, BlobWriter } from './blob-store.js'
-import type { KeyedLock } from './keyed-lock.js'
 import type { Descriptor } from './manifest.js'
 import { abortedError, type ImageProgress, type OnProgress } from './progress.js'
 import type { RegistryClient } from './registry.js'
@@ -11,7 +10,6 @@ export interface DownloadContext {
   readonly client: RegistryClient
   readonly repository: string
   readonly store: BlobStore
-  readonly locks: KeyedLock
   readonly onProgress?: OnProgress | undefined
 }
 
@@ -28,28 +26,26 @@ export async function downloadBlob(
   kind: ImageProgress['kind'],
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const { store, locks, onProgress } = context
+  const { store, onProgress } = context
   const { digest, size } = descriptor
   const what = `pull the ${kind} ${digest} of ${context.client.registry}/${context.repository}`
-  await locks.run(digest, what, signal, async () => {
-    const report = (phase: ImageProgress['phase'], current: number): void =>
-      onProgress?.({ digest, kind, phase, current, total: size })
-    if (await store.has(digest)) {
-      const stored = await store.size(digest)
-      if (stored !== size) throw wrongSize(what, size, stored)
-      report('exists', size)
-      return
-    }
-    try {
-      await fetchOnce(context, descriptor, what, report, signal)
-    } catch (error) {
-      // What an earlier try left may itself have been bad: such bytes get one clean try.
-      if (!(error instanceof ResumedMismatch)) throw error
-      await fetchOnce(context, descriptor, what, report, signal)
-    }
-    report('done', size)
-  })
+  const report: Report = (phase, current) => onProgress?.({ digest, kind, phase, current, total: size })
+  if (await store.has(digest)) {
+    const stored = await store.size(digest)
+    if (stored !== size) throw wrongSize(what, size, stored)
+    report('exists', size)
+    return
+  }
+  try {
+    await fetchOnce(context, descriptor, what, report, signal)
+  } catch (error) {
+    // What an earlier try left may itself have been bad: such bytes get one clean try.
+    if (!(error instanceof ResumedMismatch)) throw error
+    await fetchOnce(context, descriptor, what, report, signal)
+  }
 }
+
+type Report = (phase: ImageProgress['phase'], current: number) => void
 
 /** The bytes were wrong, and the first of them were of an earlier try. */
 class ResumedMismatch extends Error {}
@@ -58,19 +54,21 @@ async function fetchOnce(
   context: DownloadContext,
   { digest, size }: Descriptor,
   what: string,
-  report: (phase: 'download', current: number) => void,
+  report: Report,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const writer = await context.store.writer({ digest, size })
+  const writer = await context.store.writer({ digest, size }, signal ? { signal } : {})
   const resumed = writer.offset
+  const whole = resumed === size && size > 0
   try {
-    await transfer(context, writer, digest, size, what, report, signal)
+    if (!whole) await transfer(context, writer, digest, size, what, report, signal)
   } catch (error) {
     await (isFinal(error) ? writer.discard() : writer.keep())
     throw error
   }
   try {
     await writer.commit()
+    report(whole ? 'exists' : 'done', size)
   } catch (cause) {
     if (!(cause instanceof PodlingError) || cause.code !== 'DIGEST_MISMATCH') throw cause
     if (resumed > 0) throw new ResumedMismatch()
@@ -89,7 +87,7 @@ async function transfer(
   digest: string,
   size: number,
   what: string,
-  report: (phase: 'download', current: number) => void,
+  report: Report,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   report('download', writer.offset)

@@ -5,7 +5,6 @@ import { downloadBlob, type DownloadContext } from './download.js'
 import { parseImageDocument } from './image-config.js'
 import { checkParts, type ImageParts } from './image-parts.js'
 import { maxDocumentBytes } from './json.js'
-import type { KeyedLock } from './keyed-lock.js'
 import { isForeignLayer } from './media-types.js'
 import { parseManifest, type IndexEntry, type LayerDescriptor, type Manifest } from './manifest.js'
 import { forEachParallel } from './parallel.js'
@@ -17,7 +16,6 @@ import type { RegistryClient } from './registry.js'
 export interface PullContext {
   readonly client: RegistryClient
   readonly store: BlobStore
-  readonly locks: KeyedLock
   /** @default the machine's */
   readonly platform?: Platform | undefined
   readonly onProgress?: OnProgress | undefined
@@ -44,7 +42,7 @@ export async function pullImage(reference: Reference, context: PullContext): Pro
     client,
     repository: reference.repository,
     store,
-    locks: context.locks,
+
     onProgress,
   }
   if (manifest.config.size > maxDocumentBytes) {

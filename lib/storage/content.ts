@@ -68,7 +68,9 @@ export class ContentStore {
     const path = this.path(digest)
     const size = await this.size(digest)
     if (size > limit) {
-      throw new PodlingError('SIZE_MISMATCH', `blob ${digest} has ${String(size)} bytes, more than ${String(limit)}`, { path })
+      throw new PodlingError('SIZE_MISMATCH', `blob ${digest} has ${String(size)} bytes, more than ${String(limit)}`, {
+        path,
+      })
     }
     let bytes: Buffer
     try {
@@ -78,7 +80,9 @@ export class ContentStore {
       throw fileError(error, `read blob ${digest}`)
     }
     if (sha256(bytes) !== digest) {
-      throw new PodlingError('DIGEST_MISMATCH', `blob ${digest} is damaged on disk: remove the image and get it anew`, { path })
+      throw new PodlingError('DIGEST_MISMATCH', `blob ${digest} is damaged on disk: remove the image and get it anew`, {
+        path,
+      })
     }
     return bytes
   }
@@ -87,24 +91,39 @@ export class ContentStore {
   async put(bytes: Uint8Array): Promise<{ digest: string; size: number }> {
     const digest = sha256(bytes)
     if (await this.has(digest)) return { digest, size: bytes.length }
+    return this.ingest([bytes])
+  }
+
+  /**
+   * Store a stream whose digest shows at its end. Nothing of it is left when it fails.
+   * @throws PodlingError DISK_FULL, and whatever `chunks` throws, as it is
+   */
+  async ingest(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<{ digest: string; size: number }> {
     const path = join(this.#directory, 'partial', `put-${randomUUID()}`)
     const lock = tryLockFile(path)
     if (lock === undefined) throw new PodlingError('SYSTEM_CALL_FAILED', `lock ${path}, which nobody else knows`)
+    const hash = createHash('sha256')
+    let size = 0
     try {
       const file = await open(path, 'r+')
       try {
-        await file.writeFile(bytes)
-        await file.datasync()
+        for await (const chunk of chunks) {
+          hash.update(chunk)
+          size += chunk.byteLength
+          await inStore(file.writeFile(chunk))
+        }
+        await inStore(file.datasync())
       } finally {
         await file.close()
       }
-      await publish(path, this.path(digest))
+      const digest = `sha256:${hash.digest('hex')}`
+      await inStore(publish(path, this.path(digest)))
       lock.release()
+      return { digest, size }
     } catch (error) {
       lock.release({ unlink: true })
-      throw fileError(error, `store blob ${digest}`)
+      throw error
     }
-    return { digest, size: bytes.length }
   }
 
   /**
@@ -174,6 +193,15 @@ export class ContentStore {
       const resumable = !name.startsWith('put-') && Date.now() - found.mtimeMs < partialLifetime
       if (!resumable) tryLockFile(path)?.release({ unlink: true })
     }
+  }
+}
+
+/** A failure of the store's own files, told from one of the stream that is stored. */
+async function inStore<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    throw fileError(error, 'store a blob')
   }
 }
 

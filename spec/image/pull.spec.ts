@@ -2,7 +2,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { KeyedLock } from '../../lib/image/keyed-lock.js'
 import { parsePlatform } from '../../lib/image/platform.js'
 import type { ImageProgress } from '../../lib/image/progress.js'
 import { pullImage, type PullContext } from '../../lib/image/pull.js'
@@ -26,8 +25,8 @@ async function pull(
   const reference = parseReference(text)
   const client = new RegistryClient(reference.registry, { retryDelay: 5, ...options })
   try {
-    const { platform, onProgress, signal, locks = new KeyedLock() } = options
-    return await pullImage(reference, { client, store, locks, platform, onProgress, signal })
+    const { platform, onProgress, signal } = options
+    return await pullImage(reference, { client, store, platform, onProgress, signal })
   } finally {
     client.close()
     t.equal(store.open, 0, 'no writer stays open')
@@ -77,10 +76,9 @@ t.test('what skopeo pushed', peers, async (t) => {
 
   await t.test('two at once fetch each blob once', async (t) => {
     const store = await testBlobStore(t)
-    const locks = new KeyedLock()
     const events: ImageProgress[] = []
     const onProgress = (event: ImageProgress): void => void events.push(event)
-    await Promise.all([1, 2, 3].map(() => pull(`${registry.host}/app:1`, store, { locks, onProgress })))
+    await Promise.all([1, 2, 3].map(() => pull(`${registry.host}/app:1`, store, { onProgress })))
     for (const digest of [image!.config, ...image!.layers]) {
       t.equal(events.filter((event) => event.digest === digest && event.phase === 'done').length, 1, digest)
     }
