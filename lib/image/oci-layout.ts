@@ -146,7 +146,9 @@ async function bring(layout: Layout, descriptor: Descriptor, kind: 'manifest' | 
 function imageNames(entry: IndexEntry, dockerTags: readonly string[] | undefined): string[] {
   const containerd = entry.annotations?.['io.containerd.image.name']
   const refName = entry.annotations?.['org.opencontainers.image.ref.name']
-  const fallback = containerd === undefined && dockerTags === undefined ? refName : undefined
+  // A bare word there is a tag in the layout (`oci:dir:latest`), not a name.
+  const isName = containerd === undefined && dockerTags === undefined && /[:/]/.test(refName ?? '')
+  const fallback = isName ? refName : undefined
   const candidates = [containerd, ...(dockerTags ?? []), fallback]
   const names = new Set<string>()
   for (const candidate of candidates) {

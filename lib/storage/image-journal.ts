@@ -1,0 +1,110 @@
+/**
+ * What is under way with images, so that a crash leaves nothing: each work is noted before it makes anything, and its
+ * note names the layer references to give back. A note whose worker is gone is made good by the next sweep.
+ */
+import { randomUUID } from 'node:crypto'
+import type { ContentStore } from './content.js'
+import type { Database, Table } from './database.js'
+import type { ImageLock } from './image-lock.js'
+import type { ImageRecord } from './image.js'
+
+export interface JournalParts {
+  readonly database: Database
+  readonly content: Pick<ContentStore, 'list' | 'remove'>
+  readonly layers: LayerReferences
+  readonly lock: ImageLock
+}
+
+/** What the journal needs of the layers. */
+export interface LayerReferences {
+  /** Give a reference back; one that is not held is no error. */
+  release(chainId: string, holder: string): Promise<void>
+}
+
+/** That `holder` needs the layer `chainId`. */
+export interface LayerReference {
+  readonly chainId: string
+  readonly holder: string
+}
+
+/** What one work on images may use. Within a transaction it takes part in that. */
+export interface Work {
+  /** Say which references are to be given back at the end, instead of those said before. */
+  giveBack(references: readonly LayerReference[]): Promise<void>
+  /** Say that there may be blobs that no image needs any more. */
+  wantSweep(): Promise<void>
+}
+
+interface Note {
+  readonly references: readonly LayerReference[]
+}
+
+/** The note that stands for no work, but for blobs to be swept. */
+const sweepKey = 'sweep'
+
+export class ImageJournal {
+  readonly #parts: JournalParts
+  readonly #notes: Table<Note>
+
+  constructor(parts: JournalParts) {
+    this.#parts = parts
+    this.#notes = parts.database.table('image-journal')
+  }
+
+  /** Do work on images: noted, beside others but never beside a sweep. When it fails, the blobs it brought are swept. */
+  async run<T>(signal: AbortSignal | undefined, work: (work: Work) => Promise<T>): Promise<T> {
+    const leave = await this.#parts.lock.enter(signal)
+    const key = randomUUID()
+    const wantSweep = (): Promise<void> => this.#notes.put(sweepKey, { references: [] })
+    const giveBack = (references: readonly LayerReference[]): Promise<void> => this.#notes.put(key, { references })
+    try {
+      await giveBack([])
+      return await work({ giveBack, wantSweep })
+    } catch (error) {
+      await wantSweep()
+      throw error
+    } finally {
+      try {
+        await this.#settle(key)
+      } finally {
+        leave()
+      }
+      await this.sweep()
+    }
+  }
+
+  /**
+   * Make good what dead workers left, and remove blobs that no image needs. Does nothing when nothing is noted, or
+   * while anybody works: whoever ends last sweeps.
+   */
+  async sweep(): Promise<void> {
+    if (this.#notes.entries()[Symbol.iterator]().next().done) return
+    const leave = this.#parts.lock.tryAlone()
+    if (!leave) return
+    try {
+      // Nobody works, so all notes are of the dead.
+      for (const [key] of this.#notes.entries()) if (key !== sweepKey) await this.#settle(key)
+      await this.#sweepBlobs()
+      await this.#notes.remove(sweepKey)
+    } finally {
+      leave()
+    }
+  }
+
+  async #sweepBlobs(): Promise<void> {
+    const { database, content } = this.#parts
+    const needed = new Set<string>()
+    for (const [, record] of database.table<ImageRecord>('images').entries()) {
+      for (const digest of record.blobs) needed.add(digest)
+    }
+    for await (const digest of content.list()) if (!needed.has(digest)) await content.remove(digest)
+  }
+
+  async #settle(key: string): Promise<void> {
+    const note = this.#notes.get(key)
+    if (!note) return
+    // Topmost first: a layer that goes takes its reference to the one below along.
+    for (const { chainId, holder } of note.references.toReversed()) await this.#parts.layers.release(chainId, holder)
+    await this.#notes.remove(key)
+  }
+}

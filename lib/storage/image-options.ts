@@ -1,0 +1,61 @@
+/** The options of the verbs of {@link Images}, and their checks. */
+import { PodlingError } from '../errors.js'
+import type { ImageConfigInput } from '../image/image-config-input.js'
+import { normalizePlatform, parsePlatform, type Platform } from '../image/platform.js'
+import type { OnProgress } from '../image/progress.js'
+import type { RegistryAuth } from '../image/registry-auth.js'
+
+/** What all verbs that bring an image take. */
+export interface BringOptions {
+  /** `'linux/arm64'`, or in parts. @default the machine's */
+  readonly platform?: string | Platform
+  /** Told how far each blob and layer has come. */
+  readonly onProgress?: OnProgress
+  /** Cancels; what was downloaded is kept for the next try, everything else is undone. */
+  readonly signal?: AbortSignal
+}
+
+export interface PullOptions extends BringOptions {
+  /**
+   * Allow plain http and unverified certificates for this registry; https is tried first.
+   * @default true for a registry on loopback (localhost, 127.0.0.0/8, [::1]), else false
+   */
+  readonly insecure?: boolean
+  /** @default what `podman login` or `docker login` stored (containers-auth.json(5)) */
+  readonly auth?: RegistryAuth
+}
+
+export interface LoadOptions extends BringOptions {
+  /** Which image, of an archive that holds several. An only image without a name gets it. */
+  readonly ref?: string
+}
+
+export interface ImportOptions extends BringOptions {
+  /** The name of the new image. @default none: it is known by its id */
+  readonly ref?: string
+  /** What its containers do unless they say otherwise. @default {} */
+  readonly config?: ImageConfigInput
+  /** The time that it says it was made. @default now */
+  readonly created?: Date
+}
+
+export interface RemoveImageOptions {
+  /** Remove it though containers use it. They keep running, on layers that go when the last of them is removed. @default false */
+  readonly force?: boolean
+}
+
+/** @throws {PodlingError} INVALID_OPTION */
+export function readPlatform(platform: string | Platform | undefined): Platform | undefined {
+  if (platform === undefined) return undefined
+  return typeof platform === 'string' ? parsePlatform(platform) : normalizePlatform(platform)
+}
+
+/** @throws {PodlingError} INVALID_OPTION, without the secret */
+export function checkAuth(auth: RegistryAuth | undefined): void {
+  if (auth === undefined) return
+  const { username, password, token } = auth as Partial<Record<'username' | 'password' | 'token', unknown>>
+  const isLogin = typeof username === 'string' && username !== '' && typeof password === 'string'
+  const isToken = typeof token === 'string' && /^[\x21-\x7e]+$/.test(token)
+  if (isLogin === isToken)
+    throw new PodlingError('INVALID_OPTION', 'auth: must be { username, password } or { token }, of strings')
+}

@@ -1,0 +1,113 @@
+/** An image whose blobs are in the store becomes one that containers can be made from. */
+import { randomUUID } from 'node:crypto'
+import { PodlingError } from '../errors.js'
+import { chainIds } from '../image/digest.js'
+import { storedCompression } from '../image/docker-archive.js'
+import type { ImageParts } from '../image/image-parts.js'
+import type { LayerDescriptor } from '../image/manifest.js'
+import type { OnProgress } from '../image/progress.js'
+import type { ContentStore } from './content.js'
+import type { Database } from './database.js'
+import type { ImageIndex } from './image-index.js'
+import type { LayerReference, LayerReferences, Work } from './image-journal.js'
+import type { ImageRecord } from './image.js'
+import type { ApplyOptions, LayerCompression, LayerLimits, LayerSource } from './layer-types.js'
+
+/** What images need of the layers. */
+export interface ImageLayers extends LayerReferences {
+  apply(layer: LayerSource, options?: ApplyOptions): Promise<string>
+}
+
+export interface ImageStoreParts {
+  readonly database: Database
+  readonly content: ContentStore
+  readonly layers: ImageLayers
+  readonly index: ImageIndex
+  readonly work: Work
+  readonly limits?: LayerLimits
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: OnProgress | undefined
+}
+
+export class ImageStore {
+  readonly #parts: ImageStoreParts
+  /** References of this work, to be given back at its end. */
+  #references: LayerReference[] = []
+
+  constructor(parts: ImageStoreParts) {
+    this.#parts = parts
+  }
+
+  /**
+   * Unpack the layers and put the record. Every layer is held by the work while it goes on; the image keeps the
+   * topmost, which keeps those below.
+   */
+  async add(parts: ImageParts): Promise<ImageRecord> {
+    const { database, content, work } = this.#parts
+    const { manifest, document } = parts
+    const holder = `image:${randomUUID()}`
+    const chain = chainIds(document.diffIds)
+    this.#references.push(...chain.map((chainId) => ({ chainId, holder })))
+    await work.giveBack(this.#references)
+    for (const [position, layer] of manifest.layers.entries()) {
+      await this.#apply(layer, document.diffIds[position]!, chain[position - 1], holder)
+    }
+    const config = (await content.read(manifest.config.digest)).toString()
+    return database.transaction(() => this.#put(parts, config, holder, chain.at(-1)))
+  }
+
+  async #apply(layer: LayerDescriptor, diffId: string, parent: string | undefined, holder: string): Promise<void> {
+    const { content, layers, signal, onProgress, limits } = this.#parts
+    const { digest, size } = layer
+    const compression = await this.#compression(digest)
+    const source = { diffId, blob: content.path(digest), compression, ...(parent === undefined ? {} : { parent }) }
+    await layers.apply(source, {
+      holder,
+      ...(signal ? { signal } : {}),
+      ...(limits ? { limits } : {}),
+      onProgress: ({ bytes, total }) => onProgress?.({ digest, kind: 'layer', phase: 'unpack', current: bytes, total }),
+    })
+    onProgress?.({ digest, kind: 'layer', phase: 'unpacked', current: size, total: size })
+  }
+
+  /** The bytes tell, not the media type: there are registries full of layers that are marked wrongly. */
+  async #compression(digest: string): Promise<LayerCompression> {
+    const compression = await storedCompression(this.#parts.content, digest)
+    if (compression !== 'xz' && compression !== 'bzip2') return compression
+    throw new PodlingError(
+      'MEDIA_TYPE_UNSUPPORTED',
+      `layer ${digest}: is packed with ${compression}, which no image may be`,
+    )
+  }
+
+  /** Within a transaction. */
+  #put(parts: ImageParts, config: string, holder: string, top: string | undefined): ImageRecord {
+    const { index, work } = this.#parts
+    const { manifest, document, digest, indexes } = parts
+    const id = manifest.config.digest
+    const known = index.byId(id)
+    const digests = [digest, ...indexes]
+    const record: ImageRecord = {
+      id,
+      digest,
+      digests: unique([...digests, ...(known?.digests ?? [])]),
+      names: unique([...(known?.names ?? []), ...parts.names]),
+      config,
+      layers: manifest.layers.map((layer, position) => {
+        return { digest: layer.digest, size: layer.size, diffId: document.diffIds[position]! }
+      }),
+      blobs: unique([...digests, id, ...manifest.layers.map((layer) => layer.digest), ...(known?.blobs ?? [])]),
+      holder: known?.holder ?? holder,
+    }
+    index.put(record)
+    if (!known) {
+      this.#references = this.#references.filter((one) => one.holder !== holder || one.chainId !== top)
+      void work.giveBack(this.#references)
+    }
+    return record
+  }
+}
+
+function unique(list: readonly string[]): string[] {
+  return [...new Set(list)]
+}

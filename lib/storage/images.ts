@@ -1,0 +1,304 @@
+/** The images of a runtime: the public face of pull, load and import, and the records of what they brought. */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { PodlingError } from '../errors.js'
+import { loadImages } from '../image/archive.js'
+import { certificateDirectories, findAuthorities } from '../image/authorities.js'
+import { defaultAuthFiles, findCredentials } from '../image/credentials.js'
+import { importTar } from '../image/import-tar.js'
+import type { ImageParts } from '../image/image-parts.js'
+import { hostPlatform } from '../image/platform.js'
+import { pullImage } from '../image/pull.js'
+import { formatReference, parseReference } from '../image/reference.js'
+import { RegistryClient } from '../image/registry.js'
+import type { ArchiveSource } from '../image/source.js'
+import type { ContentStore } from './content.js'
+import type { Database } from './database.js'
+import { fileError } from './file-error.js'
+import { ImageIndex } from './image-index.js'
+import { ImageJournal, type Work } from './image-journal.js'
+import { ImageLock } from './image-lock.js'
+import {
+  checkAuth,
+  readPlatform,
+  type ImportOptions,
+  type LoadOptions,
+  type PullOptions,
+  type RemoveImageOptions,
+} from './image-options.js'
+import { ImageStore, type ImageLayers } from './image-store.js'
+import { Image, type ImageHistoryEntry, type ImageRecord } from './image.js'
+import type { LayerLimits } from './layer-types.js'
+
+/** What happened to an image. */
+export interface ImageEvent {
+  readonly type: 'pulled' | 'loaded' | 'imported' | 'tagged' | 'untagged' | 'removed'
+  readonly id: string
+  /** The names that it was about. */
+  readonly names: readonly string[]
+}
+
+export interface ImagesParts {
+  /** Where the lock of image work stands; made when missing. */
+  readonly directory: string
+  readonly database: Database
+  readonly content: ContentStore
+  readonly layers: ImageLayers
+  /** The containers that use an image, by name or id. Asked within a transaction, so it must not wait. @default none */
+  readonly users?: (image: Image) => readonly string[]
+  readonly onEvent?: (event: ImageEvent) => void
+  /** Limits on each layer. @default those of the layers */
+  readonly limits?: LayerLimits
+  /** Where credentials are looked for. @default those of podman and docker */
+  readonly authFiles?: readonly string[]
+}
+
+/**
+ * The images that are here. All verbs are safe beside each other, in this process and in others on the same root: a
+ * blob or layer that two want is fetched and unpacked once. A crash at any point leaves an image whole or not at all.
+ */
+export class Images {
+  readonly #parts: ImagesParts
+  readonly #index: ImageIndex
+  readonly #journal: ImageJournal
+
+  private constructor(parts: ImagesParts) {
+    this.#parts = parts
+    this.#index = new ImageIndex(parts.database)
+    this.#journal = new ImageJournal({ ...parts, lock: new ImageLock(join(parts.directory, 'images.lock')) })
+  }
+
+  /** @internal Also makes good what a crash left behind. */
+  static async open(parts: ImagesParts): Promise<Images> {
+    try {
+      mkdirSync(parts.directory, { recursive: true, mode: 0o700 })
+    } catch (error) {
+      throw fileError(error, `make the directory ${parts.directory}`)
+    }
+    const images = new Images(parts)
+    await images.#journal.sweep()
+    return images
+  }
+
+  /**
+   * Get an image from its registry, or see that it is the newest there. Blobs that are here are not fetched again.
+   * @param ref such as `debian:12`, `localhost:5000/app` or `ghcr.io/org/app@sha256:...`
+   * @throws {PodlingError} INVALID_REFERENCE, INVALID_OPTION, IMAGE_NOT_FOUND, PLATFORM_NOT_FOUND, MEDIA_TYPE_UNSUPPORTED,
+   * IMAGE_INVALID, DIGEST_MISMATCH, SIZE_MISMATCH, LAYER_INVALID, LAYER_TOO_LARGE, CREDENTIALS_INVALID,
+   * REGISTRY_UNREACHABLE, REGISTRY_UNAUTHORIZED, REGISTRY_RATE_LIMITED, REGISTRY_FAILED, DISK_FULL, ABORTED
+   */
+  async pull(ref: string, options: PullOptions = {}): Promise<Image> {
+    const reference = parseReference(ref)
+    checkAuth(options.auth)
+    const platform = readPlatform(options.platform)
+    const { signal, onProgress, insecure, auth } = options
+    const { content: store, authFiles = defaultAuthFiles() } = this.#parts
+    const { registry } = reference
+    const client = new RegistryClient(registry, {
+      ...(insecure === undefined ? {} : { insecure }),
+      credentials: (repository) =>
+        auth ? Promise.resolve(auth) : findCredentials(authFiles, registry, repository, signal),
+      authorities: await findAuthorities(certificateDirectories, registry),
+    })
+    try {
+      const context = { client, store, platform, onProgress, signal }
+      return first(await this.#bring('pulled', options, async () => [await pullImage(reference, context)]))
+    } finally {
+      client.close()
+    }
+  }
+
+  /**
+   * Load an image from an oci-archive, a docker-archive (`podman save`, `docker save`), gzip'd or not, or a directory
+   * with an OCI layout.
+   * @throws {PodlingError} ARCHIVE_INVALID, INVALID_OPTION when it holds several and `ref` chooses none, IMAGE_INVALID,
+   * DIGEST_MISMATCH, SIZE_MISMATCH, PLATFORM_NOT_FOUND, MEDIA_TYPE_UNSUPPORTED, LAYER_INVALID, LAYER_TOO_LARGE, DISK_FULL, ABORTED
+   */
+  async load(source: ArchiveSource, options: LoadOptions = {}): Promise<Image> {
+    const name = options.ref === undefined ? undefined : tagName(options.ref)
+    return first(await this.#load(source, options, (found) => [choose(found, name)]))
+  }
+
+  /**
+   * Load all images of an archive.
+   * @throws {PodlingError} as {@link load}
+   */
+  async loadAll(source: ArchiveSource, options: Omit<LoadOptions, 'ref'> = {}): Promise<Image[]> {
+    return this.#load(source, options, (found) => found)
+  }
+
+  /**
+   * Make an image of one layer from the tar of a root file system, plain, gzip'd or zstd'd.
+   * @throws {PodlingError} ARCHIVE_INVALID, INVALID_OPTION, INVALID_REFERENCE, LAYER_INVALID, LAYER_TOO_LARGE, DISK_FULL, ABORTED
+   */
+  async import(tar: ArchiveSource, options: ImportOptions = {}): Promise<Image> {
+    const names = options.ref === undefined ? [] : [tagName(options.ref)]
+    const platform = readPlatform(options.platform) ?? hostPlatform()
+    const { config, created, signal } = options
+    const context = { store: this.#parts.content, names, platform, config, created, signal }
+    return first(await this.#bring('imported', options, async () => [await importTar(tar, context)]))
+  }
+
+  /**
+   * The image of a name, an id, the beginning of an id, a digest, or `name@digest`.
+   * @throws {PodlingError} IMAGE_NOT_FOUND, INVALID_REFERENCE
+   */
+  get(ref: string): Promise<Image> {
+    return attempt(() => new Image(this.#index.find(ref)))
+  }
+
+  /** All images, the newest first. */
+  list(): Promise<Image[]> {
+    return attempt(() => {
+      const images = this.#index.list().map((record) => new Image(record))
+      return images.sort((a, b) => (b.created?.getTime() ?? 0) - (a.created?.getTime() ?? 0))
+    })
+  }
+
+  /**
+   * Give an image one more name. Another image that had it loses it.
+   * @returns the image with its new names
+   * @throws {PodlingError} IMAGE_NOT_FOUND, INVALID_REFERENCE
+   */
+  async tag(image: Image | string, ref: string): Promise<Image> {
+    const name = tagName(ref)
+    const record = await this.#parts.database.transaction(() => {
+      const found = this.#find(image)
+      const tagged = { ...found, names: [...new Set([...found.names, name])] }
+      this.#index.put(tagged)
+      return tagged
+    })
+    this.#emit('tagged', record, [name])
+    return new Image(record)
+  }
+
+  /**
+   * Remove an image; by one name of several, that name alone. Layers that other images or containers need stay.
+   * @throws {PodlingError} IMAGE_NOT_FOUND, IMAGE_IN_USE unless `force`
+   */
+  async remove(image: Image | string, options: RemoveImageOptions = {}): Promise<void> {
+    await this.#journal.run(undefined, async (work) => {
+      const events = await this.#parts.database.transaction(() => this.#remove(image, options.force ?? false, work))
+      for (const { type, record, names } of events) this.#emit(type, record, names)
+    })
+  }
+
+  /**
+   * How an image was made, oldest step first, with the layer that each step made.
+   * @throws {PodlingError} IMAGE_NOT_FOUND, INVALID_REFERENCE
+   */
+  async history(image: Image | string): Promise<readonly ImageHistoryEntry[]> {
+    return (typeof image === 'string' ? await this.get(image) : image).history
+  }
+
+  #remove(
+    image: Image | string,
+    force: boolean,
+    work: Work,
+  ): { type: 'untagged' | 'removed'; record: ImageRecord; names: readonly string[] }[] {
+    const record = this.#find(image)
+    const name = typeof image === 'string' ? nameIn(record, image) : undefined
+    if (name !== undefined && record.names.length > 1) {
+      this.#index.removeName(record, name)
+      return [{ type: 'untagged', record, names: [name] }]
+    }
+    const whole = new Image(record)
+    const users = force ? [] : (this.#parts.users?.(whole) ?? [])
+    if (users.length > 0) {
+      throw new PodlingError(
+        'IMAGE_IN_USE',
+        `remove image ${record.names[0] ?? record.id}: used by ${users.slice(0, 5).join(', ')}` +
+          `${users.length > 5 ? ` and ${String(users.length - 5)} more` : ''}; remove them first, or pass force: true`,
+      )
+    }
+    this.#index.remove(record)
+    if (whole.chainId !== undefined) void work.giveBack([{ chainId: whole.chainId, holder: record.holder }])
+    void work.wantSweep()
+    return [{ type: 'removed', record, names: record.names }]
+  }
+
+  #find(image: Image | string): ImageRecord {
+    return this.#index.find(typeof image === 'string' ? image : image.id)
+  }
+
+  async #load(
+    source: ArchiveSource,
+    options: LoadOptions,
+    select: (found: ImageParts[]) => ImageParts[],
+  ): Promise<Image[]> {
+    const platform = readPlatform(options.platform)
+    const { signal, onProgress } = options
+    const context = { store: this.#parts.content, platform, onProgress, signal }
+    return this.#bring('loaded', options, async () => select(await loadImages(source, context)))
+  }
+
+  /** The one way in: blobs come, layers are unpacked, and each record is put in one transaction. */
+  async #bring(
+    type: ImageEvent['type'],
+    { signal, onProgress }: Pick<PullOptions, 'signal' | 'onProgress'>,
+    fetch: () => Promise<readonly ImageParts[]>,
+  ): Promise<Image[]> {
+    return this.#journal.run(signal, async (work) => {
+      const store = new ImageStore({ ...this.#parts, index: this.#index, work, signal, onProgress })
+      const images: Image[] = []
+      for (const parts of await fetch()) {
+        const record = await store.add(parts)
+        this.#emit(type, record, parts.names)
+        images.push(new Image(record))
+      }
+      return images
+    })
+  }
+
+  #emit(type: ImageEvent['type'], { id }: Pick<ImageRecord, 'id'>, names: readonly string[]): void {
+    this.#parts.onEvent?.({ type, id, names })
+  }
+}
+
+function first([image]: readonly Image[]): Image {
+  return image!
+}
+
+/** Synchronous work as a promise. */
+function attempt<T>(work: () => T): Promise<T> {
+  return new Promise((resolve) => {
+    resolve(work())
+  })
+}
+
+/** A name to give, in canonical form. */
+function tagName(ref: string): string {
+  const reference = parseReference(ref)
+  if (reference.digest === undefined) return formatReference(reference)
+  throw new PodlingError(
+    'INVALID_REFERENCE',
+    `image reference ${JSON.stringify(ref)}: a name may not have a digest; write a tag`,
+  )
+}
+
+/** The name of the record that this text is. */
+function nameIn(record: ImageRecord, text: string): string | undefined {
+  return record.names.find((name) => {
+    try {
+      return formatReference(parseReference(text)) === name
+    } catch {
+      return false
+    }
+  })
+}
+
+/** The one image that is asked for. An only one gets the name. */
+function choose(found: readonly ImageParts[], name: string | undefined): ImageParts {
+  const [only, ...others] = found
+  if (only && others.length === 0)
+    return name === undefined ? only : { ...only, names: [...new Set([...only.names, name])] }
+  const named = name === undefined ? undefined : found.find(({ names }) => names.includes(name))
+  if (named) return named
+  const names = found.map((image) => image.names[0] ?? image.digest).join(', ')
+  throw new PodlingError(
+    'INVALID_OPTION',
+    name === undefined
+      ? `ref: the archive holds ${String(found.length)} images: ${names}; say which, or use loadAll()`
+      : `ref: the archive does not hold ${name}, but ${names}`,
+  )
+}
