@@ -151,7 +151,14 @@ class Builder {
     if (abi.table === 'x86_64') {
       // x86-64 numbers end where x32 begins; without x32 they are of no known architecture.
       while ((ranges.at(-1)?.first ?? 0) >= x32Bit) ranges.pop()
-      const beyond = x32 === undefined ? [{ first: x32Bit, step: this.returns(killThread) }] : this.#ranges(x32, x32Bit)
+      const beyond =
+        x32 === undefined
+          ? [
+              { first: x32Bit, step: this.returns(killThread) },
+              // -1 is what a tracer writes to have a call skipped; it is of every architecture, as libseccomp has it.
+              { first: 0xffff_ffff, step: this.returns(defaultReturn(this.#seccomp)) },
+            ]
+          : this.#ranges(x32, x32Bit)
       ranges.push(...beyond)
     }
     return { kind: 'load', offset: NUMBER, next: search(joined(ranges)) }

@@ -5,28 +5,35 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { seccompOperators, type LinuxSeccomp } from '../../lib/security/linux-seccomp.js'
+import type { MachineArchitecture } from '../../lib/security/seccomp-profile.js'
 import { defaultReturn, returnValue } from '../../lib/security/seccomp-rules.js'
 
 const source = fileURLToPath(new URL('../../../spec/fixtures/seccomp/export.c', import.meta.url))
 
+export interface Exporter {
+  readonly export: (seccomp: LinuxSeccomp, machine: MachineArchitecture) => Uint8Array
+  readonly remove: () => void
+}
+
 /** Compile the program. `export` runs it, `remove` deletes it. */
-export function buildExporter(): {
-  export: (seccomp: LinuxSeccomp, optimize: 1 | 2) => Uint8Array
-  remove: () => void
-} {
+export function buildExporter(): Exporter {
   const directory = mkdtempSync(join(tmpdir(), 'podling-seccomp-'))
   const program = join(directory, 'export')
   execFileSync('cc', ['-Wall', '-Wextra', '-o', program, source, '-lseccomp'])
   return {
-    export: (seccomp, optimize) => execFileSync(program, { input: rules(seccomp, optimize), maxBuffer: 1 << 20 }),
+    export: (seccomp, machine) => execFileSync(program, { input: rules(seccomp, machine), maxBuffer: 1 << 20 }),
     remove: () => {
       rmSync(directory, { recursive: true })
     },
   }
 }
 
-function rules(seccomp: LinuxSeccomp, optimize: 1 | 2): string {
-  const lines = [`default ${String(defaultReturn(seccomp))}`, `optimize ${String(optimize)}`]
+function rules(seccomp: LinuxSeccomp, machine: MachineArchitecture): string {
+  const lines = [
+    `default ${String(defaultReturn(seccomp))}`,
+    `machine ${machine === 'arm64' ? 'aarch64' : 'x86_64'}`,
+    'optimize 2',
+  ]
   for (const name of seccomp.architectures ?? []) lines.push(`arch ${name.replace('SCMP_ARCH_', '').toLowerCase()}`)
   for (const { names, action, errnoRet, args = [] } of seccomp.syscalls ?? []) {
     const then = String(returnValue(action, errnoRet))

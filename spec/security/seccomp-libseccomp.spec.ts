@@ -6,13 +6,23 @@ import { defaultSeccompProfile } from '../../lib/security/default-seccomp-profil
 import type { LinuxSeccomp, SeccompOperator } from '../../lib/security/linux-seccomp.js'
 import { compileSeccomp } from '../../lib/security/seccomp-compile.js'
 import { parseSeccompProfile, resolveSeccompProfile } from '../../lib/security/seccomp-profile.js'
+import { syscallNumbers } from '../../lib/security/syscalls.js'
 import { checkFilter, runFilter, type SystemCall } from './bpf-machine.js'
 import { buildExporter } from './libseccomp.js'
 
 const X86_64 = 0xc000_003e
 const I386 = 0x4000_0003
 const AARCH64 = 0xc000_00b7
+const ARM = 0x4000_0028
 const podmanProfile = '/usr/share/containers/seccomp.json'
+
+/** What a server does all day. */
+const common =
+  `read write close openat newfstatat fstat mmap munmap mprotect brk futex epoll_wait epoll_pwait poll ppoll
+  sendto recvfrom sendmsg recvmsg accept4 connect rt_sigaction rt_sigprocmask clone clone3 execve wait4 exit_group ioctl
+  fcntl lseek pread64 pwrite64 clock_gettime clock_nanosleep getpid gettid madvise getdents64 statx getrandom`.split(
+    /\s+/,
+  )
 
 const libseccomp = buildExporter()
 t.teardown(() => {
@@ -26,10 +36,11 @@ const values = [
 ]
 
 function* calls(): Generator<SystemCall> {
-  for (const arch of [X86_64, I386, AARCH64, 0, 0xffff_ffff]) {
+  for (const arch of [X86_64, I386, AARCH64, ARM, 0, 0xffff_ffff]) {
     for (const base of [0, 0x4000_0000]) {
       for (let number = base; number <= base + 600; number++) yield { number, arch }
     }
+    for (let number = 0xf_0000; number < 0xf_0010; number++) yield { number, arch }
     for (const number of [0x3fff_ffff, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff]) yield { number, arch }
   }
 }
@@ -37,17 +48,22 @@ function* calls(): Generator<SystemCall> {
 /** All calls, and for those of `numbers` all pairs of argument values. */
 function* callsWithArguments(numbers: readonly number[]): Generator<SystemCall> {
   yield* calls()
-  for (const arch of [X86_64, I386]) {
+  for (const arch of [X86_64, I386, AARCH64, ARM]) {
     for (const number of numbers.flatMap((plain) => (arch === X86_64 ? [plain, plain + 0x4000_0000] : [plain]))) {
       for (const a of values) for (const b of values) yield { number, arch, args: [a, b, b, a, a, b] }
     }
   }
 }
 
-function compare(t: Test, seccomp: LinuxSeccomp, argued: readonly number[]): void {
-  const ours = compileSeccomp(seccomp, 'amd64').filter
+function compare(
+  t: Test,
+  seccomp: LinuxSeccomp,
+  argued: readonly number[],
+  machine: 'amd64' | 'arm64' = 'amd64',
+): void {
+  const ours = compileSeccomp(seccomp, machine).filter
   checkFilter(ours)
-  const theirs = libseccomp.export(seccomp, 2)
+  const theirs = libseccomp.export(seccomp, machine)
   const differences: string[] = []
   let count = 0
   for (const call of callsWithArguments(argued)) {
@@ -86,7 +102,7 @@ t.test('Podman’s own profile, and ours in its place', (t) => {
       const ours = resolveSeccompProfile(defaultSeccompProfile, { arch: 'amd64', capabilities })
       const some = title in { none: 1, default: 1, all: 1 } ? argued : []
       compare(t, theirs, some)
-      const [a, b] = [theirs, ours].map((seccomp) => libseccomp.export(seccomp, 2))
+      const [a, b] = [theirs, ours].map((seccomp) => libseccomp.export(seccomp, 'amd64'))
       const differs = [...callsWithArguments(some)].filter(
         (call) => runFilter(a!, call).value !== runFilter(b!, call).value,
       )
@@ -94,6 +110,41 @@ t.test('Podman’s own profile, and ours in its place', (t) => {
       t.end()
     })
   }
+  t.end()
+})
+
+t.test('arm64 and arm', (t) => {
+  const podman = parseSeccompProfile(JSON.parse(readFileSync(podmanProfile, 'utf8')))
+  for (const capabilities of [[], defaultCapabilities, capabilityNames]) {
+    // socket, personality, clone, on arm64 and arm
+    const numbers = [198, 92, 220, 281, 136, 120]
+    const [theirs, ours] = [podman, defaultSeccompProfile].map((profile) =>
+      resolveSeccompProfile(profile, { arch: 'arm64', capabilities }),
+    ) as [LinuxSeccomp, LinuxSeccomp]
+    compare(t, theirs, numbers, 'arm64')
+    compare(t, ours, numbers, 'arm64')
+    const [a, b] = [theirs, ours].map((seccomp) => compileSeccomp(seccomp, 'arm64').filter) as [Uint8Array, Uint8Array]
+    const differs = [...callsWithArguments(numbers)].filter(
+      (call) => runFilter(a, call).value !== runFilter(b, call).value,
+    )
+    t.same(differs.slice(0, 5), [])
+  }
+  t.end()
+})
+
+t.test('no more instructions than libseccomp’s own tree', (t) => {
+  const seccomp = resolveSeccompProfile(defaultSeccompProfile, { arch: 'amd64', capabilities: defaultCapabilities })
+  const ours = compileSeccomp(seccomp, 'amd64').filter
+  const theirs = libseccomp.export(seccomp, 'amd64')
+  const steps = (filter: Uint8Array): number =>
+    common.reduce((sum, name) => {
+      const number = syscallNumbers('x86_64').get(name) ?? -1
+      return sum + runFilter(filter, { number, arch: X86_64 }).steps
+    }, 0) / common.length
+  t.comment(`instructions of a common call: ours ${steps(ours).toFixed(1)}, libseccomp's ${steps(theirs).toFixed(1)}`)
+  t.comment(`length: ours ${String(ours.length / 8)}, libseccomp's ${String(theirs.length / 8)}`)
+  t.ok(steps(ours) < steps(theirs))
+  t.ok(ours.length < theirs.length)
   t.end()
 })
 
