@@ -1,10 +1,14 @@
-/** The images of a runtime: the public face of pull, load and import, and the records of what they brought. */
+/** The images of a runtime: the public face of pull, load, import and fromHost, and the records of what they brought. */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { PodlingError } from '../errors.js'
 import { loadImages } from '../image/archive.js'
 import { certificateDirectories, findAuthorities } from '../image/authorities.js'
 import { defaultAuthFiles, findCredentials } from '../image/credentials.js'
+import { hostImage, searchAlong } from '../image/from-host/host-image.js'
+import type { FromHostOptions } from '../image/from-host/options.js'
+import type { ProgramSearch } from '../image/from-host/programs.js'
+import { storeHostImage, type KnownLayer } from '../image/from-host/store-host-image.js'
 import { importTar } from '../image/import-tar.js'
 import type { ImageParts } from '../image/image-parts.js'
 import { hostPlatform } from '../image/platform.js'
@@ -49,6 +53,8 @@ export interface ImagesParts {
   readonly onEvent?: (event: ImageEvent) => void
   /** Limits on each layer. @default those of the layers */
   readonly limits?: LayerLimits
+  /** Where {@link Images.fromHost} looks for programs. @default the standard directories */
+  readonly programs?: ProgramSearch
   /** Where credentials are looked for. @default those of podman and docker */
   readonly authFiles?: readonly string[]
 }
@@ -137,6 +143,22 @@ export class Images {
     const { config, created, signal } = options
     const context = { store: this.#parts.content, names, platform, config, created, signal }
     return first(await this.#bring('imported', options, async () => [await importTar(tar, context)]))
+  }
+
+  /**
+   * Make an image out of programs of this host, with the loader, the libraries and the files that they need. Making one
+   * again that is here already copies nothing.
+   * @example
+   * await images.fromHost({ binaries: ['node'], files: [{ from: 'server.js', to: '/app/server.js' }] })
+   * @throws {PodlingError} HOST_PROGRAM_NOT_FOUND, HOST_PROGRAM_INVALID, HOST_LIBRARY_NOT_FOUND, HOST_FILE_NOT_FOUND,
+   * HOST_FILE_CHANGED, ELF_INVALID, PERMISSION_DENIED, INVALID_OPTION, INVALID_REFERENCE, DISK_FULL, ABORTED
+   */
+  async fromHost(options: FromHostOptions = {}): Promise<Image> {
+    const { programs = searchAlong(standardPath), content: store, database } = this.#parts
+    const names = options.ref === undefined ? [] : [tagName(options.ref)]
+    const image = await hostImage(options, programs)
+    const context = { store, known: database.table<KnownLayer>('host-layers'), names, signal: options.signal }
+    return first(await this.#bring('imported', options, async () => [await storeHostImage(image, context)]))
   }
 
   /**
@@ -254,6 +276,8 @@ export class Images {
     this.#parts.onEvent?.({ type, id, names })
   }
 }
+
+const standardPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 function first([image]: readonly Image[]): Image {
   return image!

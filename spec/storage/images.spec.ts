@@ -20,9 +20,9 @@ interface World {
   readonly layers: TestLayers
   readonly events: ImageEvent[]
   readonly directory: string
-  blobs(): Promise<string[]>
+  readonly blobs: () => Promise<string[]>
   /** The same state, as another process would open it. */
-  reopen(): Promise<Images>
+  readonly reopen: () => Promise<Images>
 }
 
 async function world(t: Teardown, extra: Partial<ImagesParts> = {}): Promise<World> {
@@ -53,6 +53,29 @@ async function world(t: Teardown, extra: Partial<ImagesParts> = {}): Promise<Wor
 
 const tar = (text: string): Promise<Buffer> => makeTar([{ name: 'file', content: text }])
 const stream = (bytes: Uint8Array): Readable => Readable.from([bytes])
+
+t.test('an image out of programs of this host', async (t) => {
+  const { images, layers, events, blobs, reopen } = await world(t)
+  const options = { binaries: ['sh'], files: [{ to: '/motd', content: 'hi' }], config: { cmd: ['sh'] }, ref: 'shell' }
+  const image = await images.fromHost(options)
+  t.same(image.names, ['docker.io/library/shell:latest'])
+  t.equal(image.layers.length, 2)
+  t.match(image.config, { cmd: ['sh'], env: [/^PATH=/] })
+  t.match(events, [{ type: 'imported', id: image.id }])
+  const kept = await blobs()
+  const again = await (await reopen()).fromHost(options)
+  t.equal(again.id, image.id, 'another process makes the same')
+  t.same(await blobs(), kept)
+  t.ok(layers.holders.has(image.chainId!))
+
+  await images.remove(image)
+  t.same(await blobs(), [])
+  t.equal((await images.fromHost(options)).id, image.id)
+  t.same(await blobs(), kept, 'what was removed is made anew')
+  await rejectsWith(t, () => images.fromHost({ binaries: ['no-such-program'] }), 'HOST_PROGRAM_NOT_FOUND')
+  await rejectsWith(t, () => images.fromHost({ binaries: ['sh'], ref: 'Not A Name' }), 'INVALID_REFERENCE')
+  await rejectsWith(t, () => images.fromHost({ binaries: ['sh'], signal: AbortSignal.abort() }), 'ABORTED')
+})
 
 t.test('import, get, tag, remove', async (t) => {
   const { images, layers, events, blobs } = await world(t)

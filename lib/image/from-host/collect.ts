@@ -65,6 +65,8 @@ export async function addHostDirectory(tree: Tree, host: HostFiles, from: string
   const objects: string[] = []
   const add = async (source: string, target: string): Promise<void> => {
     const names = await readdir(source).catch(unreadable(source))
+    const strange = names.find((name) => name.includes('\ufffd'))
+    if (strange !== undefined) throw notUtf8(join(source, strange))
     const found = await Promise.all(names.map(async (name) => ({ name, stats: await host.lstat(join(source, name)) })))
     const below: string[] = []
     for (const { name, stats } of found) {
@@ -86,6 +88,11 @@ export async function addHostDirectory(tree: Tree, host: HostFiles, from: string
   tree.put(root, { type: 'directory', mode: Number(walk.stats.mode) & 0o1777 })
   await add(walk.path, root)
   return objects
+}
+
+/** Node puts U+FFFD for what it can't decode, and then the file can't be named any more: better told than left out. */
+function notUtf8(path: string): PodlingError {
+  return new PodlingError('HOST_FILE_NOT_FOUND', `file ${path} of the host: its name is not UTF-8; rename it`, { path })
 }
 
 async function addLink(tree: Tree, host: HostFiles, path: string, at: string): Promise<void> {

@@ -2,6 +2,7 @@
 import { isAbsolute, normalize, resolve } from 'node:path'
 import { PodlingError } from '../../errors.js'
 import { encodeConfig, type ImageConfigInput } from '../image-config-input.js'
+import type { OnProgress } from '../progress.js'
 
 /** A file of an image: one of the host by another name, or one made of bytes. */
 export type HostFile =
@@ -46,6 +47,10 @@ export interface FromHostOptions {
   readonly ref?: string
   /** How its processes start. Its environment gets a PATH that leads to every program of the image, unless it has one. */
   readonly config?: ImageConfigInput
+  /** Told how far each layer has come. */
+  readonly onProgress?: OnProgress
+  /** Cancels; what was made so far is undone. */
+  readonly signal?: AbortSignal
 }
 
 /** Options with each choice made. */
@@ -67,6 +72,8 @@ const known: readonly string[] = [
   'path',
   'ref',
   'config',
+  'onProgress',
+  'signal',
 ] satisfies (keyof FromHostOptions)[]
 
 /** @throws PodlingError `INVALID_OPTION` with every mistake, each by its path */

@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync } from 'node:fs'
-import { chmod, link, mkdtemp, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import { chmod, link, mkdir, mkdtemp, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { extract } from 'tar-stream'
@@ -320,6 +320,9 @@ t.test('what is missing is a typed error', async (t) => {
   await code({ files: ['/dev/null'] }, 'HOST_FILE_NOT_FOUND')
   await code({ directories: ['/etc/passwd'] }, 'HOST_FILE_NOT_FOUND')
   await code({ directories: [join(directory, 'file', 'x')] }, 'HOST_FILE_NOT_FOUND')
+  await mkdir(join(directory, 'strange'))
+  await writeFile(Buffer.concat([Buffer.from(`${directory}/strange/`), Buffer.from([0xff])]), '')
+  await code({ directories: [join(directory, 'strange')] }, 'HOST_FILE_NOT_FOUND')
   await code({ files: [{ to: '/tmp', content: '' }] }, 'INVALID_OPTION')
   const cut = join(directory, 'cut')
   await writeFile(cut, makeElf({ needed: ['libc.so.6'] }).subarray(0, 100), { mode: 0o755 })
