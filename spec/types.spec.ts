@@ -2,14 +2,12 @@
  * The public types as a consumer's compiler sees them: each program here must compile, and each `@ts-expect-error` in it
  * must meet an error. They are compiled against the package's own `exports`, with the declarations checked too.
  */
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import t from 'tap'
 import ts from 'typescript'
-
-const root = fileURLToPath(new URL('../../', import.meta.url))
+import { compile } from './consumer.js'
 
 const programs = {
   errors: `
@@ -50,7 +48,7 @@ for (const [consumer, { type, options }] of Object.entries(consumers)) {
     t.teardown(() => {
       rmSync(directory, { recursive: true })
     })
-    const { program, messages } = compile(directory, type, options)
+    const { program, messages } = compile(directory, type, options, programs)
     for (const name of Object.keys(programs)) t.same(messages(name), [], name)
     t.same(messages(undefined), [], 'the declarations themselves')
     const foreign = program
@@ -72,45 +70,3 @@ t.test('what stands behind the index is out of reach', (t) => {
   t.match(messages('deep'), [/Cannot find module 'podling\/dist\/errors.js'/])
   t.end()
 })
-
-/** Compile programs in an empty package that has podling and Node's types installed. */
-function compile(
-  directory: string,
-  type: string,
-  options: ts.CompilerOptions,
-  sources: Record<string, string> = programs,
-): { program: ts.Program; messages: (name: string | undefined) => string[] } {
-  mkdirSync(join(directory, 'node_modules/@types'), { recursive: true })
-  symlinkSync(root, join(directory, 'node_modules/podling'))
-  symlinkSync(join(root, 'node_modules/@types/node'), join(directory, 'node_modules/@types/node'))
-  writeFileSync(join(directory, 'package.json'), JSON.stringify({ type }))
-  const files = Object.entries(sources).map(([name, text]) => {
-    const path = join(directory, `${name}.ts`)
-    writeFileSync(path, text)
-    return path
-  })
-  const program = ts.createProgram(files, {
-    ...options,
-    target: ts.ScriptTarget.ES2022,
-    strict: true,
-    exactOptionalPropertyTypes: true,
-    noEmit: true,
-    types: ['node'],
-    typeRoots: [join(directory, 'node_modules/@types')],
-  })
-  const diagnostics = ts.getPreEmitDiagnostics(program)
-  /** Those of one program, or without a name those of every file that is not one. */
-  const messages = (name: string | undefined): string[] =>
-    diagnostics
-      .filter(({ file }) => {
-        const own = file && files.includes(file.fileName) ? basename(file.fileName, '.ts') : undefined
-        return own === name
-      })
-      .map(({ file, start, messageText }) => {
-        const text = ts.flattenDiagnosticMessageText(messageText, '\n')
-        if (!file) return text
-        const line = file.getLineAndCharacterOfPosition(start ?? 0).line + 1
-        return `${file.fileName}:${String(line)}: ${text}`
-      })
-  return { program, messages }
-}
