@@ -12,6 +12,7 @@ import { storeHostImage, type KnownLayer } from '../image/from-host/store-host-i
 import { importTar } from '../image/import-tar.js'
 import type { ImageParts } from '../image/image-parts.js'
 import { hostPlatform } from '../image/platform.js'
+import { throwIfAborted } from '../image/progress.js'
 import { pullImage } from '../image/pull.js'
 import { formatReference, parseReference } from '../image/reference.js'
 import { RegistryClient } from '../image/registry.js'
@@ -154,11 +155,17 @@ export class Images {
    * HOST_FILE_CHANGED, ELF_INVALID, PERMISSION_DENIED, INVALID_OPTION, INVALID_REFERENCE, DISK_FULL, ABORTED
    */
   async fromHost(options: FromHostOptions = {}): Promise<Image> {
+    throwIfAborted('make an image of this host', options.signal)
     const { programs = searchAlong(standardPath), content: store, database } = this.#parts
     const names = options.ref === undefined ? [] : [tagName(options.ref)]
     const image = await hostImage(options, programs)
+    const ids = database.table<string>('host-images')
+    const known = this.#index.byId(ids.get(image.key) ?? '')
+    if (known && names.every((name) => known.names.includes(name))) return new Image(known)
     const context = { store, known: database.table<KnownLayer>('host-layers'), names, signal: options.signal }
-    return first(await this.#bring('imported', options, async () => [await storeHostImage(image, context)]))
+    const made = await this.#bring('imported', options, async () => [await storeHostImage(image, context)])
+    await ids.put(image.key, first(made).id)
+    return first(made)
   }
 
   /**

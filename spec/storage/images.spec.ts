@@ -66,6 +66,10 @@ t.test('an image out of programs of this host', async (t) => {
   const again = await (await reopen()).fromHost(options)
   t.equal(again.id, image.id, 'another process makes the same')
   t.same(await blobs(), kept)
+  t.same(
+    (await images.fromHost({ ...options, ref: 'shell:2' })).names,
+    ['shell:latest', 'shell:2'].map((name) => `docker.io/library/${name}`),
+  )
   t.ok(layers.holders.has(image.chainId!))
 
   await images.remove(image)
@@ -74,7 +78,7 @@ t.test('an image out of programs of this host', async (t) => {
   t.same(await blobs(), kept, 'what was removed is made anew')
   await rejectsWith(t, () => images.fromHost({ binaries: ['no-such-program'] }), 'HOST_PROGRAM_NOT_FOUND')
   await rejectsWith(t, () => images.fromHost({ binaries: ['sh'], ref: 'Not A Name' }), 'INVALID_REFERENCE')
-  await rejectsWith(t, () => images.fromHost({ binaries: ['sh'], signal: AbortSignal.abort() }), 'ABORTED')
+  await rejectsWith(t, () => images.fromHost({ ...options, signal: AbortSignal.abort() }), 'ABORTED')
 })
 
 t.test('import, get, tag, remove', async (t) => {

@@ -4,6 +4,7 @@
  * The image has two layers: the programs with their libraries, and the files given beside them. So tests that put
  * different files beside the same Node share the large layer.
  */
+import { createHash } from 'node:crypto'
 import { delimiter, dirname } from 'node:path'
 import type { ImageConfigInput } from '../image-config-input.js'
 import { hostPlatform, normalizePlatform, type Platform } from '../platform.js'
@@ -35,6 +36,8 @@ export interface HostLayer {
 
 /** An image as a description: nothing large has been read yet. */
 export interface HostImage {
+  /** Equal keys mean equal images. */
+  readonly key: string
   /** Bottom first; one or two. */
   readonly layers: readonly HostLayer[]
   /** That of the first program. */
@@ -92,14 +95,13 @@ class Builder {
 
     const layers = [layerOf(this.#programs, `programs of the host: ${this.#options.binaries.join(' ')}`)]
     if (!this.#files.empty) layers.push(layerOf(this.#files, 'files of the host'))
-    return {
-      layers,
-      platform:
-        this.#architecture === undefined
-          ? hostPlatform()
-          : normalizePlatform({ os: 'linux', architecture: this.#architecture }),
-      config: this.#config(),
-    }
+    const platform =
+      this.#architecture === undefined
+        ? hostPlatform()
+        : normalizePlatform({ os: 'linux', architecture: this.#architecture })
+    const config = this.#config()
+    const parts = JSON.stringify([layers.map(({ key, comment }) => [key, comment]), platform, config])
+    return { key: createHash('sha256').update(parts).digest('hex'), layers, platform, config }
   }
 
   async #addProgram(name: string): Promise<void> {
