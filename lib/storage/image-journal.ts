@@ -98,6 +98,8 @@ export class ImageJournal {
       for (const digest of record.blobs) needed.add(digest)
     }
     for await (const digest of content.list()) if (!needed.has(digest)) await content.remove(digest)
+    const hostLayers = database.table<{ readonly digest: string }>('host-layers')
+    for (const [key, { digest }] of hostLayers.entries()) if (!needed.has(digest)) await hostLayers.remove(key)
   }
 
   async #settle(key: string): Promise<void> {
