@@ -30,7 +30,7 @@ export async function* tarMembers(bytes: AsyncIterable<Uint8Array>, what: string
       count += 1
       if (count > maxMembers)
         throw new PodlingError('ARCHIVE_INVALID', `${what}: has more than ${String(maxMembers)} members`)
-      yield member(entry, what)
+      yield member(entry, state, what)
       await drain(entry)
     }
   } catch (error) {
@@ -77,7 +77,7 @@ async function feed(tar: Extract, bytes: AsyncIterable<Uint8Array>, state: Feed)
   }
 }
 
-function member(entry: Entry, what: string): Member {
+function member(entry: Entry, state: Feed, what: string): Member {
   const { header } = entry
   const name = memberName(header.name)
   if (name === undefined) {
@@ -91,7 +91,18 @@ function member(entry: Entry, what: string): Member {
     type: memberType(header),
     size: header.size,
     linkName: header.linkname || '',
-    body: entry as AsyncIterable<Uint8Array>,
+    body: body(entry, name, state, what),
+  }
+}
+
+async function* body(entry: Entry, name: string, state: Feed, what: string): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const chunk of entry as AsyncIterable<Uint8Array>) yield chunk
+  } catch (cause) {
+    if (state.failure) throw state.failure
+    throw new PodlingError('ARCHIVE_INVALID', `${what}: is not a sound tar archive: it is cut off within ${name}`, {
+      cause,
+    })
   }
 }
 

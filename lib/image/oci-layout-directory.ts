@@ -103,6 +103,11 @@ async function copyBlob(
   } finally {
     await file.close()
   }
-  await writer.commit()
+  try {
+    await writer.commit()
+  } catch (cause) {
+    if (!(cause instanceof PodlingError)) throw cause
+    throw new PodlingError(cause.code, `${what}: the ${kind} ${path}: ${cause.message}`, { cause, path })
+  }
   report('done', size)
 }
