@@ -36,6 +36,12 @@ export const peers = {
     reason: 'the smallest image there is',
     specs: 'spec/container, spec/journeys, spec/security',
   },
+  'containers-common': {
+    package: 'golang-github-containers-common',
+    provides: '/usr/share/containers/seccomp.json',
+    reason: "the default seccomp profile is compared with Podman's",
+    specs: 'spec/security',
+  },
   crun: {
     package: 'crun',
     provides: 'crun',
@@ -89,7 +95,7 @@ export const peers = {
     package: 'podman',
     provides: 'podman',
     reason: 'defaults are compared with its own, and it is a peer of the benchmark',
-    specs: 'spec/journeys, spec/bench',
+    specs: 'spec/container, spec/journeys, spec/bench',
   },
   python3: {
     package: 'python3',
@@ -100,8 +106,8 @@ export const peers = {
   runc: {
     package: 'runc',
     provides: 'runc',
-    reason: 'a peer of the benchmark',
-    specs: 'spec/bench',
+    reason: 'runs for podman here, and is a peer of the benchmark',
+    specs: 'spec/container, spec/launch, spec/bench',
   },
   skopeo: {
     package: 'skopeo',

@@ -64,8 +64,10 @@ function each<T>(
 
 function parseMount(value: unknown, report: Report, at: string, faults: Fault[]): SpecMount | undefined {
   const type = (value as { type?: unknown } | null)?.type
-  if (type === 'volume' || type === 'image')
-    { report(`mounts of type ${show(type)} are not supported by this version`); return; }
+  if (type === 'volume' || type === 'image') {
+    report(`mounts of type ${show(type)} are not supported by this version`)
+    return
+  }
   if (type !== 'bind' && type !== 'tmpfs') {
     // A missing or misshapen one has been told of by the schema of all options.
     if (typeof type === 'string') report(`type must be 'bind' or 'tmpfs', got ${show(type)}`)
@@ -134,12 +136,17 @@ function parseVolume(value: string, report: Report): SpecMount | undefined {
       source.startsWith('.') || target === undefined
         ? `must be '/host:/path' or '/host:/path:options', got ${show(value)}`
         : `named volumes are not supported by this version; give a host path that starts with '/', got ${show(value)}`,
-    ); return;
+    )
+    return
   }
   if (target === undefined || rest.length > 0) {
-    report(`must be '/host:/path' or '/host:/path:options', got ${show(value)}`); return;
+    report(`must be '/host:/path' or '/host:/path:options', got ${show(value)}`)
+    return
   }
-  if (!below(target)) { report(`must have an absolute path below '/' after the ':', got ${show(value)}`); return; }
+  if (!below(target)) {
+    report(`must have an absolute path below '/' after the ':', got ${show(value)}`)
+    return
+  }
   const options = words === undefined ? [] : words.split(',').filter((word) => word !== '')
   if (!checkWords(options, volumeWords, report, laterVolumeWords)) return undefined
   const has = (group: number): boolean => options.some((word) => volumeWords[group]?.includes(word))
@@ -167,7 +174,8 @@ function parseTmpfs(value: string, report: Report): SpecMount | undefined {
   if (typeof value !== 'string') return undefined
   const [target = '', words, ...rest] = value.split(':')
   if (!below(target) || rest.length > 0) {
-    report(`must be '/path' or '/path:size=64m,mode=700', with a path below '/', got ${show(value)}`); return;
+    report(`must be '/path' or '/path:size=64m,mode=700', with a path below '/', got ${show(value)}`)
+    return
   }
   const all = words === undefined ? [] : words.split(',').filter((word) => word !== '')
   const options = all.filter((word) => !tmpfsData.test(word))

@@ -25,7 +25,10 @@ const defaults = { pidsLimit: 2048, stopTimeout: 10_000, umask: 0o022 } as const
  * @throws PodlingError `INVALID_OPTION` with all mistakes, each with its path: `ports[1].host: must be 0..65535, got 70000`
  */
 export function parseOptions(options: ContainerOptions): NormalizedOptions {
-  const all = Object.entries(withoutUndefined(options))
+  if (typeof options !== 'object' || (options as unknown) === null || Array.isArray(options)) {
+    throw new PodlingError('INVALID_OPTION', `container options: must be an object, got ${show(options)}`)
+  }
+  const all = Object.entries(withoutUndefined(options) as object) as [string, unknown][]
   const given = Object.fromEntries(all.filter(([name]) => !unsupportedOptions.has(name)))
   const faults: Fault[] = [
     ...all.flatMap(([path]) => (path in given ? [] : [{ path, message: 'not supported by this version' }])),
@@ -36,7 +39,7 @@ export function parseOptions(options: ContainerOptions): NormalizedOptions {
   const sound = Object.fromEntries(
     Object.entries(given).filter(([name]) => !wrong.has(name)),
   ) as unknown as ContainerOptions
-  const mounts = parseMounts(wrong.has('mounts') ? { ...sound, mounts: options.mounts ?? [] } : sound, faults)
+  const mounts = parseMounts({ ...sound, mounts: given['mounts'] } as ContainerOptions, faults)
   const parts = {
     mounts,
     extraHosts: parseExtraHosts(sound.extraHosts, faults),
@@ -57,7 +60,7 @@ function normalize(
     image: typeof image === 'string' ? image : image.id,
     command: options.command ?? [],
     entrypoint: typeof entrypoint === 'string' ? [entrypoint] : entrypoint,
-    env: withoutUndefined(options.env ?? {}) as Record<string, string>,
+    env: (options.env ?? {}) as Readonly<Record<string, string>>,
     workdir: options.workdir,
     user: user === undefined ? undefined : String(user),
     name: options.name,
@@ -200,8 +203,15 @@ function contradictions(options: ContainerOptions): Fault[] {
   return faults
 }
 
-function withoutUndefined(value: object): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(value).filter(([, part]) => part !== undefined))
+/** Plain objects without their undefined members, at every depth; objects of classes, such as images, as they are. */
+function withoutUndefined(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutUndefined)
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, part]) => part !== undefined)
+      .map(([key, part]) => [key, withoutUndefined(part)]),
+  )
 }
 
 function unique(faults: readonly Fault[]): Fault[] {

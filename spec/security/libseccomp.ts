@@ -15,8 +15,16 @@ export interface Exporter {
   readonly remove: () => void
 }
 
-/** Compile the program. `export` runs it, `remove` deletes it. */
-export function buildExporter(): Exporter {
+/** `export` runs the program, which is compiled at the first call; `remove` deletes it. */
+export function lazyExporter(): Exporter {
+  let exporter: Exporter | undefined
+  return {
+    export: (seccomp, machine) => (exporter ??= buildExporter()).export(seccomp, machine),
+    remove: () => exporter?.remove(),
+  }
+}
+
+function buildExporter(): Exporter {
   const directory = mkdtempSync(join(tmpdir(), 'podling-seccomp-'))
   const program = join(directory, 'export')
   execFileSync('cc', ['-Wall', '-Wextra', '-o', program, source, '-lseccomp'])
