@@ -81,9 +81,9 @@ function parseMount(value: unknown, report: Report, at: string, faults: Fault[])
 
 function bindMount(option: BindMountOption): SpecMount {
   return {
-    destination: posix.normalize(option.target),
+    destination: cleanPath(option.target),
     type: 'bind',
-    source: option.source,
+    source: cleanPath(option.source),
     options: [
       option.recursive === false ? 'bind' : 'rbind',
       `r${option.propagation ?? 'private'}`,
@@ -97,7 +97,7 @@ function tmpfsMount(option: TmpfsMountOption): SpecMount {
   const size = option.size === undefined ? undefined : parseSize(option.size)
   const mode = option.mode === undefined ? undefined : parseMode(option.mode)
   return {
-    destination: posix.normalize(option.target),
+    destination: cleanPath(option.target),
     type: 'tmpfs',
     source: 'tmpfs',
     options: [
@@ -151,9 +151,9 @@ function parseVolume(value: string, report: Report): SpecMount | undefined {
   if (!checkWords(options, volumeWords, report, laterVolumeWords)) return undefined
   const has = (group: number): boolean => options.some((word) => volumeWords[group]?.includes(word))
   return {
-    destination: posix.normalize(target),
+    destination: cleanPath(target),
     type: 'bind',
-    source: posix.normalize(source),
+    source: cleanPath(source),
     options: [...options, ...(has(0) ? [] : ['rw']), ...(has(2) ? [] : ['rprivate']), ...(has(1) ? [] : ['rbind'])],
   }
 }
@@ -182,7 +182,7 @@ function parseTmpfs(value: string, report: Report): SpecMount | undefined {
   if (!checkWords(options, tmpfsWords, report, [])) return undefined
   const has = (group: number): boolean => options.some((word) => tmpfsWords[group]?.includes(word))
   return {
-    destination: posix.normalize(target),
+    destination: cleanPath(target),
     type: 'tmpfs',
     source: 'tmpfs',
     options: [
@@ -221,6 +221,11 @@ function checkWords(
   return right
 }
 
+/** Without `.`, `..`, double and trailing slashes, so that the same place has one name. */
+function cleanPath(path: string): string {
+  return posix.resolve('/', path)
+}
+
 function below(path: string): boolean {
-  return path.startsWith('/') && posix.normalize(path) !== '/'
+  return path.startsWith('/') && cleanPath(path) !== '/'
 }

@@ -206,6 +206,8 @@ function suggestion(error: ErrorObject): string {
 }
 
 function rangeWords({ minimum, maximum }: SchemaWords): string {
-  if (minimum !== undefined && maximum !== undefined) return `${String(minimum)}..${String(maximum)}`
+  // Beyond what a number holds exactly, the limit is that of 64 bits; it says nothing to the reader.
+  if (minimum !== undefined && maximum !== undefined && maximum <= Number.MAX_SAFE_INTEGER)
+    return `${String(minimum)}..${String(maximum)}`
   return minimum === undefined ? `at most ${String(maximum)}` : `at least ${String(minimum)}`
 }
