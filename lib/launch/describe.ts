@@ -1,0 +1,190 @@
+/** Failures of the helper in words. Pure: what failed is known by its index in the plan. */
+import { constants } from 'node:os'
+import { PodlingError, type ErrorCode } from '../errors.js'
+import { codeForErrno, errnoName } from '../sys/libc.js'
+import type { Operation, Plan } from './plan.js'
+import type { Failure } from './protocol.js'
+
+/** What an operation does, as the beginning of a message: `mount proc at /proc`. */
+export function describeOperation(operation: Operation): string {
+  switch (operation.op) {
+    case 'propagation':
+      return `make the mount tree ${operation.mode}`
+    case 'root-overlay':
+      return `mount the overlay of ${String(operation.lower.length)} layers at ${operation.at}`
+    case 'root-bind':
+      return `bind the root ${operation.source}`
+    case 'mount':
+      return `mount ${operation.fstype} at ${operation.target}`
+    case 'bind':
+      return `bind ${operation.source} at ${operation.target}`
+    case 'mkdir':
+      return `make the directory ${operation.path}`
+    case 'mknod':
+      return `make the device ${operation.path} (${operation.type} ${String(operation.major)}:${String(operation.minor)})`
+    case 'symlink':
+      return `link ${operation.path} to ${operation.target}`
+    case 'write-file':
+      return `write the file ${operation.path}`
+    case 'pivot-root':
+      return 'enter the root'
+    case 'mask':
+      return `mask ${operation.path}`
+    case 'read-only':
+      return `make ${operation.path} read-only`
+    case 'root-read-only':
+      return 'make the root read-only'
+    case 'hostname':
+      return `set the host name ${operation.name}`
+    case 'domainname':
+      return `set the domain name ${operation.name}`
+    case 'sysctl':
+      return `set the sysctl ${operation.key} to ${operation.value}`
+    case 'loopback-up':
+      return 'set the loopback link up'
+    case 'rlimit':
+      return `set the resource limit ${String(operation.resource)} to ${String(operation.soft)}:${String(operation.hard)}`
+    case 'oom-score-adj':
+      return `set oom_score_adj to ${String(operation.value)}`
+    case 'umask':
+      return 'set the umask'
+    case 'keyring':
+      return 'make a session keyring'
+    case 'no-new-privs':
+      return 'set no_new_privs'
+    case 'user':
+      return `become the user ${operation.user === '' ? '0' : operation.user}`
+    case 'capabilities':
+      return 'set the capabilities'
+    case 'seccomp':
+      return 'load the seccomp filter'
+    case 'chdir':
+      return `change into the directory ${operation.path}`
+    case 'init':
+      return 'start the init'
+    case 'barrier':
+      return 'wait at the barrier'
+    case 'exec':
+      return `execute ${operation.argv[0] ?? ''}`
+  }
+}
+
+function pathOf(operation: Operation | undefined): string | undefined {
+  switch (operation?.op) {
+    case 'mount':
+    case 'bind':
+      return operation.target
+    case 'mkdir':
+    case 'mknod':
+    case 'symlink':
+    case 'write-file':
+    case 'mask':
+    case 'read-only':
+    case 'chdir':
+      return operation.path
+    case 'exec':
+      return operation.argv[0]
+    default:
+      return undefined
+  }
+}
+
+function describeStage(failure: Failure, plan: Plan): string {
+  const { index } = failure
+  switch (failure.stage) {
+    case 'plan':
+      return 'read the launch plan'
+    case 'fork':
+      return 'fork a monitor'
+    case 'cgroup-directory':
+      return `make the cgroup ${plan.cgroup.directories[index] ?? ''}`
+    case 'cgroup-write': {
+      const write = plan.cgroup.writes[index]
+      return `write ${write?.value.trim() ?? ''} to ${write?.path ?? ''}`
+    }
+    case 'cgroup-attach':
+      return `enter the cgroup ${plan.cgroup.attach[index] ?? ''}`
+    case 'cgroup-enter':
+      return `open the cgroup ${plan.cgroup.into ?? ''}`
+    case 'device-program':
+      return `attach the device filter to ${plan.cgroup.unified ?? ''}`
+    case 'join':
+      return `join the ${plan.join[index]?.type ?? ''} namespace ${plan.join[index]?.path ?? ''}`
+    case 'clone':
+      return `make the process with new namespaces (${plan.create.join(', ')})`
+    case 'id-map':
+      return 'map user and group ids'
+    case 'stdio':
+      return 'set up standard input and output'
+    case 'socket':
+      return `listen at ${plan.monitor?.socket ?? ''}`
+    case 'log':
+      return `open the log ${plan.monitor?.log ?? ''}`
+    case 'operation': {
+      const operation = plan.operations[index]
+      return operation === undefined ? 'run the plan' : describeOperation(operation)
+    }
+    case 'died':
+      return 'start the process'
+    case 'ended':
+      return 'execute a command in the container'
+    case 'enter':
+      return 'join the namespaces of the container'
+  }
+}
+
+const signalNames = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]))
+
+/** The signal's name for a number, `'SIGKILL'` for 9. */
+export function signalName(number: number): string {
+  return signalNames.get(number) ?? `signal ${String(number)}`
+}
+
+function explain(failure: Failure, plan: Plan): { code: ErrorCode; why: string } {
+  const errno = errnoName(failure.error)
+  const operation = failure.stage === 'operation' ? plan.operations[failure.index] : undefined
+  switch (failure.reason) {
+    case 'user-not-found':
+      return { code: 'USER_NOT_FOUND', why: 'no such user in the /etc/passwd of the image' }
+    case 'group-not-found':
+      return { code: 'USER_NOT_FOUND', why: 'no such group in the /etc/group of the image' }
+    case 'command-not-found':
+      return { code: 'COMMAND_NOT_FOUND', why: 'no such program in the container' }
+    case 'interpreter-not-found':
+      return { code: 'COMMAND_NOT_FOUND', why: 'the program is there, but its interpreter or loader is not' }
+    case 'command-not-executable':
+      return {
+        code: 'COMMAND_NOT_EXECUTABLE',
+        why: errno === 'ENOEXEC' ? 'not a program for this machine (ENOEXEC)' : `not executable (${errno})`,
+      }
+    case 'workdir-invalid':
+      return { code: 'WORKDIR_INVALID', why: errno }
+    case 'workdir-outside':
+      return { code: 'WORKDIR_INVALID', why: 'it lies outside of the root' }
+    case 'not-procfs':
+      return { code: 'START_FAILED', why: '/proc is not the kernel’s procfs' }
+    case 'not-dev-null':
+      return { code: 'START_FAILED', why: '/dev/null of the container is not the null device' }
+    case 'not-a-file':
+      return { code: operation?.op === 'user' ? 'USER_NOT_FOUND' : 'START_FAILED', why: 'not a regular file' }
+    case 'too-large':
+      return { code: operation?.op === 'user' ? 'USER_NOT_FOUND' : 'START_FAILED', why: `/${failure.syscall} is too large` }
+    case 'syscall':
+      break
+  }
+  if (failure.stage === 'died') return { code: 'START_FAILED', why: `it was killed by ${signalName(failure.error)}` }
+  if (failure.stage === 'ended') return { code: 'INVALID_STATE', why: 'it does not run' }
+  const code = codeForErrno(errno)
+  return { code: code === 'SYSTEM_CALL_FAILED' ? 'START_FAILED' : code, why: errno }
+}
+
+/** The error for a start or exec that the helper could not do. */
+export function failureError(failure: Failure, plan: Plan): PodlingError {
+  const { code, why } = explain(failure, plan)
+  const path = failure.stage === 'operation' ? pathOf(plan.operations[failure.index]) : undefined
+  const system = failure.stage !== 'died' && failure.error !== 0
+  return new PodlingError(code, `${describeStage(failure, plan)}: ${why}`, {
+    ...(system ? { syscall: failure.syscall, errno: errnoName(failure.error) } : {}),
+    ...(path === undefined ? {} : { path }),
+  })
+}

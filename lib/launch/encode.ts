@@ -1,0 +1,340 @@
+/**
+ * A {@link Plan} as the bytes that native/plan.h describes; the header there draws the layout. Pure. A spec reads that
+ * header and checks that every number here is the same there.
+ */
+import { PodlingError } from '../errors.js'
+import type { MountAttributes, NamespaceType, Operation, Plan, PlanCgroup, Propagation } from './plan.js'
+
+export const planMagic = 0x50444c50
+export const planVersion = 1
+
+/** Numbers of the operations: `enum opcode`. */
+export const opcodes: Readonly<Record<Operation['op'], number>> = {
+  propagation: 1,
+  'root-overlay': 2,
+  'root-bind': 3,
+  mount: 4,
+  bind: 5,
+  mkdir: 6,
+  mknod: 7,
+  symlink: 8,
+  'write-file': 9,
+  'pivot-root': 10,
+  mask: 11,
+  'read-only': 12,
+  'root-read-only': 13,
+  hostname: 14,
+  domainname: 15,
+  sysctl: 16,
+  'loopback-up': 17,
+  rlimit: 18,
+  'oom-score-adj': 19,
+  umask: 20,
+  keyring: 21,
+  'no-new-privs': 22,
+  user: 23,
+  capabilities: 24,
+  seccomp: 25,
+  chdir: 26,
+  init: 27,
+  barrier: 28,
+  exec: 29,
+}
+
+/** `enum propagation`. */
+export const propagations: Readonly<Record<Propagation | 'unchanged', number>> = {
+  unchanged: 0,
+  private: 1,
+  slave: 2,
+  shared: 3,
+  unbindable: 4,
+}
+
+/** `enum stdio_mode`. */
+export const stdioModes = { null: 0, log: 1, pass: 2 } as const
+
+/** `enum lifetime`. */
+export const lifetimes = { bound: 0, detached: 1 } as const
+
+/** CLONE_NEW* of linux/sched.h. */
+export const namespaceFlags: Readonly<Record<NamespaceType, number>> = {
+  time: 0x00000080,
+  mount: 0x00020000,
+  cgroup: 0x02000000,
+  uts: 0x04000000,
+  ipc: 0x08000000,
+  user: 0x10000000,
+  pid: 0x20000000,
+  network: 0x40000000,
+}
+
+/** MOUNT_ATTR_* of linux/mount.h. */
+const attributeFlags = {
+  readOnly: 0x1,
+  noSuid: 0x2,
+  noDev: 0x4,
+  noExec: 0x8,
+  noDirAccessTime: 0x80,
+  noSymFollow: 0x200000,
+} as const
+const accessTimes = { relatime: 0, noatime: 0x10, strictatime: 0x20 } as const
+const accessTimeMask = 0x70
+
+/** Bytes that grow. Everything little-endian and unaligned. */
+class Writer {
+  #bytes = Buffer.allocUnsafe(4096)
+  #length = 0
+
+  #room(size: number): number {
+    const at = this.#length
+    this.#length += size
+    if (this.#length > this.#bytes.length) {
+      const larger = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, this.#length))
+      this.#bytes.copy(larger, 0, 0, at)
+      this.#bytes = larger
+    }
+    return at
+  }
+
+  u8(value: number | boolean): void {
+    this.#bytes.writeUInt8(Number(value), this.#room(1))
+  }
+
+  u32(value: number): void {
+    const at = this.#room(4)
+    this.#bytes.writeUInt32LE(value >>> 0, at)
+  }
+
+  u64(value: bigint): void {
+    const at = this.#room(8)
+    this.#bytes.writeBigUInt64LE(BigInt.asUintN(64, value), at)
+  }
+
+  blob(value: Uint8Array): void {
+    this.u32(value.length)
+    this.#bytes.set(value, this.#room(value.length))
+  }
+
+  /** @throws PodlingError `INVALID_OPTION` for a NUL, at which C would end the text. */
+  text(value: string): void {
+    if (value.includes('\0')) {
+      throw new PodlingError('INVALID_OPTION', `A text of a launch plan must hold no NUL byte, got ${JSON.stringify(value)}`)
+    }
+    const size = Buffer.byteLength(value)
+    this.u32(size)
+    const at = this.#room(size + 1)
+    this.#bytes.write(value, at)
+    this.#bytes.writeUInt8(0, at + size)
+  }
+
+  maybe(value: string | undefined): void {
+    this.u8(value !== undefined)
+    if (value !== undefined) this.text(value)
+  }
+
+  list<T>(items: readonly T[], write: (item: T) => void): void {
+    this.u32(items.length)
+    for (const item of items) write(item)
+  }
+
+  texts(items: readonly string[]): void {
+    this.list(items, (item) => {
+      this.text(item)
+    })
+  }
+
+  /** Write with the size of what is written in front. */
+  sized(write: () => void): void {
+    const at = this.#room(4)
+    write()
+    this.#bytes.writeUInt32LE(this.#length - at - 4, at)
+  }
+
+  take(): Buffer {
+    return this.#bytes.subarray(0, this.#length)
+  }
+}
+
+/** The flags to set and those to clear, as mount_setattr(2) takes them. */
+function attributes(value: MountAttributes): { set: number; clear: number } {
+  let set = 0
+  for (const [name, flag] of Object.entries(attributeFlags)) {
+    if (value[name as keyof typeof attributeFlags]) set |= flag
+  }
+  if (value.accessTime === undefined) return { set, clear: 0 }
+  return { set: set | accessTimes[value.accessTime], clear: accessTimeMask }
+}
+
+function writeAttributes(out: Writer, value: MountAttributes): void {
+  const { set, clear } = attributes(value)
+  out.u32(set)
+  out.u32(clear)
+}
+
+function writeFields(out: Writer, operation: Operation): void {
+  switch (operation.op) {
+    case 'propagation':
+      out.u8(propagations[operation.mode])
+      return
+    case 'root-overlay':
+      out.texts(operation.lower)
+      out.maybe(operation.upper)
+      out.maybe(operation.work)
+      out.texts(operation.options)
+      out.text(operation.at)
+      return
+    case 'root-bind':
+      out.text(operation.source)
+      return
+    case 'mount':
+      out.text(operation.fstype)
+      out.text(operation.source)
+      out.text(operation.target)
+      writeAttributes(out, operation.attributes)
+      out.texts(operation.options)
+      out.u8(operation.copyUp ?? false)
+      return
+    case 'bind':
+      out.text(operation.source)
+      out.text(operation.target)
+      out.u8(operation.recursive)
+      writeAttributes(out, operation.attributes)
+      out.u8(propagations[operation.propagation ?? 'unchanged'])
+      out.u8(operation.optional ?? false)
+      return
+    case 'mkdir':
+      out.text(operation.path)
+      out.u32(operation.mode)
+      out.u32(operation.uid)
+      out.u32(operation.gid)
+      return
+    case 'mknod':
+      out.text(operation.path)
+      out.u8(operation.type.charCodeAt(0))
+      out.u32(operation.mode)
+      out.u32(operation.major)
+      out.u32(operation.minor)
+      out.u32(operation.uid)
+      out.u32(operation.gid)
+      return
+    case 'symlink':
+      out.text(operation.target)
+      out.text(operation.path)
+      return
+    case 'write-file':
+      out.text(operation.path)
+      out.u32(operation.mode)
+      out.blob(typeof operation.content === 'string' ? Buffer.from(operation.content) : operation.content)
+      return
+    case 'mask':
+    case 'read-only':
+      out.text(operation.path)
+      return
+    case 'hostname':
+    case 'domainname':
+      out.text(operation.name)
+      return
+    case 'sysctl':
+      out.text(operation.key)
+      out.text(operation.value)
+      return
+    case 'rlimit':
+      out.u32(operation.resource)
+      out.u64(operation.soft)
+      out.u64(operation.hard)
+      return
+    case 'oom-score-adj':
+      out.u32(operation.value)
+      return
+    case 'umask':
+      out.u32(operation.mask)
+      return
+    case 'user':
+      out.text(operation.user)
+      out.texts(operation.groups)
+      out.u8(operation.setHome)
+      return
+    case 'capabilities':
+      out.u64(operation.effective)
+      out.u64(operation.permitted)
+      out.u64(operation.inheritable)
+      out.u64(operation.bounding)
+      out.u64(operation.ambient)
+      return
+    case 'seccomp':
+      out.blob(operation.filter)
+      out.u32(operation.flags)
+      return
+    case 'chdir':
+      out.text(operation.path)
+      out.u8(operation.create)
+      return
+    case 'exec':
+      out.texts(operation.argv)
+      out.texts(operation.env)
+      return
+    case 'pivot-root':
+    case 'root-read-only':
+    case 'loopback-up':
+    case 'keyring':
+    case 'no-new-privs':
+    case 'init':
+    case 'barrier':
+      return
+  }
+}
+
+function writeCgroup(out: Writer, cgroup: PlanCgroup): void {
+  out.texts(cgroup.directories)
+  out.list(cgroup.writes, (write) => {
+    out.text(write.path)
+    out.text(write.value)
+    out.u8(write.optional ?? false)
+  })
+  out.maybe(cgroup.into)
+  out.texts(cgroup.attach)
+  out.maybe(cgroup.unified)
+  out.maybe(cgroup.freezer)
+  out.maybe(cgroup.oomEvents)
+  out.blob(cgroup.deviceProgram ?? new Uint8Array())
+}
+
+/**
+ * Encode a plan, with its size (u32) in front, as it goes over the stream to the new process.
+ * @throws PodlingError `INVALID_OPTION` when a text of it holds a NUL byte.
+ */
+export function encodePlan(plan: Plan): Buffer {
+  const out = new Writer()
+  out.sized(() => {
+    out.u32(planMagic)
+    out.u32(planVersion)
+    out.u32(plan.create.reduce((flags, type) => flags | namespaceFlags[type], 0))
+    out.list(plan.join, (join) => {
+      out.u32(namespaceFlags[join.type])
+      out.text(join.path)
+    })
+    out.u8(plan.idMaps !== undefined)
+    if (plan.idMaps !== undefined) {
+      out.text(plan.idMaps.uid)
+      out.text(plan.idMaps.gid)
+    }
+    writeCgroup(out, plan.cgroup)
+    out.u8(stdioModes[plan.stdio.stdin])
+    out.u8(stdioModes[plan.stdio.stdout])
+    out.u8(stdioModes[plan.stdio.stderr])
+    out.u8(plan.monitor !== undefined)
+    if (plan.monitor !== undefined) {
+      out.u8(lifetimes[plan.monitor.lifetime])
+      out.text(plan.monitor.socket)
+      out.text(plan.monitor.exitFile)
+      out.maybe(plan.monitor.log)
+    }
+    out.list(plan.operations, (operation) => {
+      out.u32(opcodes[operation.op])
+      out.sized(() => {
+        writeFields(out, operation)
+      })
+    })
+  })
+  return out.take()
+}

@@ -1,0 +1,201 @@
+/**
+ * What the host, the launcher and the monitors say to each other, as native/protocol.h numbers it (a spec compares).
+ *
+ * ```
+ *  host                         launcher            monitor                 new process
+ *   │ request LAUNCH ────────────▶│
+ *   │   + stream, stdio (fds)     │ fork ──────────────▶│
+ *   │ plan, over the stream ─────────────────────────▶│ cgroups, clone3 ──────▶│
+ *   │                                                 │ limits, log, socket    │ operations
+ *   │                                                 │ 'g' ──────────────────▶│
+ *   │                                                 │◀────────── EXECUTING   │ execve
+ *   │◀───────────────── frame STARTED (or FAILED) ────│◀──── end of the link   │
+ *   │ request EXEC + stream, stdio ──────────────────▶│ fork, setns, clone ───▶│ ...
+ *   │ plan, over that stream ────────────────────────▶│
+ *   │◀───────── frame STARTED, EXITED on that stream ─│
+ *   │ request KILL, FREEZE ... ──────────────────────▶│
+ *   │◀───────────────────────────────── frame ANSWER ─│
+ *   │◀───────────────────────────────── frame EXITED ─│◀──────────────── death │
+ * ```
+ *
+ * Requests are 16 bytes and go out by one sendmsg(2) each, as they may carry descriptors; all the rest is a byte stream
+ * that Node reads and writes in its usual way. This file is pure.
+ */
+
+export const requestKinds = { launch: 1, unpack: 2, exec: 3, kill: 4, proceed: 5, freeze: 6, warm: 7 } as const
+export type RequestKind = keyof typeof requestKinds
+
+export const frameKinds = { started: 1, ready: 2, failed: 3, exited: 4, answer: 5 } as const
+
+/** `enum stage`: what was being done when a launch failed. */
+export const stages = {
+  plan: 1,
+  fork: 2,
+  'cgroup-directory': 3,
+  'cgroup-write': 4,
+  'cgroup-attach': 5,
+  'cgroup-enter': 6,
+  'device-program': 7,
+  join: 8,
+  clone: 9,
+  'id-map': 10,
+  stdio: 11,
+  socket: 12,
+  log: 13,
+  operation: 14,
+  died: 15,
+  ended: 16,
+  enter: 17,
+} as const
+export type Stage = keyof typeof stages
+
+/** `enum reason`: failures whose meaning an errno alone doesn't tell. */
+export const reasons = {
+  syscall: 0,
+  'user-not-found': 1,
+  'group-not-found': 2,
+  'command-not-found': 3,
+  'command-not-executable': 4,
+  'interpreter-not-found': 5,
+  'workdir-invalid': 6,
+  'workdir-outside': 7,
+  'not-procfs': 8,
+  'not-dev-null': 9,
+  'not-a-file': 10,
+  'too-large': 11,
+} as const
+export type Reason = keyof typeof reasons
+
+/** Who a process is, and since when it runs. */
+export interface Started {
+  /** In the host's pid namespace. */
+  readonly pid: number
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number
+  readonly uid: number
+  readonly gid: number
+  readonly groups: readonly number[]
+  /** The home that its passwd entry names. */
+  readonly home?: string
+}
+
+export interface Failure {
+  readonly stage: Stage
+  /** Which of the plan's list that the stage is about. */
+  readonly index: number
+  readonly reason: Reason
+  /** An errno; of stage `died` a signal. */
+  readonly error: number
+  readonly syscall: string
+}
+
+/** How a container ended. */
+export interface ExitRecord {
+  /** 128 + signal when a signal ended it. */
+  readonly exitCode: number
+  /** The signal that ended it. */
+  readonly signal?: number
+  /** Has the kernel killed a process of it for want of memory, at any time of its life? */
+  readonly oomKilled: boolean
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number
+  readonly finishedAt: number
+  /** Lines that could not be written to the log: its disk was full. @default 0 */
+  readonly lostLogLines: number
+}
+
+export type Frame =
+  | { readonly kind: 'started' | 'ready'; readonly started: Started }
+  | { readonly kind: 'failed'; readonly failure: Failure }
+  | { readonly kind: 'exited'; readonly record: ExitRecord }
+  | { readonly kind: 'answer'; readonly id: number; readonly error: number }
+
+/** A request as bytes. */
+export function encodeRequest(kind: RequestKind, id = 0, first = 0, second = 0): Buffer {
+  const bytes = Buffer.alloc(16)
+  bytes.writeUInt32LE(requestKinds[kind], 0)
+  bytes.writeUInt32LE(id, 4)
+  bytes.writeUInt32LE(first, 8)
+  bytes.writeUInt32LE(second, 12)
+  return bytes
+}
+
+function nameOf<T extends string>(names: Readonly<Record<T, number>>, number: number): T {
+  for (const name in names) if (names[name] === number) return name
+  throw new RangeError(`unknown number ${String(number)} from the helper`)
+}
+
+function decodeStarted(bytes: Buffer): Started {
+  const started = {
+    pid: bytes.readUInt32LE(0),
+    startedAt: Number(bytes.readBigUInt64LE(4)),
+    uid: 0,
+    gid: 0,
+    groups: [] as number[],
+  }
+  if (bytes.length < 28) return started
+  started.uid = bytes.readUInt32LE(12)
+  started.gid = bytes.readUInt32LE(16)
+  const count = bytes.readUInt32LE(20)
+  for (let i = 0; i < count; i++) started.groups.push(bytes.readUInt32LE(24 + 4 * i))
+  const at = 24 + 4 * count
+  const size = bytes.readUInt32LE(at)
+  return size === 0xffffffff ? started : { ...started, home: bytes.toString('utf8', at + 4, at + 4 + size) }
+}
+
+function decodeFailure(bytes: Buffer): Failure {
+  const end = bytes.indexOf(0, 16)
+  return {
+    stage: nameOf(stages, bytes.readUInt32LE(0)),
+    index: bytes.readUInt32LE(4),
+    reason: nameOf(reasons, bytes.readUInt32LE(8)),
+    error: bytes.readUInt32LE(12),
+    syscall: bytes.toString('latin1', 16, end < 0 ? bytes.length : end),
+  }
+}
+
+function decodeExit(bytes: Buffer): ExitRecord {
+  const signal = bytes.readUInt32LE(4)
+  return {
+    exitCode: bytes.readUInt32LE(0),
+    ...(signal === 0 ? {} : { signal }),
+    oomKilled: bytes.readUInt32LE(8) !== 0,
+    startedAt: Number(bytes.readBigUInt64LE(16)),
+    finishedAt: Number(bytes.readBigUInt64LE(24)),
+    lostLogLines: Number(bytes.readBigUInt64LE(32)),
+  }
+}
+
+function decodeFrame(kind: number, bytes: Buffer): Frame {
+  const name = nameOf(frameKinds, kind)
+  switch (name) {
+    case 'started':
+    case 'ready':
+      return { kind: name, started: decodeStarted(bytes) }
+    case 'failed':
+      return { kind: name, failure: decodeFailure(bytes) }
+    case 'exited':
+      return { kind: name, record: decodeExit(bytes) }
+    case 'answer':
+      return { kind: name, id: bytes.readUInt32LE(0), error: bytes.readUInt32LE(4) }
+  }
+}
+
+/** Cuts a byte stream into frames, whatever pieces it comes in. */
+export class FrameReader {
+  #rest: Buffer = Buffer.alloc(0)
+
+  /** @returns the frames that are whole now. */
+  push(chunk: Buffer): Frame[] {
+    let bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk])
+    const frames: Frame[] = []
+    while (bytes.length >= 8) {
+      const end = 8 + bytes.readUInt32LE(0)
+      if (bytes.length < end) break
+      frames.push(decodeFrame(bytes.readUInt32LE(4), bytes.subarray(8, end)))
+      bytes = bytes.subarray(end)
+    }
+    this.#rest = bytes
+    return frames
+  }
+}

@@ -1,0 +1,71 @@
+/*
+ * The new process between its clone and its execve: what it carries, and the operations that it performs on itself.
+ */
+#pragma once
+
+#include "plan.h"
+#include "protocol.h"
+
+enum { LINK_FD = 3 }; /* where the link to the monitor stands in the new process; all above is closed at first */
+
+struct child {
+  const struct plan *plan;
+  int root; /* O_PATH of the root: the host's until a root operation, then the container's */
+  bool pivoted;
+  bool propagation_cut; /* mounts made here can't reach the host any more */
+  bool gone_on; /* the monitor's 'g' has come: limits are set, all cgroups are entered */
+  int empty_mount; /* a read-only empty tmpfs to mask directories with, made at the first need; -1 before */
+
+  bool has_user; /* op user has run */
+  bool identity_taken; /* the credentials are in force */
+  bool set_home;
+  struct identity identity;
+  bool has_capabilities;
+  uint64_t effective, permitted, inheritable, bounding, ambient;
+
+  struct failure failure;
+};
+
+/* Wait for the 'g' unless it has come. Without it there is no monitor any more, and the process ends. */
+void wait_to_go_on(struct child *child);
+
+/* Run all operations of the plan. Returns only on failure, with child->failure filled in. */
+int interpret(struct child *child);
+
+/* interpret_mount.c */
+int op_propagation(struct child *child, struct reader *fields);
+int op_root_overlay(struct child *child, struct reader *fields);
+int op_root_bind(struct child *child, struct reader *fields);
+int op_mount(struct child *child, struct reader *fields);
+int op_bind(struct child *child, struct reader *fields);
+int op_pivot_root(struct child *child, struct reader *fields);
+int op_mask(struct child *child, struct reader *fields);
+int op_read_only(struct child *child, struct reader *fields);
+int op_root_read_only(struct child *child, struct reader *fields);
+
+/* interpret_files.c */
+int op_mkdir(struct child *child, struct reader *fields);
+int op_mknod(struct child *child, struct reader *fields);
+int op_symlink(struct child *child, struct reader *fields);
+int op_write_file(struct child *child, struct reader *fields);
+
+/* copy_up.c: copy the tree below `from` into `to`. */
+int copy_tree(int from, int to, struct failure *failure);
+
+/* overlay.c: a detached overlay mount with the layers `lower`, topmost first. */
+int make_overlay(const struct list *lower, const char *upper, const char *work, const struct list *options,
+                 struct failure *failure);
+/* The way of kernels before 6.8, by mount(2) onto `at`. Apart so that it is tested on new ones too. */
+int mount_overlay_old(const struct list *lower, const char *upper, const char *work, const struct list *options,
+                      const char *at, struct failure *failure);
+
+/* credentials.c */
+int op_user(struct child *child, struct reader *fields);
+int op_capabilities(struct child *child, struct reader *fields);
+int take_identity(struct child *child);
+
+/* init.c: become the init of the container and return in its child. */
+int become_init(struct child *child);
+
+/* A descriptor of the real /dev/null (c 1:3) of the container, or of the host before the pivot (CVE-2025-31133). */
+int open_dev_null(struct child *child, uint64_t flags);

@@ -1,0 +1,42 @@
+/* `init: true`: pid 1 stays this helper, which reaps what is orphaned, passes signals on, and ends as its child does. */
+#include "child.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+/* Reap all that is dead. Ends the process when the main child is among them. */
+static void reap(pid_t main_child) {
+  int status;
+  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+    if (pid != main_child) continue;
+    /* An init can't be killed by a signal of its own, so the child's death by one is told in the shell's way. */
+    _exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+  }
+}
+
+int become_init(struct child *child) {
+  sigset_t all, none;
+  sigfillset(&all);
+  sigemptyset(&none);
+  /* Blocked before the fork, so that no signal is lost in between. */
+  if (sigprocmask(SIG_SETMASK, &all, NULL) < 0) return fail(&child->failure, "sigprocmask");
+  pid_t main_child = fork();
+  if (main_child < 0) return fail(&child->failure, "fork");
+  if (main_child == 0) {
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) return fail(&child->failure, "prctl PR_SET_PDEATHSIG");
+    if (sigprocmask(SIG_SETMASK, &none, NULL) < 0) return fail(&child->failure, "sigprocmask");
+    return 0;
+  }
+  /* The child alone reports from here; while we held the link, the monitor would not see its end. */
+  close(LINK_FD);
+  sys_close_range(3, ~0U, 0);
+  for (int fd = 0; fd < 3; fd++) close(fd);
+  prctl(PR_SET_NAME, "podling-init");
+  for (;;) {
+    siginfo_t info;
+    int signal = sigwaitinfo(&all, &info);
+    if (signal == SIGCHLD) reap(main_child);
+    else if (signal > 0) kill(main_child, signal);
+  }
+}

@@ -1,0 +1,351 @@
+/* The interpreter: one operation after the other, and those that need no more than a system call or two. */
+#include "child.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/filter.h>
+#include <linux/keyctl.h>
+#include <linux/seccomp.h>
+#include <net/if.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+
+#include "resolve.h"
+
+/* Tell the monitor something in one datagram. write(2), as a seccomp filter that is loaded already allows that one. */
+static int tell(const void *data, size_t size) {
+  return write(LINK_FD, data, size) == (ssize_t)size ? 0 : -1;
+}
+
+static int tell_identity(const struct child *child, enum record_kind kind) {
+  static uint8_t bytes[4 + IDENTITY_WIRE_MAXIMUM];
+  const struct identity *identity = &child->identity;
+  uint32_t home = identity->has_home ? (uint32_t)strlen(identity->home) : 0;
+  uint32_t head[4] = {kind, identity->uid, identity->gid, identity->count};
+  uint32_t home_size = identity->has_home ? home : UINT32_MAX;
+  size_t at = 0;
+  memcpy(bytes + at, head, sizeof(head));
+  at += sizeof(head);
+  memcpy(bytes + at, identity->groups, identity->count * sizeof(uint32_t));
+  at += identity->count * sizeof(uint32_t);
+  memcpy(bytes + at, &home_size, sizeof(home_size));
+  at += sizeof(home_size);
+  memcpy(bytes + at, identity->home, home);
+  return tell(bytes, at + home);
+}
+
+/* Without the monitor's word there is no monitor any more, and nothing to live for. */
+static void wait_for_word(void) {
+  char word;
+  for (;;) {
+    ssize_t got = read(LINK_FD, &word, 1);
+    if (got == 1) return;
+    if (got < 0 && errno == EINTR) continue;
+    _exit(1);
+  }
+}
+
+void wait_to_go_on(struct child *child) {
+  if (child->gone_on) return;
+  wait_for_word();
+  child->gone_on = true;
+}
+
+int open_dev_null(struct child *child, uint64_t flags) {
+  autoclose int fd = child->pivoted ? resolve(child->root, "dev/null", flags)
+                                    : sys_openat2(AT_FDCWD, "/dev/null", flags, 0, RESOLVE_NO_SYMLINKS);
+  if (fd < 0) return fail(&child->failure, "openat2");
+  struct stat status;
+  if (fstat(fd, &status) < 0) return fail(&child->failure, "fstat");
+  if (S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3)) return steal_fd(&fd);
+  errno = 0;
+  return fail_because(&child->failure, REASON_NOT_DEV_NULL, "fstat");
+}
+
+static int open_own_procfs(struct child *child) {
+  int procfs = open_procfs(child->root);
+  if (procfs >= 0) return procfs;
+  return errno == 0 ? fail_because(&child->failure, REASON_NOT_PROCFS, "fstatfs") : fail(&child->failure, "openat2");
+}
+
+static int op_hostname(struct child *child, struct reader *fields) {
+  const char *name = read_text(fields);
+  return sethostname(name, strlen(name)) < 0 ? fail(&child->failure, "sethostname") : 0;
+}
+
+static int op_domainname(struct child *child, struct reader *fields) {
+  const char *name = read_text(fields);
+  return setdomainname(name, strlen(name)) < 0 ? fail(&child->failure, "setdomainname") : 0;
+}
+
+static int op_sysctl(struct child *child, struct reader *fields) {
+  const char *key = read_text(fields), *value = read_text(fields);
+  char path[512];
+  int size = snprintf(path, sizeof(path), "sys/%s", key);
+  if (size < 0 || (size_t)size >= sizeof(path)) {
+    errno = ENAMETOOLONG;
+    return fail(&child->failure, "openat2");
+  }
+  /* sysctl(8): dots and slashes change places, so that net.ipv4.conf.eth0/1.forwarding names the link eth0.1. */
+  for (char *at = path; *at; at++) *at = *at == '.' ? '/' : *at == '/' && at > path + 3 ? '.' : *at;
+  autoclose int procfs = open_own_procfs(child);
+  if (procfs < 0) return -1;
+  autoclose int fd = open_in_procfs(procfs, path, O_WRONLY);
+  if (fd < 0) return fail(&child->failure, "openat2");
+  return write(fd, value, strlen(value)) < 0 ? fail(&child->failure, "write") : 0;
+}
+
+static int op_loopback_up(struct child *child, struct reader *fields) {
+  (void)fields;
+  autoclose int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return fail(&child->failure, "socket");
+  struct ifreq request = {.ifr_name = "lo"};
+  if (ioctl(fd, SIOCGIFFLAGS, &request) < 0) return fail(&child->failure, "ioctl SIOCGIFFLAGS");
+  request.ifr_flags |= IFF_UP;
+  return ioctl(fd, SIOCSIFFLAGS, &request) < 0 ? fail(&child->failure, "ioctl SIOCSIFFLAGS") : 0;
+}
+
+static int op_rlimit(struct child *child, struct reader *fields) {
+  uint32_t resource = read_u32(fields);
+  struct rlimit64 limit = {.rlim_cur = read_u64(fields), .rlim_max = read_u64(fields)};
+  return prlimit64(0, (enum __rlimit_resource)resource, &limit, NULL) < 0 ? fail(&child->failure, "prlimit") : 0;
+}
+
+static int op_oom_score_adj(struct child *child, struct reader *fields) {
+  char value[16], self[32], path[64];
+  snprintf(value, sizeof(value), "%d", (int)read_u32(fields));
+  autoclose int procfs = open_own_procfs(child);
+  if (procfs < 0) return -1;
+  /* /proc/self is a symlink, and its text is our pid as this procfs counts, whichever pid namespace that is. */
+  ssize_t size = readlinkat(procfs, "self", self, sizeof(self) - 1);
+  if (size < 0) return fail(&child->failure, "readlink");
+  self[size] = '\0';
+  snprintf(path, sizeof(path), "%s/oom_score_adj", self);
+  autoclose int fd = open_in_procfs(procfs, path, O_WRONLY);
+  if (fd < 0) return fail(&child->failure, "openat2");
+  return write(fd, value, strlen(value)) < 0 ? fail(&child->failure, "write") : 0;
+}
+
+static int op_umask(struct child *child, struct reader *fields) {
+  (void)child;
+  umask((mode_t)read_u32(fields) & 0777);
+  return 0;
+}
+
+static int op_keyring(struct child *child, struct reader *fields) {
+  (void)fields;
+  /* A kernel without keyrings has nothing to hide. */
+  if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS) return fail(&child->failure, "keyctl");
+  return 0;
+}
+
+static int op_no_new_privs(struct child *child, struct reader *fields) {
+  (void)fields;
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? fail(&child->failure, "prctl PR_SET_NO_NEW_PRIVS") : 0;
+}
+
+static int op_seccomp(struct child *child, struct reader *fields) {
+  struct blob filter = read_blob(fields);
+  uint32_t flags = read_u32(fields);
+  size_t count = filter.size / sizeof(struct sock_filter);
+  if (count == 0 || count > BPF_MAXINSNS || filter.size % sizeof(struct sock_filter) != 0) {
+    errno = EINVAL;
+    return fail(&child->failure, "seccomp");
+  }
+  /* The kernel takes unaligned instructions, C does not: it copies them itself. */
+  struct sock_fprog program = {.len = (unsigned short)count, .filter = (void *)(uintptr_t)filter.data};
+  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program) < 0) return fail(&child->failure, "seccomp");
+  return 0;
+}
+
+static int op_chdir(struct child *child, struct reader *fields) {
+  const char *path = read_text(fields);
+  bool create = read_u8(fields) == 1;
+  if (create) {
+    autoclose int made = resolve_or_make(child->root, path, MAKE_DIRECTORY);
+    if (made < 0) return fail_because(&child->failure, REASON_WORKDIR_INVALID, "mkdir");
+  }
+  if (chdir(path) < 0) return fail_because(&child->failure, REASON_WORKDIR_INVALID, "chdir");
+  /* A directory outside of the root has no path; the kernel says so and C libraries hide it (CVE-2024-21626). */
+  char where[PATH_MAX];
+  long size = syscall(SYS_getcwd, where, sizeof(where));
+  if (size < 0) return fail_because(&child->failure, REASON_WORKDIR_INVALID, "getcwd");
+  errno = 0;
+  return where[0] == '/' ? 0 : fail_because(&child->failure, REASON_WORKDIR_OUTSIDE, "getcwd");
+}
+
+static int op_init(struct child *child, struct reader *fields) {
+  (void)fields;
+  wait_to_go_on(child); /* a child that is forked before the cgroups are entered would stay outside of them */
+  return become_init(child);
+}
+
+static int op_barrier(struct child *child, struct reader *fields) {
+  (void)fields;
+  wait_to_go_on(child);
+  if (tell_identity(child, RECORD_READY) < 0) return fail(&child->failure, "write");
+  wait_for_word();
+  return 0;
+}
+
+/* char *[] of a list of texts, with an optional last one. Never freed: execve(2) comes next. */
+static char **strings(struct list list, char *last) {
+  char **array = calloc((size_t)list.count + 2, sizeof(char *));
+  if (!array) return NULL;
+  for (uint32_t i = 0; i < list.count; i++) array[i] = (char *)(uintptr_t)read_text(&list.items);
+  array[list.count] = last;
+  return array;
+}
+
+static const char *lookup(char *const *environment, const char *name) {
+  size_t size = strlen(name);
+  for (; *environment; environment++)
+    if (strncmp(*environment, name, size) == 0 && (*environment)[size] == '=') return *environment + size + 1;
+  return NULL;
+}
+
+/* execve(2) of the first that is there along PATH. Returns on failure only. */
+static int execute(struct child *child, char **argv, char **environment) {
+  const char *program = argv[0];
+  if (*program == '\0') {
+    errno = ENOENT;
+    return fail_because(&child->failure, REASON_COMMAND_NOT_FOUND, "execve");
+  }
+  char candidate[PATH_MAX];
+  bool denied = false, interpreter = false;
+  const char *path = strchr(program, '/') ? NULL : lookup(environment, "PATH");
+  if (!path) path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  for (const char *at = path;; at++) {
+    size_t size = strcspn(at, ":");
+    const char *file = program;
+    if (!strchr(program, '/')) {
+      int length = snprintf(candidate, sizeof(candidate), "%.*s%s%s", (int)size, at, size > 0 ? "/" : "./", program);
+      if (length < 0 || (size_t)length >= sizeof(candidate)) candidate[0] = '\0';
+      file = candidate;
+    }
+    execve(file, argv, environment);
+    switch (errno) {
+      case EACCES: denied = true; break;
+      case ENOENT: /* of the program, or of what its first line or its PT_INTERP names */
+        interpreter = interpreter || faccessat(AT_FDCWD, file, X_OK, AT_EACCESS) == 0;
+        break;
+      case ENOTDIR:
+      case ENAMETOOLONG:
+      case ELOOP: break;
+      case ENOEXEC: return fail_because(&child->failure, REASON_COMMAND_NOT_EXECUTABLE, "execve");
+      default: return fail(&child->failure, "execve");
+    }
+    if (file == program || at[size] == '\0') break;
+    at += size;
+  }
+  errno = denied ? EACCES : ENOENT;
+  enum reason reason = denied        ? REASON_COMMAND_NOT_EXECUTABLE
+                       : interpreter ? REASON_INTERPRETER_NOT_FOUND
+                                     : REASON_COMMAND_NOT_FOUND;
+  return fail_because(&child->failure, reason, "execve");
+}
+
+/* Streams that read or write nothing use the container's own /dev/null, where it has one. */
+static int settle_stdio(struct child *child) {
+  for (int fd = 0; fd < 3; fd++) {
+    if (child->plan->stdio[fd] == STDIO_NULL) {
+      if (!child->pivoted) continue;
+      /* Else /proc/self/fd would lead to a device node of the host, whose mode a privileged container could change. */
+      autoclose int null = open_dev_null(child, fd == 0 ? O_RDONLY : O_WRONLY);
+      if (null >= 0) dup2(null, fd);
+      child->failure = (struct failure){0};
+      continue;
+    }
+    /* A user that is not root must be able to open /dev/stdout again; a pipe is ours, a file may be anybody's. */
+    struct stat status;
+    if (child->identity.uid == 0 || fstat(fd, &status) < 0 || !S_ISFIFO(status.st_mode)) continue;
+    if (fchown(fd, child->identity.uid, (gid_t)-1) < 0 && errno != EPERM && errno != EINVAL)
+      return fail(&child->failure, "fchown");
+  }
+  return 0;
+}
+
+static int op_exec(struct child *child, struct reader *fields) {
+  struct list argv_list = read_texts(fields), env_list = read_texts(fields);
+  static char home[sizeof("HOME=") + HOME_MAXIMUM];
+  char **argv = strings(argv_list, NULL), **environment = strings(env_list, NULL);
+  errno = ENOMEM;
+  if (!argv || !environment) return fail(&child->failure, "calloc");
+  if (child->set_home && child->identity.has_home && !lookup(environment, "HOME")) {
+    snprintf(home, sizeof(home), "HOME=%s", child->identity.home);
+    environment[env_list.count] = home;
+  }
+  errno = EINVAL;
+  if (!argv[0]) return fail(&child->failure, "execve");
+  wait_to_go_on(child);
+  if (take_identity(child) < 0) return -1;
+  if (tell_identity(child, RECORD_EXECUTING) < 0) return fail(&child->failure, "write");
+  return execute(child, argv, environment);
+}
+
+static int (*const operations[OP_COUNT])(struct child *, struct reader *) = {
+    [OP_PROPAGATION] = op_propagation,
+    [OP_ROOT_OVERLAY] = op_root_overlay,
+    [OP_ROOT_BIND] = op_root_bind,
+    [OP_MOUNT] = op_mount,
+    [OP_BIND] = op_bind,
+    [OP_MKDIR] = op_mkdir,
+    [OP_MKNOD] = op_mknod,
+    [OP_SYMLINK] = op_symlink,
+    [OP_WRITE_FILE] = op_write_file,
+    [OP_PIVOT_ROOT] = op_pivot_root,
+    [OP_MASK] = op_mask,
+    [OP_READ_ONLY] = op_read_only,
+    [OP_ROOT_READ_ONLY] = op_root_read_only,
+    [OP_HOSTNAME] = op_hostname,
+    [OP_DOMAINNAME] = op_domainname,
+    [OP_SYSCTL] = op_sysctl,
+    [OP_LOOPBACK_UP] = op_loopback_up,
+    [OP_RLIMIT] = op_rlimit,
+    [OP_OOM_SCORE_ADJ] = op_oom_score_adj,
+    [OP_UMASK] = op_umask,
+    [OP_KEYRING] = op_keyring,
+    [OP_NO_NEW_PRIVS] = op_no_new_privs,
+    [OP_USER] = op_user,
+    [OP_CAPABILITIES] = op_capabilities,
+    [OP_SECCOMP] = op_seccomp,
+    [OP_CHDIR] = op_chdir,
+    [OP_INIT] = op_init,
+    [OP_BARRIER] = op_barrier,
+    [OP_EXEC] = op_exec,
+};
+
+int interpret(struct child *child) {
+  child->failure = (struct failure){.stage = STAGE_OPERATION};
+  if (child->root < 0) {
+    child->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (child->root < 0) return fail(&child->failure, "open /");
+  }
+  struct reader items = child->plan->operations.items;
+  bool settled = false;
+  for (uint32_t i = 0; i < child->plan->operations.count; i++) {
+    struct operation operation = read_operation(&items);
+    child->failure = (struct failure){.stage = STAGE_OPERATION, .index = i};
+    /* As long as we are root still, and before a filter may forbid it. */
+    bool late = operation.code == OP_CAPABILITIES || operation.code == OP_SECCOMP || operation.code == OP_INIT ||
+                operation.code == OP_EXEC;
+    if (late && !settled) {
+      if (settle_stdio(child) < 0) return -1;
+      settled = true;
+      child->failure = (struct failure){.stage = STAGE_OPERATION, .index = i};
+    }
+    if (operations[operation.code](child, &operation.fields) < 0) return -1;
+  }
+  errno = EINVAL; /* a plan without an exec */
+  return fail(&child->failure, "execve");
+}

@@ -1,0 +1,196 @@
+/*
+ * Operations on the mount namespace, by the new mount API: a mount is made apart from the tree (fsopen, open_tree),
+ * given its flags, and only then moved onto a descriptor. So it is never visible with the wrong flags, and its target
+ * can't be swapped for a symlink between a check and the mount.
+ */
+#include "child.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "resolve.h"
+
+static uint64_t propagation_flag(uint8_t propagation) {
+  switch (propagation) {
+    case PROPAGATION_PRIVATE: return MS_PRIVATE;
+    case PROPAGATION_SLAVE: return MS_SLAVE;
+    case PROPAGATION_SHARED: return MS_SHARED;
+    case PROPAGATION_UNBINDABLE: return MS_UNBINDABLE;
+    default: return 0;
+  }
+}
+
+static int attach(struct child *child, int mount, int target) {
+  if (move_mount(mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0) return 0;
+  return fail(&child->failure, "move_mount");
+}
+
+int op_propagation(struct child *child, struct reader *fields) {
+  uint8_t mode = read_u8(fields);
+  if (mount(NULL, "/", NULL, MS_REC | propagation_flag(mode), NULL) < 0) return fail(&child->failure, "mount");
+  child->propagation_cut = mode != PROPAGATION_SHARED;
+  return 0;
+}
+
+/* The root's mount is attached at `at` and becomes child->root. */
+static int take_root(struct child *child, int *mount, const char *at) {
+  if (move_mount(*mount, "", AT_FDCWD, at, MOVE_MOUNT_F_EMPTY_PATH) < 0) return fail(&child->failure, "move_mount");
+  close_fd(&child->root);
+  child->root = steal_fd(mount);
+  return 0;
+}
+
+int op_root_overlay(struct child *child, struct reader *fields) {
+  struct list lower = read_texts(fields);
+  const char *upper = read_maybe(fields), *work = read_maybe(fields);
+  struct list options = read_texts(fields);
+  const char *at = read_text(fields);
+  autoclose int made = make_overlay(&lower, upper, work, &options, &child->failure);
+  if (made >= 0) return take_root(child, &made, at);
+  if (child->failure.error != EINVAL) return -1;
+  /* lowerdir+ came with Linux 6.8. Where the old way fails as well, its word is the one that counts. */
+  if (mount_overlay_old(&lower, upper, work, &options, at, &child->failure) < 0) return -1;
+  close_fd(&child->root);
+  child->root = open(at, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return child->root < 0 ? fail(&child->failure, "open") : 0;
+}
+
+int op_root_bind(struct child *child, struct reader *fields) {
+  const char *source = read_text(fields);
+  autoclose int made = open_tree(AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+  if (made < 0) return fail(&child->failure, "open_tree");
+  return take_root(child, &made, source);
+}
+
+/* Give a file system context one option, `key` or `key=value`. */
+static int set_option(int context, const char *option) {
+  const char *equals = strchr(option, '=');
+  if (!equals) return fsconfig(context, FSCONFIG_SET_FLAG, option, NULL, 0);
+  char key[64];
+  size_t size = (size_t)(equals - option);
+  if (size >= sizeof(key)) {
+    errno = EINVAL;
+    return -1;
+  }
+  memcpy(key, option, size);
+  key[size] = '\0';
+  return fsconfig(context, FSCONFIG_SET_STRING, key, equals + 1, 0);
+}
+
+/* A new file system, mounted nowhere yet. */
+static int make_mount(const char *type, const char *source, uint32_t attributes, struct list options,
+                      struct failure *failure) {
+  autoclose int context = fsopen(type, FSOPEN_CLOEXEC);
+  if (context < 0) return fail(failure, "fsopen");
+  if (*source && fsconfig(context, FSCONFIG_SET_STRING, "source", source, 0) < 0) return fail(failure, "fsconfig source");
+  for (uint32_t i = 0; i < options.count; i++)
+    if (set_option(context, read_text(&options.items)) < 0) return fail(failure, "fsconfig");
+  if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) return fail(failure, "fsconfig create");
+  int made = fsmount(context, FSMOUNT_CLOEXEC, attributes);
+  return made < 0 ? fail(failure, "fsmount") : made;
+}
+
+int op_mount(struct child *child, struct reader *fields) {
+  const char *type = read_text(fields), *source = read_text(fields), *target = read_text(fields);
+  uint32_t attributes = read_u32(fields);
+  read_u32(fields); /* flags to clear: a new mount has none */
+  struct list options = read_texts(fields);
+  bool copy_up = read_u8(fields) == 1;
+
+  autoclose int place = resolve_or_make(child->root, target, MAKE_DIRECTORY);
+  if (place < 0) return fail(&child->failure, "openat2");
+  /* To be filled first, and made read-only only then. */
+  uint32_t first = copy_up ? attributes & ~(uint32_t)MOUNT_ATTR_RDONLY : attributes;
+  autoclose int made = make_mount(type, source, first, options, &child->failure);
+  if (made < 0) return -1;
+  if (copy_up && copy_tree(place, made, &child->failure) < 0) return -1;
+  if (first != attributes) {
+    struct mount_attr read_only = {.attr_set = MOUNT_ATTR_RDONLY};
+    if (mount_setattr(made, "", AT_EMPTY_PATH, &read_only, sizeof(read_only)) < 0)
+      return fail(&child->failure, "mount_setattr");
+  }
+  return attach(child, made, place);
+}
+
+int op_bind(struct child *child, struct reader *fields) {
+  const char *source = read_text(fields), *target = read_text(fields);
+  unsigned recursive = read_u8(fields) == 1 ? AT_RECURSIVE : 0;
+  struct mount_attr attributes = {.attr_set = read_u32(fields), .attr_clr = read_u32(fields)};
+  attributes.propagation = propagation_flag(read_u8(fields));
+  bool optional = read_u8(fields) == 1;
+
+  autoclose int made = open_tree(AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive);
+  if (made < 0) return optional && errno == ENOENT ? 0 : fail(&child->failure, "open_tree");
+  struct stat status;
+  if (fstat(made, &status) < 0) return fail(&child->failure, "fstat");
+  bool needed = attributes.attr_set || attributes.attr_clr || attributes.propagation;
+  if (needed && mount_setattr(made, "", AT_EMPTY_PATH | recursive, &attributes, sizeof(attributes)) < 0)
+    return fail(&child->failure, "mount_setattr");
+  autoclose int place = resolve_or_make(child->root, target, S_ISDIR(status.st_mode) ? MAKE_DIRECTORY : MAKE_FILE);
+  if (place < 0) return fail(&child->failure, "openat2");
+  return attach(child, made, place);
+}
+
+int op_pivot_root(struct child *child, struct reader *fields) {
+  (void)fields;
+  if (fchdir(child->root) < 0) return fail(&child->failure, "fchdir");
+  /* Old root onto new root: no directory for it is needed in the image, and "." then is the old one (pivot_root(2)). */
+  if (sys_pivot_root(".", ".") < 0) return fail(&child->failure, "pivot_root");
+  /* Else a shared tree would pass the unmount on to the host. */
+  if (!child->propagation_cut && mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) < 0)
+    return fail(&child->failure, "mount");
+  if (umount2(".", MNT_DETACH) < 0) return fail(&child->failure, "umount2");
+  if (chdir("/") < 0) return fail(&child->failure, "chdir");
+  child->pivoted = true;
+  return 0;
+}
+
+int op_mask(struct child *child, struct reader *fields) {
+  const char *path = read_text(fields);
+  autoclose int place = resolve(child->root, path, O_PATH);
+  if (place < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : fail(&child->failure, "openat2");
+  struct stat status;
+  if (fstat(place, &status) < 0) return fail(&child->failure, "fstat");
+  if (!S_ISDIR(status.st_mode)) {
+    autoclose int null = open_dev_null(child, O_PATH);
+    if (null < 0) return -1;
+    autoclose int cover = open_tree(null, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    return cover < 0 ? fail(&child->failure, "open_tree") : attach(child, cover, place);
+  }
+  /* One empty tmpfs serves for all: a clone of a mount costs a tenth of a new file system. */
+  if (child->empty_mount < 0) {
+    uint32_t attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    child->empty_mount = make_mount("tmpfs", "tmpfs", attributes, (struct list){0}, &child->failure);
+    if (child->empty_mount < 0) return -1;
+    if (attach(child, child->empty_mount, place) < 0) {
+      close_fd(&child->empty_mount);
+      return -1;
+    }
+    return 0;
+  }
+  autoclose int cover = open_tree(child->empty_mount, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+  return cover < 0 ? fail(&child->failure, "open_tree") : attach(child, cover, place);
+}
+
+int op_read_only(struct child *child, struct reader *fields) {
+  const char *path = read_text(fields);
+  autoclose int place = resolve(child->root, path, O_PATH);
+  if (place < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : fail(&child->failure, "openat2");
+  autoclose int cover = open_tree(place, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+  if (cover < 0) return fail(&child->failure, "open_tree");
+  struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
+  if (mount_setattr(cover, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof(attributes)) < 0)
+    return fail(&child->failure, "mount_setattr");
+  return attach(child, cover, place);
+}
+
+int op_root_read_only(struct child *child, struct reader *fields) {
+  (void)fields;
+  struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
+  if (mount_setattr(child->root, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)
+    return fail(&child->failure, "mount_setattr");
+  return 0;
+}

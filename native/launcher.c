@@ -1,0 +1,67 @@
+/*
+ * The launcher: one per Runtime, so small that forking it costs next to nothing. It forks a monitor for each request
+ * and keeps no state worth losing. It ends when its host does; the monitors don't notice.
+ */
+#include "launcher.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+
+#include "monitor.h"
+#include "protocol.h"
+#if __has_include("unpack.c")
+#include "unpack.h"
+#else
+#define unpack_main(stream, status, directory) ((void)(directory), 2)
+#endif
+
+enum { CONTROL_FD = 3 };
+
+static void report_fork_failure(int stream) {
+  struct failure failure = {.stage = STAGE_FORK};
+  fail(&failure, "fork");
+  send_frame(stream, FRAME_FAILED, &failure, sizeof(failure), NULL, 0);
+}
+
+static void serve(const struct request *request, const int *fds, size_t count) {
+  bool launch = request->kind == REQUEST_LAUNCH && count >= 1;
+  bool unpack = request->kind == REQUEST_UNPACK && count == 3;
+  if (!launch && !unpack) return;
+  pid_t pid = fork();
+  if (pid < 0 && launch) report_fork_failure(fds[0]);
+  if (pid != 0) return;
+  close(CONTROL_FD);
+  if (launch) monitor_main(fds[0], fds + 1, count - 1);
+  char directory[64];
+  snprintf(directory, sizeof(directory), "/proc/self/fd/%d", fds[0]);
+  signal(SIGCHLD, SIG_DFL);
+  _exit(unpack_main(fds[1], fds[2], directory));
+}
+
+int launcher_main(void) {
+  sys_close_range(CONTROL_FD + 1, ~0U, 0);
+  setsid();
+  if (chdir("/") < 0) return 1;
+  prctl(PR_SET_NAME, "podling-launch");
+  /* Whoever started us may block or ignore any signal; the kernel reaps our children when SIGCHLD is ignored. */
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGCHLD, SIG_IGN);
+  for (;;) {
+    struct request request;
+    int fds[REQUEST_FDS];
+    size_t count;
+    int got = receive_request(CONTROL_FD, &request, fds, &count);
+    if (got == 0) return 0;
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      return 1;
+    }
+    serve(&request, fds, count);
+    for (size_t i = 0; i < count; i++) close(fds[i]);
+  }
+}

@@ -1,0 +1,33 @@
+/*
+ * podling-helper: the one native program of Podling. lib/launch starts it; it is of no use by hand.
+ *
+ *   podling-helper launcher            serve requests from descriptor 3 (launcher.c)
+ *   podling-helper unpack DIRECTORY    perform the operations that come on 0 in DIRECTORY, results on 1 (unpack.c)
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "common.h"
+#include "launcher.h"
+#include "sealed.h"
+#if __has_include("unpack.c")
+#include "unpack.h"
+#else
+#define unpack_main(stream, status, directory) ((void)(directory), 2)
+#endif
+
+int main(int argc, char **argv) {
+  if (argc == 2 && strcmp(argv[1], "launcher") == 0) {
+    if (become_sealed(argv) < 0) {
+      perror("podling-helper: copy into a sealed memfd");
+      return 1;
+    }
+    /* Until its execve a new process holds what the host sent; nothing of a container may look into it, nor a dump. */
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    return launcher_main();
+  }
+  if (argc == 3 && strcmp(argv[1], "unpack") == 0) return unpack_main(0, 1, argv[2]);
+  fputs("usage: podling-helper launcher | podling-helper unpack DIRECTORY\n", stderr);
+  return 2;
+}

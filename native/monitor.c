@@ -1,0 +1,303 @@
+#include "monitor.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "cgroup.h"
+#include "exit_record.h"
+
+enum { ENDING_TRIES = 1000, DRAIN_CHUNKS = 64 };
+
+/* A fork shares the launcher's signal set-up and session; a monitor is its own. */
+static void become_own(struct monitor *monitor) {
+  setsid();
+  prctl(PR_SET_NAME, "podling-monitor");
+  signal(SIGCHLD, SIG_DFL);
+  sigset_t taken;
+  sigemptyset(&taken);
+  sigaddset(&taken, SIGTERM);
+  sigaddset(&taken, SIGINT);
+  sigaddset(&taken, SIGHUP);
+  sigprocmask(SIG_BLOCK, &taken, NULL);
+  /* A polite request to a monitor to end is one to end its container: else nobody would record the exit. */
+  monitor->signals = signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* Listen at the plan's path, which may be longer than a socket address has room for: its directory is entered. */
+static int open_listener(struct monitor *monitor, struct failure *failure) {
+  failure->stage = STAGE_SOCKET;
+  const char *path = monitor->plan.socket, *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  errno = ENAMETOOLONG;
+  if (!slash || strlen(name) == 0 || strlen(name) >= sizeof(address.sun_path)) return fail(failure, "bind");
+  memcpy(address.sun_path, name, strlen(name) + 1);
+  char directory[PATH_MAX];
+  if (slash - path >= PATH_MAX) return fail(failure, "bind");
+  memcpy(directory, path, (size_t)(slash - path));
+  directory[slash - path] = '\0';
+
+  monitor->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (monitor->listener < 0) return fail(failure, "socket");
+  if (chdir(slash == path ? "/" : directory) < 0) return fail(failure, "chdir");
+  mode_t before = umask(0177);
+  int bound = bind(monitor->listener, (struct sockaddr *)&address, sizeof(address));
+  if (bound < 0 && errno == EADDRINUSE) {
+    /* Left by a monitor that was killed: the host starts no second container under one path. */
+    unlink(name);
+    bound = bind(monitor->listener, (struct sockaddr *)&address, sizeof(address));
+  }
+  umask(before);
+  if (bound < 0) fail(failure, "bind");
+  if (chdir("/") < 0 && bound == 0) bound = fail(failure, "chdir");
+  if (bound < 0) return -1;
+  return listen(monitor->listener, 128) < 0 ? fail(failure, "listen") : 0;
+}
+
+/* The process's ends of its streams; our ends of the log pipes stay in the monitor. */
+static int open_stdio(struct monitor *monitor, const int *passed, size_t count, int stdio[3], int ours[3],
+                      struct failure *failure) {
+  failure->stage = STAGE_STDIO;
+  size_t next = 0;
+  for (int fd = 0; fd < 3; fd++) {
+    switch (monitor->plan.stdio[fd]) {
+      case STDIO_PASS:
+        errno = EINVAL;
+        if (next == count) return fail(failure, "recvmsg");
+        stdio[fd] = passed[next++];
+        break;
+      case STDIO_LOG: {
+        int ends[2];
+        if (pipe2(ends, O_CLOEXEC) < 0) return fail(failure, "pipe2");
+        fcntl(ends[0], F_SETFL, O_NONBLOCK);
+        monitor->log_pipes[fd - 1] = ends[0];
+        stdio[fd] = ours[fd] = ends[1];
+        break;
+      }
+      default: break;
+    }
+  }
+  return 0;
+}
+
+/* All that can be done beside the new process, which makes its mounts meanwhile. */
+static int furnish(struct monitor *monitor, struct failure *failure) {
+  const struct plan *plan = &monitor->plan;
+  if (cgroup_limit(plan, failure) < 0) return -1;
+  failure->stage = STAGE_LOG;
+  if (plan->log && log_open(&monitor->log, plan->log) < 0) return fail(failure, "open");
+  return plan->has_monitor ? open_listener(monitor, failure) : 0;
+}
+
+/* Once pid 1 has a pid: what needs that, and the word to go on. */
+static void release(struct monitor *monitor) {
+  struct failure failure = {0};
+  if (process_map_ids(&monitor->main, &monitor->plan, &failure) == 0 &&
+      cgroup_attach(&monitor->plan, monitor->main.pid, &failure) == 0) {
+    process_go_on(&monitor->main);
+    return;
+  }
+  monitor->failure = failure;
+  monitor_end(monitor);
+}
+
+static int start(struct monitor *monitor, const int *passed, size_t count, struct failure *failure) {
+  const struct plan *plan = &monitor->plan;
+  int stdio[3] = {-1, -1, -1}, ours[3] = {-1, -1, -1};
+  errno = ENOMEM;
+  monitor->made = calloc((size_t)plan->directories.count + 1, sizeof(bool));
+  if (!monitor->made) return fail(failure, "calloc");
+  if (cgroup_make(plan, monitor->made, failure) < 0) return -1;
+  int result = open_stdio(monitor, passed, count, stdio, ours, failure);
+  bool first = plan->uid_map || plan->attach.count > 0;
+  if (result == 0)
+    result = process_start(&monitor->main, plan, stdio, first ? GO_AFTER_WORD : GO_BEFORE_EXEC, failure);
+  for (size_t i = 0; i < array_length(ours); i++) close_fd(&ours[i]);
+  return result == 0 ? furnish(monitor, failure) : -1;
+}
+
+void monitor_end(struct monitor *monitor) {
+  monitor->ending = true;
+  process_kill(&monitor->main, SIGKILL);
+  cgroup_signal(&monitor->plan, SIGKILL);
+}
+
+static void announce(struct monitor *monitor, enum frame_kind kind) {
+  for (size_t i = 0; i < monitor->peer_count; i++) {
+    struct peer *peer = &monitor->peers[i];
+    if (!peer->is_exec && peer->fd >= 0 && !process_announce(&monitor->main, peer->fd, kind)) peer_close(peer);
+  }
+}
+
+static void main_spoke(struct monitor *monitor) {
+  struct process *process = &monitor->main;
+  bool had_pid = process->pid > 0, was_executing = process->executing;
+  size_t identity = process->identity_size;
+  bool goes_on = process_listen(process);
+  if (!had_pid && process->pid > 0) release(monitor);
+  if (goes_on && identity == 0 && process->identity_size > 0 && !process->executing && !was_executing) {
+    monitor->ready = true;
+    process->started_at = now_ms();
+    monitor->announced = true;
+    announce(monitor, FRAME_READY);
+  }
+  if (goes_on) return;
+  if (process->started) {
+    monitor->announced = true;
+    announce(monitor, FRAME_STARTED);
+    return;
+  }
+  if (monitor->failure.stage == 0) monitor->failure = process->failure;
+  monitor_end(monitor);
+}
+
+static void pump_logs(struct monitor *monitor, int chunks) {
+  static const char *const names[2] = {"stdout", "stderr"};
+  for (int i = 0; i < 2; i++) {
+    if (monitor->log_pipes[i] < 0) continue;
+    for (int done = 0; done < chunks; done++) {
+      if (log_pump(&monitor->log, names[i], monitor->log_pipes[i])) continue;
+      if (errno != EAGAIN) close_fd(&monitor->log_pipes[i]);
+      break;
+    }
+  }
+}
+
+/* Everything in the container is dead and recorded: tell, and end. */
+_Noreturn static void finish(struct monitor *monitor) {
+  const struct plan *plan = &monitor->plan;
+  struct process *process = &monitor->main;
+  bool failed = !monitor->announced;
+  struct exit_record record = {
+      .exit_code = process->exit_code,
+      .signal = process->signal,
+      .started_at = process->started_at,
+      .oom_killed = cgroup_oom_killed(plan),
+  };
+  /* All writers are dead: what is in the pipes is the rest. */
+  for (int i = 0; i < 2; i++)
+    while (monitor->log_pipes[i] >= 0) {
+      errno = 0;
+      if (!log_pump(&monitor->log, i == 0 ? "stdout" : "stderr", monitor->log_pipes[i])) close_fd(&monitor->log_pipes[i]);
+    }
+  cgroup_remove(plan, monitor->made);
+  record.lost_lines = monitor->log.lost_lines;
+  record.finished_at = now_ms();
+  if (!failed && plan->has_monitor) exit_record_write(plan->exit_file, &record);
+  if (monitor->listener >= 0) unlink(plan->socket);
+
+  if (failed && monitor->failure.stage == 0)
+    monitor->failure = (struct failure){.stage = STAGE_DIED, .error = process->signal ? process->signal : SIGKILL};
+  for (size_t i = 0; i < monitor->peer_count; i++) {
+    struct peer *peer = &monitor->peers[i];
+    if (peer->fd < 0 || peer->is_exec) continue;
+    if (failed || (monitor->failure.stage != 0 && !process->started))
+      send_frame(peer->fd, FRAME_FAILED, &monitor->failure, sizeof(monitor->failure), NULL, 0);
+    else
+      send_frame(peer->fd, FRAME_EXITED, &record, sizeof(record), NULL, 0);
+  }
+  _exit(0);
+}
+
+/* Is all dead? Kill again what is not: a process may have come into the cgroup after the last time. */
+static bool is_over(struct monitor *monitor) {
+  struct process *process = &monitor->main;
+  if (process->pid > 0 && !process->dead) return false;
+  if (process->link >= 0) return false; /* it may have something to say yet */
+  for (size_t i = 0; i < monitor->peer_count; i++) {
+    const struct process *other = &monitor->peers[i].process;
+    if (monitor->peers[i].is_exec && (other->link >= 0 || (other->pid > 0 && !other->dead))) return false;
+  }
+  /* After that many tries something sits in the kernel where no signal reaches it; the exit is told nevertheless. */
+  return !cgroup_populated(&monitor->plan) || monitor->ending_tries > ENDING_TRIES;
+}
+
+static void step(struct monitor *monitor) {
+  peer_forget_closed(monitor);
+  bool nobody = peer_owners(monitor) == 0;
+  if (!monitor->ending && nobody && (monitor->plan.lifetime == LIFETIME_BOUND || !monitor->announced))
+    monitor_end(monitor);
+  if (!monitor->ending && process_reap(&monitor->main)) monitor_end(monitor);
+  if (!monitor->ending) return;
+  process_reap(&monitor->main);
+  if (is_over(monitor)) finish(monitor);
+  if (monitor->ending_tries++ > 0) {
+    cgroup_signal(&monitor->plan, SIGKILL);
+    for (size_t i = 0; i < monitor->peer_count; i++)
+      if (monitor->peers[i].is_exec) process_kill(&monitor->peers[i].process, SIGKILL);
+  }
+}
+
+static void watch(struct monitor *monitor) {
+  enum { FIXED = POLLED_FIXED };
+  struct pollfd *polled = monitor->polled;
+  polled[0] = (struct pollfd){.fd = monitor->signals, .events = POLLIN};
+  polled[1] = (struct pollfd){.fd = monitor->announced && !monitor->ending ? monitor->listener : -1, .events = POLLIN};
+  polled[2] = (struct pollfd){.fd = monitor->main.link, .events = POLLIN};
+  polled[3] = (struct pollfd){.fd = monitor->main.pidfd, .events = POLLIN};
+  polled[4] = (struct pollfd){.fd = monitor->log_pipes[0], .events = POLLIN};
+  polled[5] = (struct pollfd){.fd = monitor->log_pipes[1], .events = POLLIN};
+  size_t peers = monitor->peer_count;
+  for (size_t i = 0; i < peers; i++) {
+    const struct peer *peer = &monitor->peers[i];
+    polled[FIXED + POLLED_PER_PEER * i] = (struct pollfd){.fd = peer->fd, .events = POLLIN};
+    polled[FIXED + POLLED_PER_PEER * i + 1] = (struct pollfd){.fd = peer->process.link, .events = POLLIN};
+    polled[FIXED + POLLED_PER_PEER * i + 2] = (struct pollfd){.fd = peer->process.pidfd, .events = POLLIN};
+  }
+  int tries = monitor->ending ? monitor->ending_tries : monitor->freezing_tries;
+  int timeout = monitor->ending || monitor->freezing >= 0 ? (tries < 20 ? 1 : 10) : -1;
+  if (poll(polled, FIXED + POLLED_PER_PEER * peers, timeout) < 0) return;
+
+  if (polled[0].revents) {
+    struct signalfd_siginfo info;
+    if (read(monitor->signals, &info, sizeof(info)) > 0) monitor_end(monitor);
+  }
+  if (polled[2].revents) main_spoke(monitor);
+  if (polled[4].revents || polled[5].revents) pump_logs(monitor, 1);
+  for (size_t i = 0; i < peers; i++) {
+    if (polled[FIXED + POLLED_PER_PEER * i + 1].revents) peer_process_spoke(&monitor->peers[i]);
+    if (polled[FIXED + POLLED_PER_PEER * i + 2].revents && process_reap(&monitor->peers[i].process))
+      peer_process_ended(&monitor->peers[i]);
+    if (polled[FIXED + POLLED_PER_PEER * i].revents && monitor->peers[i].fd >= 0) peer_receive(monitor, &monitor->peers[i]);
+  }
+  if (polled[1].revents) peer_accept(monitor);
+  peer_check_frozen(monitor);
+}
+
+_Noreturn void monitor_main(int stream, const int *passed, size_t count) {
+  static struct monitor monitor = {.listener = -1, .log_pipes = {-1, -1}, .log = {.fd = -1}, .freezing = -1};
+  process_clear(&monitor.main);
+  become_own(&monitor);
+  struct failure failure = {.stage = STAGE_PLAN};
+  size_t size;
+  void *bytes = receive_plan(stream, &size);
+  if (!bytes) _exit(0); /* the host is gone, and nothing was begun */
+  errno = EINVAL;
+  if (!plan_decode(&monitor.plan, bytes, size)) {
+    fail(&failure, "read");
+    send_frame(stream, FRAME_FAILED, &failure, sizeof(failure), NULL, 0);
+    _exit(0);
+  }
+  errno = ENOMEM;
+  if (!peer_add(&monitor, stream, false)) _exit(1);
+  if (start(&monitor, passed, count, &failure) < 0) {
+    monitor.failure = failure;
+    monitor_end(&monitor);
+  } else if (monitor.main.pid > 0) {
+    release(&monitor);
+  }
+  for (size_t i = 0; i < count; i++) close(passed[i]);
+  for (;;) {
+    step(&monitor);
+    watch(&monitor);
+  }
+}

@@ -1,0 +1,62 @@
+/*
+ * The monitor: one small process per container. It starts pid 1, owns its log pipes, answers its hosts, brings in
+ * exec'd processes, and when pid 1 ends it kills what is left, records the exit, tells everybody and ends.
+ *
+ *   starting ──▶ running ──▶ ending ──▶ (the process ends)
+ *       └──────── failure ─────▲
+ */
+#pragma once
+
+#include "log.h"
+#include "plan.h"
+#include "process.h"
+#include "protocol.h"
+
+/* One connection: a host, or the host's end of an exec. */
+struct peer {
+  int fd; /* -1: closed, but its exec'd process is not reaped yet */
+  bool is_exec;
+  struct process process; /* of an exec */
+  bool told_started;
+};
+
+enum { POLLED_FIXED = 6, POLLED_PER_PEER = 3 };
+
+struct monitor {
+  struct plan plan;
+  struct process main;
+  bool *made; /* the cgroup directories that are ours to remove */
+  int listener, signals;
+  int log_pipes[2]; /* stdout, stderr; -1: not logged, or ended */
+  struct log log;
+  struct peer *peers;
+  size_t peer_count, peer_room;
+  struct pollfd *polled; /* room for POLLED_FIXED and POLLED_PER_PEER for each peer */
+  bool announced; /* the start has been told, so that the container has a life of its own */
+  bool ready; /* it stands at the barrier */
+  bool ending;
+  int ending_tries;
+  struct failure failure; /* of the start; stage 0: none */
+  int freezing; /* 1: a freeze, 0: a thaw is awaited; -1: neither */
+  uint32_t freezing_id;
+  int freezing_tries;
+  int freezing_fd;
+};
+
+/* Be the monitor of the container whose plan comes from `stream`. Never returns. */
+_Noreturn void monitor_main(int stream, const int *passed, size_t count);
+
+/* peers.c */
+struct peer *peer_add(struct monitor *monitor, int fd, bool is_exec);
+void peer_accept(struct monitor *monitor);
+void peer_receive(struct monitor *monitor, struct peer *peer);
+void peer_close(struct peer *peer);
+void peer_forget_closed(struct monitor *monitor);
+size_t peer_owners(const struct monitor *monitor);
+/* An exec's process said something, or ended. */
+void peer_process_spoke(struct peer *peer);
+void peer_process_ended(struct peer *peer);
+void peer_check_frozen(struct monitor *monitor);
+
+/* Begin the end: kill all that lives in the container. */
+void monitor_end(struct monitor *monitor);

@@ -1,0 +1,193 @@
+/* The monitor's connections: who may connect, what they may ask, what they are told. */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "cgroup.h"
+#include "monitor.h"
+
+enum { FREEZE_TRIES = 2000 }; /* of a millisecond or more each */
+
+struct peer *peer_add(struct monitor *monitor, int fd, bool is_exec) {
+  if (monitor->peer_count == monitor->peer_room) {
+    size_t room = monitor->peer_room ? monitor->peer_room * 2 : 4;
+    struct peer *peers = realloc(monitor->peers, room * sizeof(*peers));
+    if (!peers) return NULL;
+    monitor->peers = peers;
+    struct pollfd *polled = realloc(monitor->polled, (POLLED_FIXED + POLLED_PER_PEER * room) * sizeof(*polled));
+    if (!polled) return NULL;
+    monitor->polled = polled;
+    monitor->peer_room = room;
+  }
+  struct peer *peer = &monitor->peers[monitor->peer_count++];
+  *peer = (struct peer){.fd = fd, .is_exec = is_exec};
+  process_clear(&peer->process);
+  return peer;
+}
+
+void peer_accept(struct monitor *monitor) {
+  autoclose int fd = accept4(monitor->listener, NULL, NULL, SOCK_CLOEXEC);
+  if (fd < 0) return;
+  /* The socket's mode keeps others out already; but the directory is the host's choice, and descriptors travel. */
+  struct ucred peer;
+  socklen_t size = sizeof(peer);
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) return;
+  if (peer.uid != 0 && peer.uid != geteuid()) return;
+  if (!process_announce(&monitor->main, fd, FRAME_STARTED)) return;
+  if (peer_add(monitor, fd, false)) fd = -1;
+}
+
+void peer_close(struct peer *peer) {
+  close_fd(&peer->fd);
+  /* Whoever asked for the exec is gone, and with it the ends of its pipes. */
+  if (peer->is_exec && !peer->process.dead) process_kill(&peer->process, SIGKILL);
+}
+
+/* May move the peers: pointers to them end here. */
+void peer_forget_closed(struct monitor *monitor) {
+  size_t kept = 0;
+  for (size_t i = 0; i < monitor->peer_count; i++) {
+    struct peer *peer = &monitor->peers[i];
+    bool lives = peer->is_exec && (peer->process.link >= 0 || (peer->process.pid > 0 && !peer->process.dead));
+    if (peer->fd < 0 && !lives) free(peer->process.identity);
+    else monitor->peers[kept++] = *peer;
+  }
+  monitor->peer_count = kept;
+}
+
+size_t peer_owners(const struct monitor *monitor) {
+  size_t owners = 0;
+  for (size_t i = 0; i < monitor->peer_count; i++)
+    if (!monitor->peers[i].is_exec && monitor->peers[i].fd >= 0) owners++;
+  return owners;
+}
+
+static void answer(struct peer *peer, uint32_t id, int error) {
+  uint32_t words[2] = {id, (uint32_t)error};
+  if (!send_frame(peer->fd, FRAME_ANSWER, words, sizeof(words), NULL, 0)) peer_close(peer);
+}
+
+static int signal_main(struct monitor *monitor, int signal) {
+  if (monitor->main.dead || monitor->main.pidfd < 0) return ESRCH;
+  return sys_pidfd_send_signal(monitor->main.pidfd, signal) < 0 ? errno : 0;
+}
+
+static int do_kill(struct monitor *monitor, struct peer *peer, const struct request *request) {
+  int signal = (int)request->first;
+  if (peer->is_exec) {
+    if (peer->process.dead || peer->process.pidfd < 0) return ESRCH;
+    return sys_pidfd_send_signal(peer->process.pidfd, signal) < 0 ? errno : 0;
+  }
+  if (request->second != 1) return signal_main(monitor, signal);
+  cgroup_signal(&monitor->plan, signal);
+  /* It may have no cgroup at all; and pid 1 takes its pid namespace with it. */
+  return signal == SIGKILL || !monitor->plan.unified ? signal_main(monitor, signal) : 0;
+}
+
+static void do_exec(struct monitor *monitor, int fds[REQUEST_FDS], size_t count) {
+  struct failure failure = {.stage = STAGE_ENDED};
+  struct peer *peer = peer_add(monitor, fds[0], true);
+  if (!peer) {
+    close(fds[0]);
+    return;
+  }
+  bool lives = monitor->main.started && !monitor->main.dead && !monitor->ending;
+  errno = ESRCH;
+  if (!lives) fail(&failure, "setns");
+  else if (process_enter(&peer->process, &monitor->plan, monitor->main.pidfd, peer->fd, fds + 1, count - 1, &failure) == 0)
+    return;
+  send_frame(peer->fd, FRAME_FAILED, &failure, sizeof(failure), NULL, 0);
+  close_fd(&peer->fd);
+}
+
+static void do_freeze(struct monitor *monitor, struct peer *peer, const struct request *request) {
+  if (monitor->freezing >= 0) return answer(peer, request->id, EBUSY);
+  if (cgroup_freeze(&monitor->plan, request->first == 1) < 0) return answer(peer, request->id, errno);
+  monitor->freezing = request->first == 1;
+  monitor->freezing_id = request->id;
+  monitor->freezing_fd = peer->fd;
+  monitor->freezing_tries = 0;
+  peer_check_frozen(monitor);
+}
+
+/* The kernel freezes each process when it next enters user space, so it takes a while. */
+void peer_check_frozen(struct monitor *monitor) {
+  if (monitor->freezing < 0) return;
+  bool done = cgroup_is(&monitor->plan, monitor->freezing == 1);
+  if (!done && monitor->freezing_tries++ < FREEZE_TRIES && !monitor->ending) return;
+  for (size_t i = 0; i < monitor->peer_count; i++)
+    if (!monitor->peers[i].is_exec && monitor->peers[i].fd == monitor->freezing_fd)
+      answer(&monitor->peers[i], monitor->freezing_id, done ? 0 : EBUSY);
+  monitor->freezing = -1;
+}
+
+void peer_receive(struct monitor *monitor, struct peer *peer) {
+  struct request request;
+  int fds[REQUEST_FDS];
+  size_t count;
+  int got = receive_request(peer->fd, &request, fds, &count);
+  if (got <= 0) {
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    peer_close(peer);
+    return;
+  }
+  switch (request.kind) {
+    case REQUEST_KILL: answer(peer, request.id, do_kill(monitor, peer, &request)); break;
+    case REQUEST_PROCEED:
+      if (monitor->ready) process_go_on(&monitor->main);
+      answer(peer, request.id, monitor->ready ? 0 : EINVAL);
+      monitor->ready = false;
+      break;
+    case REQUEST_FREEZE: do_freeze(monitor, peer, &request); break;
+    case REQUEST_EXEC:
+      if (!peer->is_exec && count > 0) {
+        do_exec(monitor, fds, count); /* takes fds[0], and may move the peers */
+        fds[0] = -1;
+        break;
+      }
+      answer(peer, request.id, EINVAL);
+      break;
+    default: answer(peer, request.id, ENOSYS); break;
+  }
+  for (size_t i = 0; i < count; i++) close_fd(&fds[i]);
+}
+
+void peer_process_spoke(struct peer *peer) {
+  struct process *process = &peer->process;
+  if (process_listen(process)) return;
+  if (process->started) {
+    peer->told_started = true;
+    if (peer->fd >= 0 && !process_announce(process, peer->fd, FRAME_STARTED)) peer_close(peer);
+    else if (peer->fd < 0) process_kill(process, SIGKILL);
+    return;
+  }
+  /* It failed, and told why, or was killed before it could. */
+  if (process->pid > 0 && !process->dead) process_kill(process, SIGKILL);
+  if (process->pid <= 0) {
+    process->dead = true;
+    peer_process_ended(peer);
+  }
+}
+
+void peer_process_ended(struct peer *peer) {
+  struct process *process = &peer->process;
+  /* Death may be noticed before the end of the link: hear first what it had to say. */
+  while (process->link >= 0 && process_listen(process)) continue;
+  if (peer->fd < 0) return;
+  if (!process->started) {
+    if (process->failure.stage == 0)
+      process->failure = (struct failure){.stage = STAGE_DIED, .error = process->signal ? process->signal : SIGKILL};
+    send_frame(peer->fd, FRAME_FAILED, &process->failure, sizeof(process->failure), NULL, 0);
+  } else {
+    if (!peer->told_started) process_announce(process, peer->fd, FRAME_STARTED);
+    struct exit_record record = {.exit_code = process->exit_code,
+                                 .signal = process->signal,
+                                 .started_at = process->started_at,
+                                 .finished_at = now_ms()};
+    send_frame(peer->fd, FRAME_EXITED, &record, sizeof(record), NULL, 0);
+  }
+  close_fd(&peer->fd);
+}

@@ -1,0 +1,121 @@
+/*
+ * The launch plan as bytes: what lib/launch/encode.ts writes and this helper obeys. All numbers are little-endian and
+ * unaligned. A plan is untrusted input like any other: it is checked whole before the first step of it is done.
+ *
+ *   text   u32 length, bytes, NUL        (so that C points straight into the plan; no NUL among the bytes)
+ *   maybe  u8 present, text when present
+ *   blob   u32 length, bytes
+ *   list   u32 count, items
+ *
+ *   plan   u32 PLAN_MAGIC, u32 PLAN_VERSION
+ *          u32 create                    (CLONE_NEW* of sched.h)
+ *          list of {u32 type, text path} join
+ *          u8 idMaps, {text uid, text gid} when 1
+ *          list of text directories; list of {text path, text value, u8 optional} writes; maybe into;
+ *          list of text attach; maybe unified; maybe freezer; maybe oomEvents; blob deviceProgram
+ *          u8 stdin, u8 stdout, u8 stderr
+ *          u8 monitor, {u8 lifetime, text socket, text exitFile, maybe log} when 1
+ *          list of {u32 opcode, u32 length, fields} operations
+ */
+#pragma once
+
+#include "common.h"
+
+enum { PLAN_MAGIC = 0x50444c50, PLAN_VERSION = 1, PLAN_MAXIMUM = 64 * 1024 * 1024 };
+
+/* A spec of lib/launch checks that these numbers and encode.ts agree, by reading this very file. */
+enum opcode {
+  OP_PROPAGATION = 1,
+  OP_ROOT_OVERLAY = 2,
+  OP_ROOT_BIND = 3,
+  OP_MOUNT = 4,
+  OP_BIND = 5,
+  OP_MKDIR = 6,
+  OP_MKNOD = 7,
+  OP_SYMLINK = 8,
+  OP_WRITE_FILE = 9,
+  OP_PIVOT_ROOT = 10,
+  OP_MASK = 11,
+  OP_READ_ONLY = 12,
+  OP_ROOT_READ_ONLY = 13,
+  OP_HOSTNAME = 14,
+  OP_DOMAINNAME = 15,
+  OP_SYSCTL = 16,
+  OP_LOOPBACK_UP = 17,
+  OP_RLIMIT = 18,
+  OP_OOM_SCORE_ADJ = 19,
+  OP_UMASK = 20,
+  OP_KEYRING = 21,
+  OP_NO_NEW_PRIVS = 22,
+  OP_USER = 23,
+  OP_CAPABILITIES = 24,
+  OP_SECCOMP = 25,
+  OP_CHDIR = 26,
+  OP_INIT = 27,
+  OP_BARRIER = 28,
+  OP_EXEC = 29,
+  OP_COUNT = 30,
+};
+
+enum propagation {
+  PROPAGATION_UNCHANGED = 0,
+  PROPAGATION_PRIVATE = 1,
+  PROPAGATION_SLAVE = 2,
+  PROPAGATION_SHARED = 3,
+  PROPAGATION_UNBINDABLE = 4,
+};
+
+enum stdio_mode { STDIO_NULL = 0, STDIO_LOG = 1, STDIO_PASS = 2 };
+
+enum lifetime { LIFETIME_BOUND = 0, LIFETIME_DETACHED = 1 };
+
+/* A cursor. Once it ran over its end it stays broken and gives zeros and empty texts, never a byte from outside. */
+struct reader {
+  const uint8_t *at;
+  const uint8_t *end;
+  bool broken;
+};
+
+struct blob {
+  const uint8_t *data;
+  uint32_t size;
+};
+
+/* Items that lie one after the other; read them with a copy of the reader. */
+struct list {
+  uint32_t count;
+  struct reader items;
+};
+
+struct operation {
+  uint32_t code;
+  struct reader fields;
+};
+
+struct plan {
+  uint32_t create;
+  struct list join; /* u32 type, text path */
+  const char *uid_map, *gid_map; /* NULL: no maps to write */
+  struct list directories; /* text */
+  struct list writes; /* text path, text value, u8 optional */
+  struct list attach; /* text */
+  const char *into, *unified, *freezer, *oom_events; /* NULL when absent */
+  struct blob device_program;
+  uint8_t stdio[3]; /* enum stdio_mode */
+  bool has_monitor;
+  uint8_t lifetime;
+  const char *socket, *exit_file, *log; /* log: NULL when absent */
+  struct list operations;
+};
+
+uint8_t read_u8(struct reader *reader);
+uint32_t read_u32(struct reader *reader);
+uint64_t read_u64(struct reader *reader);
+const char *read_text(struct reader *reader);
+const char *read_maybe(struct reader *reader);
+struct blob read_blob(struct reader *reader);
+struct list read_texts(struct reader *reader);
+struct operation read_operation(struct reader *reader);
+
+/* Check every byte of a plan and point `plan` into it. The bytes must outlive the plan. False: it is malformed. */
+bool plan_decode(struct plan *plan, const void *bytes, size_t size);

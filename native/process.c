@@ -1,0 +1,319 @@
+#include "process.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "cgroup.h"
+#include "child.h"
+
+void process_clear(struct process *process) {
+  *process = (struct process){.pidfd = -1, .link = -1};
+}
+
+/* Descriptors and signals of the new process as its program shall find them. */
+static int settle(const int stdio[3], int link) {
+  for (int fd = 0; fd < 3; fd++)
+    if (stdio[fd] >= 0 && dup2(stdio[fd], fd) < 0) return -1;
+  if (link != LINK_FD && dup3(link, LINK_FD, O_CLOEXEC) < 0) return -1;
+  /* Nothing of the host may be open where the container's own files come into play (CVE-2024-21626). */
+  if (sys_close_range(LINK_FD + 1, ~0U, 0) < 0) return -1;
+  sigset_t none;
+  sigemptyset(&none);
+  for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
+  return sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Between clone and execve: the body of every new process. `container`: a pidfd to take the cgroup namespace of, or -1. */
+_Noreturn static void run(const struct plan *plan, const int stdio[3], int link, enum go go, int container) {
+  static struct child child = {.root = -1, .empty_mount = -1};
+  child.plan = plan;
+  child.gone_on = go == GO_AT_ONCE;
+  struct failure *failure = &child.failure;
+
+  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  failure->stage = STAGE_ENTER;
+  if (container >= 0 && setns(container, CLONE_NEWCGROUP) < 0) {
+    fail(failure, "setns");
+  } else if (failure->stage = STAGE_STDIO, settle(stdio, link) < 0) {
+    fail(failure, "dup2");
+  } else {
+    link = LINK_FD;
+    umask(0);
+    bool fine = true;
+    if (go == GO_AFTER_WORD) wait_to_go_on(&child);
+    failure->stage = STAGE_ID_MAP;
+    if (plan->uid_map && (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)) {
+      fail(failure, "setresuid");
+      fine = false;
+    }
+    /* A new cgroup namespace is rooted where its maker is, so it is made here and not by the clone. */
+    failure->stage = STAGE_CLONE;
+    if (fine && plan->create & CLONE_NEWCGROUP && unshare(CLONE_NEWCGROUP) < 0) {
+      fail(failure, "unshare");
+      fine = false;
+    }
+    if (fine) interpret(&child);
+  }
+  struct {
+    uint32_t kind;
+    struct failure failure;
+  } record = {.kind = RECORD_FAILED, .failure = *failure};
+  if (write(link, &record, sizeof(record)) < 0) _exit(2);
+  _exit(1);
+}
+
+/* Tell the monitor from a stage process, and end it. */
+_Noreturn static void end_stage(int link, const struct failure *failure, pid_t pid) {
+  struct {
+    uint32_t kind;
+    struct failure failure;
+  } failed = {.kind = RECORD_FAILED, .failure = *failure};
+  uint32_t cloned[2] = {RECORD_CLONED, (uint32_t)pid};
+  ssize_t told = pid > 0 ? write(link, cloned, sizeof(cloned)) : write(link, &failed, sizeof(failed));
+  _exit(told < 0);
+}
+
+static int open_into(const struct plan *plan, struct failure *failure) {
+  if (!plan->into) return -1;
+  failure->stage = STAGE_CGROUP_ENTER;
+  int fd = open(plan->into, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) fail(failure, "open");
+  return fd;
+}
+
+/* clone3 with the plan's new namespaces. Returns in the parent only. */
+static pid_t clone_child(const struct plan *plan, const int stdio[3], int link, enum go go, uint64_t flags, int into,
+                         int container, int *pidfd, struct failure *failure) {
+  struct clone_args arguments = {
+      .flags = flags | (plan->create & ~(uint64_t)CLONE_NEWCGROUP) | (into >= 0 ? (uint64_t)CLONE_INTO_CGROUP : 0),
+      .pidfd = (uintptr_t)pidfd,
+      .exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD, /* a CLONE_PARENT child has that of its maker */
+      .cgroup = into >= 0 ? (unsigned)into : 0,
+  };
+  failure->stage = STAGE_CLONE;
+  pid_t pid = sys_clone3(&arguments);
+  if (pid == 0) run(plan, stdio, link, go, container);
+  return pid < 0 ? fail(failure, "clone3") : pid;
+}
+
+/* Open all first: the paths are of the host, and the first mount namespace joined would take them away. */
+static int join_namespaces(const struct plan *plan, struct failure *failure) {
+  failure->stage = STAGE_JOIN;
+  int *fds = calloc(plan->join.count, sizeof(int));
+  if (!fds) return fail(failure, "calloc");
+  struct reader items = plan->join.items;
+  for (uint32_t i = 0; i < plan->join.count; i++) {
+    read_u32(&items);
+    failure->index = i;
+    fds[i] = open(read_text(&items), O_RDONLY | O_CLOEXEC);
+    if (fds[i] < 0) return fail(failure, "open");
+  }
+  /* A user namespace first: with its privileges those that belong to it can be joined. A mount namespace last. */
+  for (int round = 0; round < 3; round++) {
+    items = plan->join.items;
+    for (uint32_t i = 0; i < plan->join.count; i++) {
+      uint32_t type = read_u32(&items);
+      read_text(&items);
+      int due = type == CLONE_NEWUSER ? 0 : type == CLONE_NEWNS ? 2 : 1;
+      failure->index = i;
+      if (due == round && setns(fds[i], (int)type) < 0) return fail(failure, "setns");
+    }
+  }
+  return 0; /* the descriptors end with this process */
+}
+
+static int open_link(int ends[2], struct failure *failure) {
+  failure->stage = STAGE_FORK;
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) return fail(failure, "socketpair");
+  return 0;
+}
+
+static pid_t fork_stage(void) {
+  struct clone_args arguments = {.exit_signal = SIGCHLD};
+  pid_t pid = sys_clone3(&arguments);
+  if (pid == 0) prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  return pid;
+}
+
+int process_start(struct process *process, const struct plan *plan, const int stdio[3], enum go go,
+                  struct failure *failure) {
+  int ends[2];
+  if (open_link(ends, failure) < 0) return -1;
+  process->link = ends[0];
+  autoclose int link = ends[1];
+  autoclose int into = open_into(plan, failure);
+  if (plan->into && into < 0) return -1;
+
+  if (plan->join.count == 0) {
+    process->pid = clone_child(plan, stdio, link, go, CLONE_PIDFD, into, -1, &process->pidfd, failure);
+    return process->pid < 0 ? -1 : 0;
+  }
+  process->stage = fork_stage();
+  if (process->stage < 0) return fail(failure, "clone3");
+  if (process->stage > 0) return 0;
+  pid_t pid = join_namespaces(plan, failure);
+  if (pid == 0) pid = clone_child(plan, stdio, link, go, CLONE_PARENT, into, -1, NULL, failure);
+  end_stage(link, failure, pid);
+}
+
+/* The namespaces that pid 1 does not share with its monitor. */
+static int namespaces_of(const struct plan *plan) {
+  uint32_t types = plan->create;
+  struct reader items = plan->join.items;
+  for (uint32_t i = 0; i < plan->join.count; i++) {
+    types |= read_u32(&items);
+    read_text(&items);
+  }
+  return (int)types;
+}
+
+/* The stage of an exec: read the plan, enter, clone. */
+_Noreturn static void enter(const struct plan *container, int pidfd, int stream, int link, const int *passed,
+                            size_t count) {
+  struct failure failure = {.stage = STAGE_PLAN};
+  struct plan plan;
+  size_t size;
+  void *bytes = receive_plan(stream, &size);
+  errno = EINVAL;
+  if (!bytes || !plan_decode(&plan, bytes, size)) end_stage(link, &failure, fail(&failure, "read"));
+
+  int stdio[3] = {-1, -1, -1};
+  failure.stage = STAGE_STDIO;
+  for (size_t i = 0, next = 0; i < array_length(stdio); i++) {
+    if (plan.stdio[i] == STDIO_NULL) continue;
+    errno = EINVAL; /* the log belongs to the container itself */
+    if (plan.stdio[i] == STDIO_LOG || next == count) end_stage(link, &failure, fail(&failure, "recvmsg"));
+    stdio[i] = passed[next++];
+  }
+  autoclose int into = open_into(container, &failure);
+  if (container->into && into < 0) end_stage(link, &failure, -1);
+  if (cgroup_attach(container, 0, &failure) < 0) end_stage(link, &failure, -1);
+
+  /*
+   * The cgroup namespace is left to the new process: with nsdelegate, CLONE_INTO_CGROUP is refused to one whose own
+   * cgroup lies outside of its cgroup namespace, as ours would.
+   */
+  int types = namespaces_of(container);
+  failure.stage = STAGE_ENTER;
+  if (types & ~CLONE_NEWCGROUP && setns(pidfd, types & ~CLONE_NEWCGROUP) < 0)
+    end_stage(link, &failure, fail(&failure, "setns"));
+  plan.create = 0;
+  plan.uid_map = NULL;
+  int cgroup_namespace = types & CLONE_NEWCGROUP ? pidfd : -1;
+  pid_t pid = clone_child(&plan, stdio, link, GO_AT_ONCE, CLONE_PARENT, into, cgroup_namespace, NULL, &failure);
+  end_stage(link, &failure, pid);
+}
+
+int process_enter(struct process *process, const struct plan *container, int pidfd, int stream, const int *passed,
+                  size_t count, struct failure *failure) {
+  int ends[2];
+  if (open_link(ends, failure) < 0) return -1;
+  process->link = ends[0];
+  autoclose int link = ends[1];
+  process->stage = fork_stage();
+  if (process->stage == 0) enter(container, pidfd, stream, link, passed, count);
+  return process->stage < 0 ? fail(failure, "clone3") : 0;
+}
+
+/* The stage has cloned: its work is done, and the new process is our child. */
+static void adopt(struct process *process, pid_t pid) {
+  process->pid = pid;
+  process->pidfd = sys_pidfd_open(pid);
+  if (process->pidfd < 0) {
+    process->failure.stage = STAGE_CLONE;
+    fail(&process->failure, "pidfd_open");
+    kill(pid, SIGKILL);
+  }
+}
+
+static void end_of_stage(struct process *process) {
+  if (process->stage <= 0) return;
+  while (waitpid(process->stage, NULL, 0) < 0 && errno == EINTR) continue;
+  process->stage = 0;
+}
+
+bool process_listen(struct process *process) {
+  static union {
+    uint32_t words[2 + IDENTITY_WIRE_MAXIMUM / 4];
+    uint8_t bytes[8 + IDENTITY_WIRE_MAXIMUM];
+  } record;
+  ssize_t size = recv(process->link, &record, sizeof(record), MSG_DONTWAIT);
+  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return true;
+  if (size < (ssize_t)sizeof(uint32_t)) {
+    close_fd(&process->link);
+    end_of_stage(process);
+    process->started = process->executing && process->failure.stage == 0 && process->pid > 0;
+    if (process->started) process->started_at = now_ms();
+    return false;
+  }
+  size_t rest = (size_t)size - sizeof(uint32_t);
+  switch (record.words[0]) {
+    case RECORD_CLONED:
+      if (rest >= sizeof(uint32_t)) adopt(process, (pid_t)record.words[1]);
+      end_of_stage(process);
+      break;
+    case RECORD_READY:
+    case RECORD_EXECUTING:
+      free(process->identity);
+      process->identity = malloc(rest);
+      process->identity_size = process->identity ? rest : 0;
+      if (process->identity) memcpy(process->identity, record.words + 1, rest);
+      process->executing = record.words[0] == RECORD_EXECUTING;
+      break;
+    case RECORD_FAILED:
+      if (rest >= sizeof(struct failure)) memcpy(&process->failure, record.words + 1, sizeof(struct failure));
+      break;
+    default: break;
+  }
+  return true;
+}
+
+static int write_map(pid_t pid, const char *name, const char *map) {
+  char path[64];
+  snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+  return write_file_at(AT_FDCWD, path, map, strlen(map));
+}
+
+int process_map_ids(const struct process *process, const struct plan *plan, struct failure *failure) {
+  if (!plan->uid_map) return 0;
+  failure->stage = STAGE_ID_MAP;
+  if (write_map(process->pid, "uid_map", plan->uid_map) < 0 || write_map(process->pid, "gid_map", plan->gid_map) < 0)
+    return fail(failure, "write");
+  return 0;
+}
+
+void process_go_on(struct process *process) {
+  if (process->link >= 0) send(process->link, "g", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+bool process_reap(struct process *process) {
+  if (process->dead) return true;
+  if (process->pid <= 0) return false;
+  siginfo_t info = {0};
+  if (waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0) return false;
+  process->dead = true;
+  process->signal = info.si_code == CLD_EXITED ? 0 : (uint32_t)info.si_status;
+  process->exit_code = process->signal ? 128 + process->signal : (uint32_t)info.si_status;
+  close_fd(&process->pidfd);
+  return true;
+}
+
+void process_kill(struct process *process, int signal) {
+  if (process->pidfd >= 0) sys_pidfd_send_signal(process->pidfd, signal);
+  else if (process->stage > 0) kill(process->stage, signal);
+}
+
+bool process_announce(const struct process *process, int socket, enum frame_kind kind) {
+  uint32_t head[3] = {(uint32_t)process->pid, (uint32_t)process->started_at, (uint32_t)(process->started_at >> 32)};
+  return send_frame(socket, kind, head, sizeof(head), process->identity, process->identity_size);
+}

@@ -1,0 +1,125 @@
+/*
+ * What the host (lib/launch/protocol.ts), the launcher, the monitors and the new processes say to each other.
+ *
+ *   host → launcher, host → monitor   struct request in one sendmsg(2), with descriptors (SCM_RIGHTS)
+ *   host → new process                the plan: u32 size, bytes; on the stream whose other end went with the request
+ *   monitor → host                    frames: u32 size, u32 kind, payload; on that same stream
+ *   new process → monitor             struct record, one datagram each, on its link (a SOCK_SEQPACKET pair)
+ *   monitor → new process             one byte, 'g': go on
+ */
+#pragma once
+
+#include "common.h"
+
+enum request_kind {
+  REQUEST_LAUNCH = 1, /* to the launcher: stream, stdio... */
+  REQUEST_UNPACK = 2, /* to the launcher: directory, operations, status */
+  REQUEST_EXEC = 3, /* to a monitor: stream, stdio... */
+  REQUEST_KILL = 4, /* first: the signal; second: 1 for all processes of the container */
+  REQUEST_PROCEED = 5, /* past the barrier */
+  REQUEST_FREEZE = 6, /* first: 1 freeze, 0 thaw */
+  REQUEST_WARM = 7, /* to the launcher: keep warm slots as the plan on the stream describes */
+};
+
+struct request {
+  uint32_t kind;
+  uint32_t id; /* comes back in the answer */
+  uint32_t first;
+  uint32_t second;
+};
+
+enum { REQUEST_FDS = 4 };
+
+enum frame_kind {
+  FRAME_STARTED = 1, /* u32 pid, u64 startedAt, then the identity as in struct record */
+  FRAME_READY = 2, /* the same, at the barrier */
+  FRAME_FAILED = 3, /* struct failure */
+  FRAME_EXITED = 4, /* struct exit_record */
+  FRAME_ANSWER = 5, /* u32 id, u32 errno (0: done) */
+};
+
+/* What was being done when a launch failed. `index` counts within the plan's list of that name. */
+enum stage {
+  STAGE_PLAN = 1,
+  STAGE_FORK = 2,
+  STAGE_CGROUP_DIRECTORY = 3,
+  STAGE_CGROUP_WRITE = 4,
+  STAGE_CGROUP_ATTACH = 5,
+  STAGE_CGROUP_ENTER = 6,
+  STAGE_DEVICE_PROGRAM = 7,
+  STAGE_JOIN = 8,
+  STAGE_CLONE = 9,
+  STAGE_ID_MAP = 10,
+  STAGE_STDIO = 11,
+  STAGE_SOCKET = 12,
+  STAGE_LOG = 13,
+  STAGE_OPERATION = 14,
+  STAGE_DIED = 15, /* the new process was killed before its program ran; `error` is the signal */
+  STAGE_ENDED = 16, /* an exec in a container that is ending */
+  STAGE_ENTER = 17, /* an exec could not join the container's namespaces */
+};
+
+/* Failures whose meaning an errno alone does not tell. */
+enum reason {
+  REASON_SYSCALL = 0,
+  REASON_USER_NOT_FOUND = 1,
+  REASON_GROUP_NOT_FOUND = 2,
+  REASON_COMMAND_NOT_FOUND = 3,
+  REASON_COMMAND_NOT_EXECUTABLE = 4,
+  REASON_INTERPRETER_NOT_FOUND = 5,
+  REASON_WORKDIR_INVALID = 6,
+  REASON_WORKDIR_OUTSIDE = 7,
+  REASON_NOT_PROCFS = 8,
+  REASON_NOT_DEV_NULL = 9,
+  REASON_NOT_A_FILE = 10,
+  REASON_TOO_LARGE = 11,
+};
+
+struct failure {
+  uint32_t stage;
+  uint32_t index;
+  uint32_t reason;
+  uint32_t error; /* errno, or 0 */
+  char syscall[24];
+};
+
+enum record_kind {
+  RECORD_CLONED = 1, /* from the stage process: the pid */
+  RECORD_READY = 2, /* at the barrier: identity */
+  RECORD_EXECUTING = 3, /* next comes execve(2): identity; with the end of the link it has succeeded */
+  RECORD_FAILED = 4, /* failure */
+};
+
+enum { GROUPS_MAXIMUM = 1024, HOME_MAXIMUM = 4096 };
+
+/* Who the process is. On the wire: u32 uid, gid, count, groups, u32 length of home (UINT32_MAX: none), home. */
+struct identity {
+  uint32_t uid, gid, count;
+  uint32_t groups[GROUPS_MAXIMUM];
+  bool has_home;
+  char home[HOME_MAXIMUM];
+};
+
+enum { IDENTITY_WIRE_MAXIMUM = 4 * (GROUPS_MAXIMUM + 4) + HOME_MAXIMUM };
+
+struct exit_record {
+  uint32_t exit_code; /* 128 + signal when a signal ended it */
+  uint32_t signal; /* 0: it exited by itself */
+  uint32_t oom_killed;
+  uint32_t reserved;
+  uint64_t started_at, finished_at; /* ms since the epoch */
+  uint64_t lost_lines; /* log lines that could not be written */
+};
+
+/* Fill in a failed system call from errno. Returns -1, so that a caller can return it. */
+int fail(struct failure *failure, const char *syscall);
+int fail_because(struct failure *failure, enum reason reason, const char *syscall);
+
+/* Receive one request and up to REQUEST_FDS descriptors: 1; 0 at the end; -1 on failure (EAGAIN: nothing there). */
+int receive_request(int socket, struct request *request, int fds[REQUEST_FDS], size_t *count);
+
+/* Send one frame without waiting. False: the peer is gone, or so far behind that it counts as gone. */
+bool send_frame(int socket, enum frame_kind kind, const void *head, size_t head_size, const void *tail, size_t tail_size);
+
+/* Read a plan (u32 size, bytes) into memory of its own. NULL: the stream ended or the size is out of range. */
+void *receive_plan(int stream, size_t *size);
