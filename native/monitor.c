@@ -249,7 +249,9 @@ static void watch(struct monitor *monitor) {
   size_t peers = monitor->peer_count;
   for (size_t i = 0; i < peers; i++) {
     const struct peer *peer = &monitor->peers[i];
-    polled[FIXED + POLLED_PER_PEER * i] = (struct pollfd){.fd = peer->fd, .events = POLLIN};
+    /* While the stage reads the plan from an exec's stream, what comes there is none of our business, but its end is. */
+    bool reads = !peer->is_exec || peer->process.pid > 0;
+    polled[FIXED + POLLED_PER_PEER * i] = (struct pollfd){.fd = peer->fd, .events = reads ? POLLIN : 0};
     polled[FIXED + POLLED_PER_PEER * i + 1] = (struct pollfd){.fd = peer->process.link, .events = POLLIN};
     polled[FIXED + POLLED_PER_PEER * i + 2] = (struct pollfd){.fd = peer->process.pidfd, .events = POLLIN};
   }
@@ -257,19 +259,23 @@ static void watch(struct monitor *monitor) {
   int timeout = monitor->ending || monitor->freezing >= 0 ? (tries < 20 ? 1 : 10) : -1;
   if (poll(polled, FIXED + POLLED_PER_PEER * peers, timeout) < 0) return;
 
-  if (polled[0].revents) {
+  if (monitor->polled[0].revents) {
     struct signalfd_siginfo info;
     if (read(monitor->signals, &info, sizeof(info)) > 0) monitor_end(monitor);
   }
-  if (polled[2].revents) main_spoke(monitor);
-  if (polled[4].revents || polled[5].revents) pump_logs(monitor, 1);
+  if (monitor->polled[2].revents) main_spoke(monitor);
+  if (monitor->polled[4].revents || monitor->polled[5].revents) pump_logs(monitor, 1);
+  /* By index, not by pointer: an exec adds a peer, and both arrays may move. */
   for (size_t i = 0; i < peers; i++) {
-    if (polled[FIXED + POLLED_PER_PEER * i + 1].revents) peer_process_spoke(&monitor->peers[i]);
-    if (polled[FIXED + POLLED_PER_PEER * i + 2].revents && process_reap(&monitor->peers[i].process))
+    const size_t at = FIXED + POLLED_PER_PEER * i;
+    if (monitor->polled[at + 1].revents) peer_process_spoke(&monitor->peers[i]);
+    if (monitor->polled[at + 2].revents && process_reap(&monitor->peers[i].process))
       peer_process_ended(&monitor->peers[i]);
-    if (polled[FIXED + POLLED_PER_PEER * i].revents && monitor->peers[i].fd >= 0) peer_receive(monitor, &monitor->peers[i]);
+    if (monitor->peers[i].fd < 0 || !monitor->polled[at].revents) continue;
+    if (monitor->polled[at].events) peer_receive(monitor, &monitor->peers[i]);
+    else peer_close(&monitor->peers[i]);
   }
-  if (polled[1].revents) peer_accept(monitor);
+  if (monitor->polled[1].revents) peer_accept(monitor);
   peer_check_frozen(monitor);
 }
 

@@ -168,7 +168,10 @@ function explain(failure: Failure, plan: Plan): { code: ErrorCode; why: string }
     case 'not-a-file':
       return { code: operation?.op === 'user' ? 'USER_NOT_FOUND' : 'START_FAILED', why: 'not a regular file' }
     case 'too-large':
-      return { code: operation?.op === 'user' ? 'USER_NOT_FOUND' : 'START_FAILED', why: `/${failure.syscall} is too large` }
+      return {
+        code: operation?.op === 'user' ? 'USER_NOT_FOUND' : 'START_FAILED',
+        why: `/${failure.syscall} is too large`,
+      }
     case 'syscall':
       break
   }

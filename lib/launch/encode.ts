@@ -118,7 +118,10 @@ class Writer {
   /** @throws PodlingError `INVALID_OPTION` for a NUL, at which C would end the text. */
   text(value: string): void {
     if (value.includes('\0')) {
-      throw new PodlingError('INVALID_OPTION', `A text of a launch plan must hold no NUL byte, got ${JSON.stringify(value)}`)
+      throw new PodlingError(
+        'INVALID_OPTION',
+        `A text of a launch plan must hold no NUL byte, got ${JSON.stringify(value)}`,
+      )
     }
     const size = Buffer.byteLength(value)
     this.u32(size)

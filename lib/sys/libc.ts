@@ -11,11 +11,36 @@ import { PodlingError, type ErrorCode } from '../errors.js'
 
 const library = koffi.load(null)
 
+/* struct iovec and msghdr of sendmsg(2), as every 64-bit Linux has them. */
+koffi.struct('iovec', { base: 'void *', length: 'size_t' })
+koffi.struct('msghdr', {
+  name: 'void *',
+  nameLength: 'uint32_t',
+  parts: 'iovec *',
+  partCount: 'size_t',
+  control: 'void *',
+  controlLength: 'size_t',
+  flags: 'int',
+})
+
 const c = {
   pipe2: library.func('int pipe2(_Out_ int *fds, int flags)'),
   socketpair: library.func('int socketpair(int domain, int type, int protocol, _Out_ int *fds)'),
   close: library.func('int close(int fd)'),
   flock: library.func('int flock(int fd, int operation)'),
+  socket: library.func('int socket(int domain, int type, int protocol)'),
+  connect: library.func('int connect(int fd, const void *address, uint32_t length)'),
+  sendmsg: library.func('int64_t sendmsg(int fd, msghdr *message, int flags)'),
+  posix_spawn: library.func(
+    'int posix_spawn(_Out_ int *pid, const char *path, void *actions, void *attributes, const char **argv, const char **envp)',
+  ),
+  posix_spawn_file_actions_init: library.func('int posix_spawn_file_actions_init(void *actions)'),
+  posix_spawn_file_actions_destroy: library.func('int posix_spawn_file_actions_destroy(void *actions)'),
+  posix_spawn_file_actions_addopen: library.func(
+    'int posix_spawn_file_actions_addopen(void *actions, int fd, const char *path, int flags, uint32_t mode)',
+  ),
+  posix_spawn_file_actions_adddup2: library.func('int posix_spawn_file_actions_adddup2(void *actions, int fd, int as)'),
+  waitpid: library.func('int waitpid(int pid, _Out_ int *status, int options)'),
   syscall: library.func('long syscall(long number, long a, long b, long c, long d, long e)'),
 } as const
 
@@ -60,10 +85,16 @@ function check(result: number, syscall: string, what: string, path?: string): nu
   throw systemError(syscall, errnoName(koffi.errno()), what, path)
 }
 
+const O_RDWR = 0o2
 const O_NONBLOCK = 0o4000
 const O_CLOEXEC = 0o2000000
 const AF_UNIX = 1
 const SOCK_STREAM = 1
+const SOL_SOCKET = 1
+const SCM_RIGHTS = 1
+const MSG_DONTWAIT = 0x40
+const MSG_NOSIGNAL = 0x4000
+const WNOHANG = 1
 const LOCK_SH = 1
 const LOCK_EX = 2
 const LOCK_NB = 4
@@ -85,6 +116,89 @@ export function socketPair(): [number, number] {
 /** Close a descriptor that no JavaScript object owns. Closing one that is closed already is a bug and throws. */
 export function close(fd: number): void {
   check(c.close(fd) as number, 'close', `close descriptor ${String(fd)}`)
+}
+
+/**
+ * Connect to a unix(7) stream socket. The address has room for 107 bytes: reach a longer path through an open directory,
+ * `/proc/self/fd/N/name`. A local connect never waits for the other side.
+ * @returns a non-blocking, close-on-exec descriptor.
+ */
+export function connectUnix(path: string): number {
+  const address = Buffer.alloc(110)
+  const size = address.write(path, 2)
+  if (size !== Buffer.byteLength(path) || size > 107)
+    throw systemError('connect', 'ENAMETOOLONG', `connect to ${path}`, path)
+  address.writeUInt16LE(AF_UNIX, 0)
+  const fd = check(c.socket(AF_UNIX, SOCK_STREAM | O_CLOEXEC | O_NONBLOCK, 0) as number, 'socket', 'make a socket')
+  if ((c.connect(fd, address, address.length) as number) === 0) return fd
+  const errno = errnoName(koffi.errno())
+  close(fd)
+  throw systemError('connect', errno, `connect to ${path}`, path)
+}
+
+/**
+ * Send bytes with descriptors (SCM_RIGHTS of unix(7)) in one message, without waiting. The kernel takes all of it or
+ * nothing, as long as it is small (some hundred bytes).
+ * @returns false when the socket is full: try again later.
+ * @throws PodlingError when the other end is gone (`errno` `EPIPE` or `ECONNRESET`) or a descriptor is bad.
+ */
+export function sendDescriptors(socket: number, bytes: Uint8Array, descriptors: readonly number[]): boolean {
+  let control: Buffer | null = null
+  if (descriptors.length > 0) {
+    /* struct cmsghdr: size_t length, int level, int type; then the descriptors, padded to 8 bytes. */
+    const size = 16 + 4 * descriptors.length
+    const rights = Buffer.alloc((size + 7) & ~7)
+    rights.writeBigUInt64LE(BigInt(size), 0)
+    rights.writeInt32LE(SOL_SOCKET, 8)
+    rights.writeInt32LE(SCM_RIGHTS, 12)
+    descriptors.forEach((fd, i) => rights.writeInt32LE(fd, 16 + 4 * i))
+    control = rights
+  }
+  const message = {
+    name: null,
+    nameLength: 0,
+    parts: [{ base: bytes, length: bytes.length }],
+    partCount: 1,
+    control,
+    controlLength: control?.length ?? 0,
+    flags: 0,
+  }
+  if (Number(c.sendmsg(socket, message, MSG_DONTWAIT | MSG_NOSIGNAL)) >= 0) return true
+  const errno = errnoName(koffi.errno())
+  /* ETOOMANYREFS: too many descriptors are in flight; it passes when the other side has received some. */
+  if (errno === 'EAGAIN' || errno === 'EWOULDBLOCK' || errno === 'ENOBUFS' || errno === 'ETOOMANYREFS') return false
+  throw systemError('sendmsg', errno, 'send to the helper')
+}
+
+/**
+ * Start a program that gets `control` as descriptor 3, /dev/null as 0 to 2, and an empty environment. posix_spawn(3)
+ * shares the memory until the exec, so the time that it takes doesn't grow with the size of this process, as that of
+ * node:child_process does.
+ * @returns its pid, to be reaped with {@link reap}.
+ */
+export function spawnHelper(path: string, args: readonly string[], control: number): number {
+  const actions = Buffer.alloc(512) /* posix_spawn_file_actions_t is opaque, and 80 bytes in glibc and musl */
+  const check0 = (result: unknown): void => {
+    if (result !== 0) throw systemError('posix_spawn', errnoName(result as number), `start ${path}`, path)
+  }
+  check0(c.posix_spawn_file_actions_init(actions))
+  try {
+    for (const fd of [0, 1, 2]) check0(c.posix_spawn_file_actions_addopen(actions, fd, '/dev/null', O_RDWR, 0))
+    check0(c.posix_spawn_file_actions_adddup2(actions, control, 3))
+    const pid = [0]
+    check0(c.posix_spawn(pid, path, actions, null, [path, ...args, null], [null]))
+    return pid[0]!
+  } finally {
+    c.posix_spawn_file_actions_destroy(actions)
+  }
+}
+
+/**
+ * Take the exit status of a child that was started with {@link spawnHelper}, without waiting.
+ * @returns false while it lives.
+ */
+export function reap(pid: number): boolean {
+  return (c.waitpid(pid, [0], WNOHANG) as number) !== 0
 }
 
 /**

@@ -1,0 +1,150 @@
+/** The host's side of the launcher process. */
+import { open } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import { close, reap, socketPair, spawnHelper } from '../sys/libc.js'
+import { Connection, closeAll, goneError } from './connection.js'
+import { findHelper } from './helper-path.js'
+import { Monitor } from './monitor.js'
+import type { Plan } from './plan.js'
+import { PodlingError } from '../errors.js'
+
+/** A launcher process that lives, or did. */
+class LauncherProcess {
+  readonly connection: Connection
+  readonly #pid: number
+
+  constructor(helper: string) {
+    const [ours, theirs] = socketPair()
+    try {
+      this.#pid = spawnHelper(helper, ['launcher'], theirs)
+    } catch (error) {
+      close(ours)
+      throw error
+    } finally {
+      close(theirs)
+    }
+    this.connection = new Connection(ours, {
+      onFrame: () => undefined,
+      onClose: () => {
+        this.#reapSoon()
+      },
+    })
+  }
+
+  get pid(): number {
+    return this.#pid
+  }
+
+  /** Has it died? Two sockets that one death closes are not seen closed at the same time. */
+  async hasDied(): Promise<boolean> {
+    for (let i = 0; i < 10 && !this.connection.closed; i++) await delay(5)
+    return this.connection.closed
+  }
+
+  /** Its socket closes a moment before it can be reaped. */
+  #reapSoon(pause = 0): void {
+    setTimeout(() => {
+      if (!reap(this.#pid)) this.#reapSoon(Math.min(pause * 2 + 1, 100))
+    }, pause).unref()
+  }
+}
+
+const tries = 3
+
+/**
+ * One launcher process per Runtime. It is started without a copy of this process, forks the monitors, and may die at any
+ * time: containers don't notice, and the next call makes another.
+ */
+export class Launcher {
+  readonly #helper: string
+  #process: LauncherProcess
+  #closed = false
+
+  private constructor(helper: string) {
+    this.#helper = helper
+    this.#process = new LauncherProcess(helper)
+  }
+
+  /** @param options.helper the helper program. @default the one of this package */
+  static async start(options: { readonly helper?: string } = {}): Promise<Launcher> {
+    return new Launcher(options.helper ?? findHelper())
+  }
+
+  /** The pid of the launcher process that would be used now. */
+  get pid(): number {
+    return this.#process.pid
+  }
+
+  /** The launcher process, made anew if the last one died. */
+  #alive(): LauncherProcess {
+    if (this.#closed) throw new PodlingError('RUNTIME_CLOSED', 'The launcher is closed')
+    if (this.#process.connection.closed) this.#process = new LauncherProcess(this.#helper)
+    return this.#process
+  }
+
+  /** Send a request to the launcher, to another one if this one turns out to be dead. */
+  async #send(kind: 'launch' | 'unpack', descriptors: readonly number[]): Promise<LauncherProcess> {
+    for (let attempt = 1; ; attempt++) {
+      const launcher = this.#alive()
+      try {
+        await launcher.connection.send(kind, 0, 0, 0, descriptors)
+        return launcher
+      } catch (error) {
+        const gone = error instanceof PodlingError && (error.errno === 'EPIPE' || error.errno === 'ECONNRESET')
+        if (!gone) throw error
+        if (attempt === tries) throw goneError('LAUNCHER_DIED', error)
+        launcher.connection.close()
+      }
+    }
+  }
+
+  /**
+   * Start a container. Resolves once its program runs, or at the plan's barrier; rejects with what could not be done, and
+   * then nothing of it is left.
+   * @param stdio the descriptors of the streams that the plan says to `pass`, in the order stdin, stdout, stderr. They are
+   * given away: closed here in any case.
+   * @throws PodlingError `COMMAND_NOT_FOUND`, `COMMAND_NOT_EXECUTABLE`, `USER_NOT_FOUND`, `WORKDIR_INVALID`,
+   * `PERMISSION_DENIED`, `DISK_FULL`, `LIMIT_REACHED`, else `START_FAILED`; `MONITOR_DIED` or `LAUNCHER_DIED` when
+   * these were killed meanwhile.
+   */
+  async launch(plan: Plan, stdio: readonly number[]): Promise<Monitor> {
+    try {
+      for (let attempt = 1; ; attempt++) {
+        let launcher: LauncherProcess | undefined
+        const monitor = await Monitor.start(plan, async (stream) => {
+          launcher = await this.#send('launch', [stream, ...stdio])
+        })
+        if (monitor !== undefined) return monitor
+        /* A launcher that is killed takes with it the requests that it has not read. */
+        if (launcher === undefined || !(await launcher.hasDied())) throw goneError('MONITOR_DIED')
+        if (attempt === tries) throw goneError('LAUNCHER_DIED')
+      }
+    } finally {
+      closeAll(stdio)
+    }
+  }
+
+  /**
+   * Start the helper's unpacker in a directory. Both descriptors are given away: closed here in any case.
+   * @param stream where it reads its operations from.
+   * @param status where it writes its result to.
+   */
+  async spawnUnpacker(directory: string, stream: number, status: number): Promise<void> {
+    try {
+      const handle = await open(directory, 'r')
+      try {
+        await this.#send('unpack', [handle.fd, stream, status])
+      } finally {
+        await handle.close()
+      }
+    } finally {
+      closeAll([stream, status])
+    }
+  }
+
+  /** End the launcher process. Containers are not touched: close their monitors. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#process.connection.close()
+  }
+}

@@ -1,0 +1,341 @@
+/** The host's side of a monitor: one connection to the process that keeps one container. */
+import { open } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
+import { PodlingError } from '../errors.js'
+import { close, codeForErrno, connectUnix, errnoName, socketPair } from '../sys/libc.js'
+import { Connection, closeAll, goneError } from './connection.js'
+import { failureError } from './describe.js'
+import { encodePlan } from './encode.js'
+import type { Plan } from './plan.js'
+import type { ExitRecord, Frame, RequestKind, Started } from './protocol.js'
+
+/** A promise with its ends, whose rejection is nobody's fault while nobody looks. */
+export class Settled<T> {
+  readonly promise: Promise<T>
+  resolve!: (value: T) => void
+  reject!: (error: unknown) => void
+  done = false
+
+  constructor() {
+    this.promise = new Promise<T>((resolve, reject) => {
+      this.resolve = (value) => {
+        this.done = true
+        resolve(value)
+      }
+      this.reject = (error) => {
+        this.done = true
+        reject(error)
+      }
+    })
+    this.promise.catch(() => undefined)
+  }
+}
+
+/** What both a container's pid 1 and an exec'd process have: a start, an end, and answers in between. */
+class Remote {
+  readonly connection: Connection
+  readonly started = new Settled<Started>()
+  readonly exited = new Settled<ExitRecord>()
+  /** Every frame that says who the process is, anew: at the barrier, after the exec. */
+  onStarted: (started: Started, running: boolean) => void = () => undefined
+  /** Has the other side said anything at all? */
+  heard = false
+  readonly #plan: Plan | undefined
+  readonly #answers = new Map<number, Settled<number>>()
+  #nextId = 1
+
+  constructor(fd: number, plan: Plan | undefined) {
+    this.#plan = plan
+    this.connection = new Connection(fd, {
+      onFrame: (frame) => {
+        this.#take(frame)
+      },
+      onClose: () => {
+        this.#lose(goneError('MONITOR_DIED'))
+      },
+    })
+  }
+
+  #take(frame: Frame): void {
+    this.heard = true
+    switch (frame.kind) {
+      case 'started':
+      case 'ready':
+        this.onStarted(frame.started, frame.kind === 'started')
+        this.started.resolve(frame.started)
+        return
+      case 'failed':
+        this.#lose(
+          this.#plan === undefined
+            ? new PodlingError('START_FAILED', 'The container could not be started')
+            : failureError(frame.failure, this.#plan),
+        )
+        return
+      case 'exited':
+        this.exited.resolve(frame.record)
+        return
+      case 'answer':
+        this.#answers.get(frame.id)?.resolve(frame.error)
+        this.#answers.delete(frame.id)
+        return
+    }
+  }
+
+  #lose(error: PodlingError): void {
+    this.started.reject(error)
+    this.exited.reject(error)
+    for (const answer of this.#answers.values()) answer.reject(error)
+    this.#answers.clear()
+  }
+
+  /** Ask, and wait for the answer. `what` begins the message of an error. */
+  async ask(kind: RequestKind, first: number, second: number, what: string): Promise<void> {
+    const id = this.#nextId++
+    const answer = new Settled<number>()
+    this.#answers.set(id, answer)
+    try {
+      await this.connection.send(kind, id, first, second, [])
+    } catch (error) {
+      this.#answers.delete(id)
+      throw goneError('MONITOR_DIED', error)
+    }
+    const number = await this.connection.holdWhile(answer.promise)
+    if (number === 0) return
+    const errno = errnoName(number)
+    const ended = errno === 'ESRCH'
+    throw new PodlingError(
+      ended ? 'INVALID_STATE' : codeForErrno(errno),
+      `${what}: ${ended ? 'it has ended' : errno}`,
+      { errno },
+    )
+  }
+}
+
+/** A process that was brought into a running container. */
+export class ExecProcess {
+  readonly #remote: Remote
+  readonly started: Started
+
+  /** @internal */
+  constructor(remote: Remote, started: Started) {
+    this.#remote = remote
+    this.started = started
+  }
+
+  /** In the host's pid namespace. */
+  get pid(): number {
+    return this.started.pid
+  }
+
+  /**
+   * How it ended; the event loop stays alive for it from the first look on. Rejects with `MONITOR_DIED` when the monitor
+   * vanished, and the process with it.
+   */
+  get exited(): Promise<ExitRecord> {
+    return this.#remote.connection.holdWhile(this.#remote.exited.promise)
+  }
+
+  /** Send a signal to it. @throws PodlingError `INVALID_STATE` when it has ended. */
+  async kill(signal: number): Promise<void> {
+    if (this.#remote.exited.done)
+      throw new PodlingError('INVALID_STATE', `Send signal ${signal} to the process: it has ended`)
+    await this.#remote.ask('kill', signal, 0, `Send signal ${signal} to the process`)
+  }
+
+  /** Drop the connection. The process is killed, unless it has ended. */
+  close(): void {
+    this.#remote.connection.close()
+  }
+}
+
+/**
+ * Open a stream pair, let `deliver` take one end to the helper, and send the plan over the other.
+ * @internal
+ */
+async function begin(plan: Plan, deliver: (theirs: number) => Promise<void>): Promise<Remote> {
+  const bytes = encodePlan(plan)
+  const [ours, theirs] = socketPair()
+  const remote = new Remote(ours, plan)
+  try {
+    await deliver(theirs)
+  } catch (error) {
+    remote.connection.close()
+    throw error
+  } finally {
+    close(theirs)
+  }
+  remote.connection.write(bytes)
+  return remote
+}
+
+/** One connection to one monitor. */
+export class Monitor {
+  readonly #remote: Remote
+  #started: Started
+  #running: boolean
+
+  private constructor(remote: Remote, started: Started, running: boolean) {
+    this.#remote = remote
+    this.#started = started
+    this.#running = running
+    remote.onStarted = (anew, runs) => {
+      this.#started = anew
+      this.#running = runs
+    }
+  }
+
+  static async #settle(remote: Remote): Promise<Monitor> {
+    let running = false
+    remote.onStarted = (_, runs) => {
+      running = runs
+    }
+    try {
+      const started = await remote.connection.holdWhile(remote.started.promise)
+      return new Monitor(remote, started, running)
+    } catch (error) {
+      remote.connection.close()
+      throw error
+    }
+  }
+
+  /**
+   * Have a new monitor start a container.
+   * @param deliver takes the monitor's end of the stream to the launcher.
+   * @returns undefined when the stream ended before a word came over it: the request is lost, or the monitor was killed.
+   * @internal
+   */
+  static async start(plan: Plan, deliver: (stream: number) => Promise<void>): Promise<Monitor | undefined> {
+    const remote = await begin(plan, deliver)
+    try {
+      return await Monitor.#settle(remote)
+    } catch (error) {
+      if (!remote.heard) return undefined
+      throw error
+    }
+  }
+
+  /**
+   * Adopt a container: connect to the socket that its plan named.
+   * @throws PodlingError `MONITOR_DIED` when nobody listens there.
+   */
+  static async connect(socketPath: string): Promise<Monitor> {
+    let fd
+    try {
+      /* Through the directory, as a socket address holds 107 bytes and a path may be longer. */
+      const directory = await open(dirname(socketPath), 'r')
+      try {
+        fd = connectUnix(`/proc/self/fd/${directory.fd}/${basename(socketPath)}`)
+      } finally {
+        await directory.close()
+      }
+    } catch (error) {
+      throw new PodlingError('MONITOR_DIED', `No monitor listens at ${socketPath}`, { cause: error, path: socketPath })
+    }
+    return Monitor.#settle(new Remote(fd, undefined))
+  }
+
+  /** The container's pid 1 in the host's pid namespace. */
+  get pid(): number {
+    return this.#started.pid
+  }
+
+  /** Who pid 1 is; at the barrier as far as it is known there. */
+  get started(): Started {
+    return this.#started
+  }
+
+  /** Does the program run (true), or does the container stand at its barrier? */
+  get running(): boolean {
+    return this.#running
+  }
+
+  /**
+   * How the container ended, told when all of it is gone. Whoever looks keeps the event loop alive until then; to look
+   * without that, use {@link observe}. Rejects with `MONITOR_DIED` when the monitor vanished without a record.
+   */
+  get exited(): Promise<ExitRecord> {
+    return this.#remote.connection.holdWhile(this.#remote.exited.promise)
+  }
+
+  /** As {@link exited}, but nothing that a Node process stays alive for. */
+  observe(): Promise<ExitRecord> {
+    return this.#remote.exited.promise
+  }
+
+  /**
+   * Send a signal to pid 1, or to all processes of the container. As pid 1 of its own pid namespace, a process gets only
+   * the signals that it handles, and SIGKILL and SIGSTOP.
+   * @throws PodlingError `INVALID_STATE` when it has ended.
+   */
+  async kill(signal: number, options: { readonly all?: boolean } = {}): Promise<void> {
+    this.#assertLives(`Send signal ${signal} to the container`)
+    await this.#remote.ask('kill', signal, options.all ? 1 : 0, `Send signal ${signal} to the container`)
+  }
+
+  #assertLives(what: string): void {
+    if (this.#remote.exited.done) throw new PodlingError('INVALID_STATE', `${what}: it has ended`)
+  }
+
+  /**
+   * Run a process in the namespaces and cgroups of pid 1; the plan's own `create`, `join` and `cgroup` don't count.
+   * Resolves when its program runs.
+   * @param stdio as of {@link Launcher.launch}: given away, and closed here in any case.
+   */
+  async exec(plan: Plan, stdio: readonly number[]): Promise<ExecProcess> {
+    let remote
+    try {
+      this.#assertLives('Execute a command in the container')
+      remote = await begin(plan, (theirs) => this.#remote.connection.send('exec', 0, 0, 0, [theirs, ...stdio]))
+    } catch (error) {
+      if (error instanceof PodlingError && error.syscall !== 'sendmsg') throw error
+      throw goneError('MONITOR_DIED', error)
+    } finally {
+      closeAll(stdio)
+    }
+    try {
+      const started = await remote.connection.holdWhile(remote.started.promise)
+      return new ExecProcess(remote, started)
+    } catch (error) {
+      remote.connection.close()
+      throw error
+    }
+  }
+
+  /**
+   * Let a container go on that stands at its barrier. Resolves when its program runs.
+   * @throws PodlingError what {@link Launcher.launch} throws for a program that can't be run.
+   */
+  async proceed(): Promise<void> {
+    const running = new Settled<undefined>()
+    const before = this.#remote.onStarted
+    this.#remote.onStarted = (started, runs) => {
+      before(started, runs)
+      if (runs) running.resolve(undefined)
+    }
+    this.#remote.exited.promise.catch((error: unknown) => {
+      running.reject(error)
+    })
+    await this.#remote.ask('proceed', 0, 0, 'Let the container go on')
+    await this.#remote.connection.holdWhile(running.promise)
+  }
+
+  /** Freeze all processes. Resolves when none runs any more. */
+  async freeze(): Promise<void> {
+    this.#assertLives('Freeze the container')
+    await this.#remote.ask('freeze', 1, 0, 'Freeze the container')
+  }
+
+  /** Let the processes go on. */
+  async thaw(): Promise<void> {
+    this.#assertLives('Thaw the container')
+    await this.#remote.ask('freeze', 0, 0, 'Thaw the container')
+  }
+
+  /**
+   * Drop the connection. The monitor of a bound container whose last connection is closed ends the container. Nothing is
+   * told after that: {@link exited} rejects, unless it has settled.
+   */
+  close(): void {
+    this.#remote.connection.close()
+  }
+}

@@ -1,0 +1,191 @@
+/** A root file system of static busybox, and plans that run something in it. */
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { NamespaceType, Operation, Plan, PlanCgroup, PlanStdio } from '../../lib/launch/plan.js'
+
+const applets = [
+  'sh',
+  'true',
+  'false',
+  'cat',
+  'echo',
+  'ls',
+  'id',
+  'sleep',
+  'env',
+  'dd',
+  'kill',
+  'head',
+  'stat',
+  'pwd',
+  'hostname',
+  'mount',
+  'touch',
+  'yes',
+  'readlink',
+  'ps',
+  'ip',
+  'printf',
+  'grep',
+  'wc',
+  'test',
+  'mkdir',
+  'chmod',
+  'tr',
+  'od',
+  'nproc',
+  'ln',
+  'seq',
+  'usleep',
+]
+
+export interface Rootfs {
+  /** Where all of it lies: remove() takes it away. */
+  readonly directory: string
+  readonly root: string
+  remove(): void
+}
+
+export function makeRootfs(): Rootfs {
+  const directory = mkdtempSync(join(tmpdir(), 'podling-launch-'))
+  const root = join(directory, 'root')
+  for (const name of ['bin', 'etc', 'dev', 'proc', 'sys', 'tmp', 'root', 'home/ann', 'work'])
+    mkdirSync(join(root, name), { recursive: true })
+  chmodSync(join(root, 'tmp'), 0o1777)
+  copyFileSync('/usr/bin/busybox', join(root, 'bin/busybox'))
+  for (const applet of applets) symlinkSync('busybox', join(root, 'bin', applet))
+  writeFileSync(join(root, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n')
+  writeFileSync(join(root, 'etc/group'), 'root:x:0:\nann:x:1000:\nwheel:x:10:root,ann\naudio:x:29:ann\n')
+  writeFileSync(join(root, 'bin/script'), '#!/bin/missing\n')
+  chmodSync(join(root, 'bin/script'), 0o755)
+  writeFileSync(join(root, 'bin/garbage'), 'not a program')
+  chmodSync(join(root, 'bin/garbage'), 0o755)
+  return {
+    directory,
+    root,
+    remove: () => {
+      rmSync(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+export const path = 'PATH=/bin'
+export const noCgroup: PlanCgroup = { directories: [], writes: [], attach: [] }
+const nodes = [
+  ['null', 1, 3],
+  ['zero', 1, 5],
+  ['full', 1, 7],
+  ['random', 1, 8],
+  ['urandom', 1, 9],
+  ['tty', 5, 0],
+] as const
+
+let count = 0
+
+export interface PlanOptions {
+  readonly argv: readonly string[]
+  readonly env?: readonly string[]
+  readonly stdio?: Partial<PlanStdio>
+  readonly cgroup?: PlanCgroup
+  readonly create?: readonly NamespaceType[]
+  readonly join?: Plan['join']
+  /** After the root is entered, before exec. */
+  readonly before?: readonly Operation[]
+  /** Before the root is entered. */
+  readonly mounts?: readonly Operation[]
+  readonly lifetime?: 'bound' | 'detached'
+  readonly log?: string
+  readonly overlay?: boolean
+}
+
+/** What a container usually is: its own namespaces, the default mounts and devices. */
+export function makePlan(rootfs: Rootfs, options: PlanOptions): Plan {
+  const id = `c${process.pid}-${count++}`
+  const upper = join(rootfs.directory, id)
+  for (const name of ['upper', 'work', 'merged']) mkdirSync(join(upper, name), { recursive: true })
+  const operations: Operation[] = [
+    { op: 'propagation', mode: 'private' },
+    options.overlay === false
+      ? { op: 'root-bind', source: rootfs.root }
+      : {
+          op: 'root-overlay',
+          lower: [rootfs.root],
+          upper: join(upper, 'upper'),
+          work: join(upper, 'work'),
+          options: [],
+          at: join(upper, 'merged'),
+        },
+    {
+      op: 'mount',
+      fstype: 'proc',
+      source: 'proc',
+      target: '/proc',
+      attributes: { noSuid: true, noDev: true, noExec: true },
+      options: [],
+    },
+    {
+      op: 'mount',
+      fstype: 'tmpfs',
+      source: 'tmpfs',
+      target: '/dev',
+      attributes: { noSuid: true },
+      options: ['mode=755', 'size=65536k'],
+    },
+    ...nodes.map(([name, major, minor]): Operation => ({
+      op: 'mknod',
+      path: `/dev/${name}`,
+      type: 'c',
+      mode: 0o666,
+      major,
+      minor,
+      uid: 0,
+      gid: 0,
+    })),
+    {
+      op: 'mount',
+      fstype: 'devpts',
+      source: 'devpts',
+      target: '/dev/pts',
+      attributes: { noSuid: true, noExec: true },
+      options: ['newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
+    },
+    { op: 'symlink', target: '/proc/self/fd', path: '/dev/fd' },
+    ...(options.mounts ?? []),
+    { op: 'pivot-root' },
+    { op: 'mask', path: '/proc/kcore' },
+    { op: 'mask', path: '/proc/scsi' },
+    { op: 'mask', path: '/proc/acpi' },
+    { op: 'read-only', path: '/proc/sys' },
+    ...(options.before ?? []),
+    { op: 'exec', argv: options.argv, env: options.env ?? [path] },
+  ]
+  return {
+    create: options.create ?? ['mount', 'pid', 'uts', 'ipc', 'network', 'cgroup'],
+    join: options.join ?? [],
+    cgroup: options.cgroup ?? noCgroup,
+    stdio: { stdin: 'null', stdout: 'null', stderr: 'null', ...options.stdio },
+    operations,
+    monitor: {
+      lifetime: options.lifetime ?? 'bound',
+      socket: join(upper, 'socket'),
+      exitFile: join(upper, 'exit'),
+      ...(options.log === undefined ? {} : { log: options.log }),
+    },
+  }
+}
+
+/** The plan of an exec. */
+export function makeExec(
+  argv: readonly string[],
+  stdio: Partial<PlanStdio> = {},
+  before: readonly Operation[] = [],
+): Plan {
+  return {
+    create: [],
+    join: [],
+    cgroup: noCgroup,
+    stdio: { stdin: 'null', stdout: 'null', stderr: 'null', ...stdio },
+    operations: [...before, { op: 'exec', argv, env: [path] }],
+  }
+}
