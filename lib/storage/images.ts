@@ -8,7 +8,7 @@ import { defaultAuthFiles, findCredentials } from '../image/credentials.js'
 import { hostImage, searchAlong } from '../image/from-host/host-image.js'
 import type { FromHostOptions } from '../image/from-host/options.js'
 import type { ProgramSearch } from '../image/from-host/programs.js'
-import { storeHostImage, type KnownLayer } from '../image/from-host/store-host-image.js'
+import { storeHostImage } from '../image/from-host/store-host-image.js'
 import { importTar } from '../image/import-tar.js'
 import type { ImageParts } from '../image/image-parts.js'
 import { hostPlatform } from '../image/platform.js'
@@ -20,6 +20,7 @@ import type { ArchiveSource } from '../image/source.js'
 import type { ContentStore } from './content.js'
 import type { Database } from './database.js'
 import { fileError } from './file-error.js'
+import { HostImageMemory } from './host-image-memory.js'
 import { ImageIndex } from './image-index.js'
 import { ImageJournal, type Work } from './image-journal.js'
 import { ImageLock } from './image-lock.js'
@@ -68,10 +69,12 @@ export class Images {
   readonly #parts: ImagesParts
   readonly #index: ImageIndex
   readonly #journal: ImageJournal
+  readonly #hostImages: HostImageMemory
 
   private constructor(parts: ImagesParts) {
     this.#parts = parts
     this.#index = new ImageIndex(parts.database)
+    this.#hostImages = new HostImageMemory(parts)
     this.#journal = new ImageJournal({ ...parts, lock: new ImageLock(join(parts.directory, 'images.lock')) })
   }
 
@@ -156,15 +159,14 @@ export class Images {
    */
   async fromHost(options: FromHostOptions = {}): Promise<Image> {
     throwIfAborted('make an image of this host', options.signal)
-    const { programs = searchAlong(standardPath), content: store, database } = this.#parts
+    const { programs = searchAlong(standardPath), content: store } = this.#parts
     const names = options.ref === undefined ? [] : [tagName(options.ref)]
     const image = await hostImage(options, programs)
-    const ids = database.table<string>('host-images')
-    const known = this.#index.byId(ids.get(image.key) ?? '')
+    const known = this.#index.byId(this.#hostImages.idOf(image.key) ?? '')
     if (known && names.every((name) => known.names.includes(name))) return new Image(known)
-    const context = { store, known: database.table<KnownLayer>('host-layers'), names, signal: options.signal }
+    const context = { store, known: this.#hostImages.layers, names, signal: options.signal }
     const made = await this.#bring('imported', options, async () => [await storeHostImage(image, context)])
-    await ids.put(image.key, first(made).id)
+    await this.#hostImages.remember(image.key, first(made).id)
     return first(made)
   }
 
@@ -241,6 +243,7 @@ export class Images {
       )
     }
     this.#index.remove(record)
+    this.#hostImages.forget(record.id)
     if (whole.chainId !== undefined) void work.giveBack([{ chainId: whole.chainId, holder: record.holder }])
     void work.wantSweep()
     return [{ type: 'removed', record, names: record.names }]

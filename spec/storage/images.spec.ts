@@ -20,6 +20,7 @@ interface World {
   readonly layers: TestLayers
   readonly events: ImageEvent[]
   readonly directory: string
+  readonly database: Database
   readonly blobs: () => Promise<string[]>
   /** The same state, as another process would open it. */
   readonly reopen: () => Promise<Images>
@@ -46,6 +47,7 @@ async function world(t: Teardown, extra: Partial<ImagesParts> = {}): Promise<Wor
     layers,
     events,
     directory,
+    database,
     blobs: async () => (await readdir(join(directory, 'blobs', 'sha256'))).map((hex) => `sha256:${hex}`),
     reopen: () => Images.open(parts),
   }
@@ -55,7 +57,7 @@ const tar = (text: string): Promise<Buffer> => makeTar([{ name: 'file', content:
 const stream = (bytes: Uint8Array): Readable => Readable.from([bytes])
 
 t.test('an image out of programs of this host', async (t) => {
-  const { images, layers, events, blobs, reopen } = await world(t)
+  const { images, layers, events, blobs, reopen, database } = await world(t)
   const options = { binaries: ['sh'], files: [{ to: '/motd', content: 'hi' }], config: { cmd: ['sh'] }, ref: 'shell' }
   const image = await images.fromHost(options)
   t.same(image.names, ['docker.io/library/shell:latest'])
@@ -72,8 +74,13 @@ t.test('an image out of programs of this host', async (t) => {
   )
   t.ok(layers.holders.has(image.chainId!))
 
+  const keys = (table: string): number => [...database.table(table).entries()].length
+  t.equal(keys('host-images'), 1)
   await images.remove(image)
   t.same(await blobs(), [])
+  t.equal(keys('host-images'), 0)
+  await images.remove(await images.fromHost({ files: [{ to: '/x', content: '' }] }))
+  t.equal(keys('host-layers'), 2, 'layers whose blobs are gone are forgotten')
   t.equal((await images.fromHost(options)).id, image.id)
   t.same(await blobs(), kept, 'what was removed is made anew')
   await rejectsWith(t, () => images.fromHost({ binaries: ['no-such-program'] }), 'HOST_PROGRAM_NOT_FOUND')
