@@ -32,7 +32,11 @@ async function podman({ workspace }: Context): Promise<Subject[]> {
 
 /** A maker of one subject for each network. */
 function each(make: (workspace: Workspace, network: Network) => Promise<Subject[]> | Subject[]): Maker {
-  return async ({ workspace }) => (await Promise.all(NETWORKS.map((network) => make(workspace, network)))).flat()
+  return async ({ workspace }) => {
+    const subjects: Subject[] = []
+    for (const network of NETWORKS) subjects.push(...(await make(workspace, network)))
+    return subjects
+  }
 }
 
 const MAKERS = {

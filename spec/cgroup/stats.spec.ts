@@ -1,0 +1,111 @@
+import t from 'tap'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Places } from '../../lib/cgroup/places.js'
+import { parseBlkio, parseIoStat, parseKeyed, readStats } from '../../lib/cgroup/stats.js'
+import { V2Cgroups } from '../../lib/cgroup/v2.js'
+
+const IO_STAT = `\
+8:16 rbytes=1459200 wbytes=314773504 rios=192 wios=353 dbytes=0 dios=0
+8:0 rbytes=90430464 wbytes=299008000 rios=8950 wios=1252 dbytes=50331648 dios=3021
+253:0
+`
+
+t.test('keyed files', async (t) => {
+  t.strictSame(
+    [...parseKeyed('usage_usec 12\nuser_usec 7\n\n')],
+    [
+      ['usage_usec', 12],
+      ['user_usec', 7],
+    ],
+  )
+})
+
+t.test('io.stat', async (t) => {
+  t.strictSame(parseIoStat(IO_STAT), [
+    { device: '8:16', readBytes: 1459200, writeBytes: 314773504, reads: 192, writes: 353 },
+    { device: '8:0', readBytes: 90430464, writeBytes: 299008000, reads: 8950, writes: 1252 },
+  ])
+})
+
+t.test('blkio of v1', async (t) => {
+  const bytes = '8:0 Read 4096\n8:0 Write 8192\n8:0 Sync 1\n8:0 Total 12288\n8:16 Read 1\nTotal 12289\n'
+  t.strictSame(parseBlkio(bytes, '8:0 Read 1\n8:0 Write 2\nTotal 3\n'), [
+    { device: '8:0', readBytes: 4096, writeBytes: 8192, reads: 1, writes: 2 },
+    { device: '8:16', readBytes: 1, writeBytes: 0, reads: 0, writes: 0 },
+  ])
+})
+
+/** A parent whose files are plain ones: what a pure v2 machine's kernel would say. */
+function v2Machine(parent: string, id: string, files: Record<string, string>): Places {
+  mkdirSync(join(parent, id), { recursive: true })
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(parent, id, name), text)
+  return {
+    mode: 'v2',
+    v1: new Map(),
+    unified: parent,
+    v2: new Map([['memory', true]]),
+    chain: [parent],
+    facts: { files: new Set(), hugepageSizes: [] },
+  }
+}
+
+t.test('all of v2', async (t) => {
+  const parent = t.testdir()
+  const places = v2Machine(parent, 'web', {
+    'cpu.stat': 'usage_usec 900\nuser_usec 600\nsystem_usec 300\nnr_periods 5\nnr_throttled 2\nthrottled_usec 70\n',
+    'memory.current': '1000000\n',
+    'memory.stat': 'anon 300000\nfile 600000\ninactive_file 200000\n',
+    'memory.swap.current': '4096\n',
+    'memory.peak': '2000000\n',
+    'memory.max': '3000000\n',
+    'memory.events': 'low 0\nhigh 0\nmax 7\noom 2\noom_kill 1\n',
+    'pids.current': '3\n',
+    'pids.max': 'max\n',
+    'io.stat': IO_STAT,
+  })
+  const stats = await new V2Cgroups(places).stats('web')
+  t.strictSame(stats.cpu, {
+    usage: 900,
+    user: 600,
+    system: 300,
+    periods: 5,
+    throttledPeriods: 2,
+    throttledTime: 70,
+  })
+  t.strictSame(stats.memory, {
+    usage: 1000000,
+    cache: 600000,
+    workingSet: 800000,
+    swap: 4096,
+    peak: 2000000,
+    limit: 3000000,
+    oomKills: 1,
+  })
+  t.strictSame(stats.pids, { current: 3 })
+  t.equal(stats.io?.length, 2)
+})
+
+t.test('what a kernel does not tell is absent, not zero', async (t) => {
+  const stats = await readStats(v2Machine(t.testdir(), 'bare', { 'cpu.stat': 'usage_usec 1\n' }), 'bare')
+  t.strictSame(Object.keys(stats), ['cpu'])
+})
+
+t.test('v2: an update writes only what it names, and the swap against the limit in force', async (t) => {
+  const parent = t.testdir()
+  const places = v2Machine(parent, 'web', {
+    'cpu.stat': '',
+    'memory.current': '500\n',
+    'memory.max': '4096\n',
+    'memory.swap.max': 'max\n',
+  })
+  const cgroups = new V2Cgroups({ ...places, facts: { files: new Set(['memory.swap.max']), hugepageSizes: [] } })
+  await cgroups.update('web', { memory: { swap: 10240 } })
+  const read = (file: string): string => readFileSync(join(parent, 'web', file), 'utf8')
+  t.match(read('memory.swap.max'), /^6144/)
+  t.match(read('memory.max'), /^4096/)
+  await t.rejects(cgroups.update('web', { memory: { limit: 400, checkBeforeUpdate: true } }), {
+    code: 'INVALID_OPTION',
+    message: /400 is below the 500 bytes/,
+  })
+})
