@@ -1,6 +1,7 @@
 /** A reference becomes an image in the blob store: resolve, choose the platform, fetch config and layers. */
 import { PodlingError } from '../errors.js'
 import type { BlobStore } from './blob-store.js'
+import { Arrivals } from './arrivals.js'
 import { downloadBlob, type DownloadContext } from './download.js'
 import { parseImageDocument } from './image-config.js'
 import { checkParts, type ImageParts } from './image-parts.js'
@@ -27,24 +28,28 @@ const parallelDownloads = 5
 /** An index may point to an index; deeper nesting is somebody's trick. */
 const maxIndexDepth = 3
 
+/** What uses the layers while others are still on their way. */
+export type Consume<T> = (
+  parts: ImageParts,
+  /** Resolves when a layer's blob is in the store. */
+  arrived: (digest: string) => Promise<void>,
+  /** Ends when a download fails or the caller cancels. */
+  signal: AbortSignal,
+) => Promise<T>
+
 /**
- * Pull an image into the store. Blobs that a failed pull brought stay there for the caller to sweep.
+ * Pull an image into the store, and let `consume` work with each layer as soon as it is there. Blobs that a failed pull
+ * brought stay there for the caller to sweep.
  * @throws {PodlingError} IMAGE_NOT_FOUND, PLATFORM_NOT_FOUND, MEDIA_TYPE_UNSUPPORTED, IMAGE_INVALID, DIGEST_MISMATCH,
  * SIZE_MISMATCH, REGISTRY_*, CREDENTIALS_INVALID, ABORTED
  */
-export async function pullImage(reference: Reference, context: PullContext): Promise<ImageParts> {
+export async function pullImage<T>(reference: Reference, context: PullContext, consume: Consume<T>): Promise<T> {
   const { client, store, signal, onProgress } = context
   const name = formatReference(reference)
   const wanted = context.platform ?? hostPlatform()
   const { manifest, digest, indexes } = await resolve(reference, wanted, context)
 
-  const download: DownloadContext = {
-    client,
-    repository: reference.repository,
-    store,
-
-    onProgress,
-  }
+  const download: DownloadContext = { client, repository: reference.repository, store, onProgress }
   if (manifest.config.size > maxDocumentBytes) {
     throw new PodlingError(
       'IMAGE_INVALID',
@@ -61,12 +66,37 @@ export async function pullImage(reference: Reference, context: PullContext): Pro
         `pass platform: '${formatPlatform(document.platform)}' to pull that`,
     )
   }
-  await forEachParallel(uniqueLayers(manifest.layers), parallelDownloads, signal, (layer, laneSignal) =>
-    downloadLayer(download, layer, laneSignal),
-  )
   // A tag beside a digest was not looked up, so it names nothing.
   const names = reference.digest === undefined ? [name] : []
-  return { digest, indexes, manifest, document, names }
+  return downloadBeside({ digest, indexes, manifest, document, names }, download, signal, consume)
+}
+
+/** Download the layers, lowest first, and consume them. The first failure of either side ends both, and is thrown. */
+async function downloadBeside<T>(
+  parts: ImageParts,
+  download: DownloadContext,
+  signal: AbortSignal | undefined,
+  consume: Consume<T>,
+): Promise<T> {
+  const layers = uniqueLayers(parts.manifest.layers)
+  const arrivals = new Arrivals(layers.map(({ digest }) => digest))
+  const ending = new AbortController()
+  const joined = signal ? AbortSignal.any([signal, ending.signal]) : ending.signal
+  const failures: unknown[] = []
+  const fail = (error: unknown): void => {
+    failures.push(error)
+    arrivals.fail(error)
+    ending.abort(error)
+  }
+  const downloads = forEachParallel(layers, parallelDownloads, joined, async (layer, laneSignal) => {
+    await downloadLayer(download, layer, laneSignal)
+    arrivals.arrive(layer.digest)
+  }).catch(fail)
+  const consuming = consume(parts, (digest) => arrivals.wait(digest), joined).catch(fail)
+  await downloads
+  const result = await consuming
+  if (failures.length > 0) throw failures[0]
+  return result as T
 }
 
 /** From the reference to the manifest for the platform, through indexes. All documents on the way are stored. */

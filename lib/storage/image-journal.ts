@@ -3,6 +3,7 @@
  * note names the layer references to give back. A note whose worker is gone is made good by the next sweep.
  */
 import { randomUUID } from 'node:crypto'
+import { PodlingError } from '../errors.js'
 import type { ContentStore } from './content.js'
 import type { Database, Table } from './database.js'
 import type { ImageLock } from './image-lock.js'
@@ -57,20 +58,24 @@ export class ImageJournal {
     const key = randomUUID()
     const wantSweep = (): Promise<void> => this.#notes.put(sweepKey, { references: [] })
     const giveBack = (references: readonly LayerReference[]): Promise<void> => this.#notes.put(key, { references })
+    let outcome: { readonly value: T } | { readonly error: unknown }
     try {
       await giveBack([])
-      return await work({ giveBack, wantSweep })
+      outcome = { value: await work({ giveBack, wantSweep }) }
     } catch (error) {
-      await wantSweep()
-      throw error
-    } finally {
-      try {
-        await this.#settle(key)
-      } finally {
-        leave()
-      }
-      await this.sweep()
+      outcome = { error }
     }
+    try {
+      if ('error' in outcome) await wantSweep()
+      await this.#settle(key).finally(leave)
+      await this.sweep()
+    } catch (cleanUp) {
+      throw 'error' in outcome ? bothFailures(outcome.error, cleanUp) : cleanUp
+    } finally {
+      leave()
+    }
+    if ('error' in outcome) throw outcome.error
+    return outcome.value
   }
 
   /**
@@ -98,8 +103,11 @@ export class ImageJournal {
       for (const digest of record.blobs) needed.add(digest)
     }
     for await (const digest of content.list()) if (!needed.has(digest)) await content.remove(digest)
+    // What fromHost() made is remembered as long as it is here.
     const hostLayers = database.table<{ readonly digest: string }>('host-layers')
     for (const [key, { digest }] of hostLayers.entries()) if (!needed.has(digest)) await hostLayers.remove(key)
+    const hostImages = database.table<string>('host-images')
+    for (const [key, id] of hostImages.entries()) if (!needed.has(id)) await hostImages.remove(key)
   }
 
   async #settle(key: string): Promise<void> {
@@ -109,4 +117,14 @@ export class ImageJournal {
     for (const { chainId, holder } of note.references.toReversed()) await this.#parts.layers.release(chainId, holder)
     await this.#notes.remove(key)
   }
+}
+
+/** The failure of the work, which tells that its clean-up failed too. The note stays for the next sweep. */
+function bothFailures(error: unknown, cleanUp: unknown): PodlingError {
+  const text = (one: unknown): string => (one instanceof Error ? one.message : String(one))
+  return new PodlingError(
+    error instanceof PodlingError ? error.code : 'SYSTEM_CALL_FAILED',
+    `${text(error)}; and cleaning up after it failed: ${text(cleanUp)}`,
+    { cause: new AggregateError([error, cleanUp]) },
+  )
 }

@@ -18,7 +18,7 @@ export class ImageLock {
     this.#path = path
   }
 
-  /** Work on images; waits while somebody sweeps. @returns what ends it */
+  /** Work on images; waits while somebody sweeps. @returns what ends it, once or more */
   async enter(signal?: AbortSignal): Promise<() => void> {
     for (;;) {
       if (signal?.aborted) throw aborted(signal)
@@ -48,7 +48,8 @@ export class ImageLock {
     }
     if (!held) return undefined
     return () => {
-      closeSync(fd)
+      if (held) closeSync(fd)
+      held = false
     }
   }
 }

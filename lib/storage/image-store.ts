@@ -25,7 +25,6 @@ export interface ImageStoreParts {
   readonly index: ImageIndex
   readonly work: Work
   readonly limits?: LayerLimits
-  readonly signal?: AbortSignal | undefined
   readonly onProgress?: OnProgress | undefined
 }
 
@@ -41,8 +40,13 @@ export class ImageStore {
   /**
    * Unpack the layers and put the record. Every layer is held by the work while it goes on; the image keeps the
    * topmost, which keeps those below.
+   * @param arrived resolves when a layer's blob is there, for layers that are still on their way
    */
-  async add(parts: ImageParts): Promise<ImageRecord> {
+  async add(
+    parts: ImageParts,
+    signal: AbortSignal | undefined,
+    arrived: (digest: string) => Promise<void> = () => Promise.resolve(),
+  ): Promise<ImageRecord> {
     const { database, content, work } = this.#parts
     const { manifest, document } = parts
     const holder = `image:${randomUUID()}`
@@ -50,14 +54,21 @@ export class ImageStore {
     this.#references.push(...chain.map((chainId) => ({ chainId, holder })))
     await work.giveBack(this.#references)
     for (const [position, layer] of manifest.layers.entries()) {
-      await this.#apply(layer, document.diffIds[position]!, chain[position - 1], holder)
+      await arrived(layer.digest)
+      await this.#apply(layer, document.diffIds[position]!, chain[position - 1], holder, signal)
     }
     const config = (await content.read(manifest.config.digest)).toString()
     return database.transaction(() => this.#put(parts, config, holder, chain.at(-1)))
   }
 
-  async #apply(layer: LayerDescriptor, diffId: string, parent: string | undefined, holder: string): Promise<void> {
-    const { content, layers, signal, onProgress, limits } = this.#parts
+  async #apply(
+    layer: LayerDescriptor,
+    diffId: string,
+    parent: string | undefined,
+    holder: string,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { content, layers, onProgress, limits } = this.#parts
     const { digest, size } = layer
     const compression = await this.#compression(digest)
     const source = { diffId, blob: content.path(digest), compression, ...(parent === undefined ? {} : { parent }) }

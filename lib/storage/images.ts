@@ -14,7 +14,7 @@ import type { ImageParts } from '../image/image-parts.js'
 import { hostPlatform } from '../image/platform.js'
 import { throwIfAborted } from '../image/progress.js'
 import { pullImage } from '../image/pull.js'
-import { formatReference, parseReference } from '../image/reference.js'
+import { parseReference } from '../image/reference.js'
 import { RegistryClient } from '../image/registry.js'
 import type { ArchiveSource } from '../image/source.js'
 import type { ContentStore } from './content.js'
@@ -22,6 +22,7 @@ import type { Database } from './database.js'
 import { fileError } from './file-error.js'
 import { HostImageMemory } from './host-image-memory.js'
 import { ImageIndex } from './image-index.js'
+import { nameIn, tagName } from './image-names.js'
 import { ImageJournal, type Work } from './image-journal.js'
 import { ImageLock } from './image-lock.js'
 import {
@@ -29,6 +30,7 @@ import {
   readPlatform,
   type ImportOptions,
   type LoadOptions,
+  type BringOptions,
   type PullOptions,
   type RemoveImageOptions,
 } from './image-options.js'
@@ -60,6 +62,13 @@ export interface ImagesParts {
   /** Where credentials are looked for. @default those of podman and docker */
   readonly authFiles?: readonly string[]
 }
+
+/** Add an image whose blobs are there, or arrive while it is added. */
+type AddImage = (
+  parts: ImageParts,
+  signal: AbortSignal | undefined,
+  arrived?: (digest: string) => Promise<void>,
+) => Promise<Image>
 
 /**
  * The images that are here. All verbs are safe beside each other, in this process and in others on the same root: a
@@ -112,7 +121,9 @@ export class Images {
     })
     try {
       const context = { client, store, platform, onProgress, signal }
-      return first(await this.#bring('pulled', options, async () => [await pullImage(reference, context)]))
+      return await this.#work('pulled', options, (add) =>
+        pullImage(reference, context, (parts, arrived, ending) => add(parts, ending, arrived)),
+      )
     } finally {
       client.close()
     }
@@ -264,21 +275,32 @@ export class Images {
     return this.#bring('loaded', options, async () => select(await loadImages(source, context)))
   }
 
-  /** The one way in: blobs come, layers are unpacked, and each record is put in one transaction. */
+  /** Fetch images whole, then add them. */
   async #bring(
     type: ImageEvent['type'],
-    { signal, onProgress }: Pick<PullOptions, 'signal' | 'onProgress'>,
+    options: Pick<BringOptions, 'signal' | 'onProgress'>,
     fetch: () => Promise<readonly ImageParts[]>,
   ): Promise<Image[]> {
-    return this.#journal.run(signal, async (work) => {
-      const store = new ImageStore({ ...this.#parts, index: this.#index, work, signal, onProgress })
+    return this.#work(type, options, async (add) => {
       const images: Image[] = []
-      for (const parts of await fetch()) {
-        const record = await store.add(parts)
-        this.#emit(type, record, parts.names)
-        images.push(new Image(record))
-      }
+      for (const parts of await fetch()) images.push(await add(parts, options.signal))
       return images
+    })
+  }
+
+  /** The one way in: blobs come, layers are unpacked, and each record is put in one transaction. */
+  async #work<T>(
+    type: ImageEvent['type'],
+    { signal, onProgress }: Pick<BringOptions, 'signal' | 'onProgress'>,
+    bring: (add: AddImage) => Promise<T>,
+  ): Promise<T> {
+    return this.#journal.run(signal, async (work) => {
+      const store = new ImageStore({ ...this.#parts, index: this.#index, work, onProgress })
+      return bring(async (parts, ending, arrived) => {
+        const record = await store.add(parts, ending, arrived)
+        this.#emit(type, record, parts.names)
+        return new Image(record)
+      })
     })
   }
 
@@ -297,27 +319,6 @@ function first([image]: readonly Image[]): Image {
 function attempt<T>(work: () => T): Promise<T> {
   return new Promise((resolve) => {
     resolve(work())
-  })
-}
-
-/** A name to give, in canonical form. */
-function tagName(ref: string): string {
-  const reference = parseReference(ref)
-  if (reference.digest === undefined) return formatReference(reference)
-  throw new PodlingError(
-    'INVALID_REFERENCE',
-    `image reference ${JSON.stringify(ref)}: a name may not have a digest; write a tag`,
-  )
-}
-
-/** The name of the record that this text is. */
-function nameIn(record: ImageRecord, text: string): string | undefined {
-  return record.names.find((name) => {
-    try {
-      return formatReference(parseReference(text)) === name
-    } catch {
-      return false
-    }
   })
 }
 

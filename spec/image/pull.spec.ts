@@ -8,7 +8,7 @@ import { pullImage, type PullContext } from '../../lib/image/pull.js'
 import { parseReference } from '../../lib/image/reference.js'
 import { RegistryClient, type RegistryOptions } from '../../lib/image/registry.js'
 import type { ImageParts } from '../../lib/image/image-parts.js'
-import { testBlobStore, type TestBlobStore } from '../fixtures/blob-store.js'
+import { testBlobStore, wholeImage, type TestBlobStore } from '../fixtures/blob-store.js'
 import { temporaryDirectory } from '../fixtures/directory.js'
 import { rejectsWith } from '../fixtures/errors.js'
 import { busyboxLayout, digestOf, makeLayout, makeTar, pushLayout, skopeoCopy } from '../fixtures/images.js'
@@ -26,7 +26,7 @@ async function pull(
   const client = new RegistryClient(reference.registry, { retryDelay: 5, ...options })
   try {
     const { platform, onProgress, signal } = options
-    return await pullImage(reference, { client, store, platform, onProgress, signal })
+    return await pullImage(reference, { client, store, platform, onProgress, signal }, wholeImage)
   } finally {
     client.close()
     t.equal(store.open, 0, 'no writer stays open')

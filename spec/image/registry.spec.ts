@@ -9,7 +9,7 @@ import { pullImage } from '../../lib/image/pull.js'
 import { parseReference } from '../../lib/image/reference.js'
 import { RegistryClient, type RegistryOptions } from '../../lib/image/registry.js'
 import { retryAfter } from '../../lib/image/registry-errors.js'
-import { testBlobStore } from '../fixtures/blob-store.js'
+import { testBlobStore, wholeImage } from '../fixtures/blob-store.js'
 import { temporaryDirectory, type Teardown } from '../fixtures/directory.js'
 import { rejectsWith } from '../fixtures/errors.js'
 import { digestOf, makeLayout, pushLayout } from '../fixtures/images.js'
@@ -297,7 +297,11 @@ t.test('a real registry behind a line that breaks', needs('skopeo', 'docker-regi
   await pushLayout(layout, `${registry.host}/app:1`, '--preserve-digests')
   const proxy = await cuttingProxy(t, registry.port, [1_000_000, 500_000, 700_000, 100_000])
   const store = await testBlobStore(t)
-  const parts = await pullImage(parseReference(`${proxy.host}/app:1`), { client: client(t, proxy.host), store })
+  const parts = await pullImage(
+    parseReference(`${proxy.host}/app:1`),
+    { client: client(t, proxy.host), store },
+    wholeImage,
+  )
   t.equal(proxy.cuts(), 4)
   t.same(parts.document.diffIds, layers.map(digestOf))
   for (const { digest } of parts.manifest.layers) t.ok(await store.has(digest))
@@ -334,10 +338,14 @@ t.test('tokens', needs('skopeo', 'docker-registry'), async (t) => {
     await pushLayout(layout, `${registry.host}/${name}:1`, '--dest-creds', 'me:secret', '--preserve-digests')
   const pull = async (name: string, options: RegistryOptions = {}): Promise<unknown> => {
     asked.length = 0
-    return pullImage(parseReference(`${registry.host}/${name}:1`), {
-      client: client(t, registry.host, options),
-      store: await testBlobStore(t),
-    })
+    return pullImage(
+      parseReference(`${registry.host}/${name}:1`),
+      {
+        client: client(t, registry.host, options),
+        store: await testBlobStore(t),
+      },
+      wholeImage,
+    )
   }
   t.ok(await pull('public'), 'nobody in particular')
   t.same(asked, ['repository:public:pull'], 'one token for all of one pull, and only to pull')

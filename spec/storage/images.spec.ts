@@ -1,9 +1,11 @@
 import { execFileSync } from 'node:child_process'
-import { readdir, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
+import { PodlingError } from '../../lib/errors.js'
+import type { ImageProgress } from '../../lib/image/progress.js'
 import { ContentStore } from '../../lib/storage/content.js'
 import { Database } from '../../lib/storage/database.js'
 import { Images, type ImageEvent, type ImagesParts } from '../../lib/storage/images.js'
@@ -13,6 +15,7 @@ import { rejectsWith } from '../fixtures/errors.js'
 import { busyboxLayout, digestOf, makeLayout, makeTar, pushLayout, skopeoCopy } from '../fixtures/images.js'
 import { TestLayers } from '../fixtures/layers.js'
 import { startRegistry } from '../fixtures/registry.js'
+import { startServer } from '../fixtures/servers.js'
 import { needs } from '../peers.js'
 
 interface World {
@@ -349,5 +352,35 @@ t.test('pull', needs('skopeo', 'docker-registry', 'busybox'), async (t) => {
   await rejectsWith(t, () => images.pull(`${registry.host}/app:1`, { signal: controller.signal }), 'ABORTED')
   for (const { id } of await images.list()) await images.remove(id)
   t.same(await blobs(), [])
+  t.equal(layers.holders.size, 0)
+})
+
+t.test('layers are unpacked while others are on their way', async (t) => {
+  const directory = await temporaryDirectory(t)
+  const layout = await makeLayout(directory, [{ layers: [await tar('a'), await tar('b')] }])
+  const [image] = layout.images
+  const held: (() => void)[] = []
+  const server = await startServer(t, (request, response) => {
+    const digest = request.url?.includes('/manifests/')
+      ? layout.digest
+      : (/sha256:[0-9a-f]{64}$/.exec(request.url ?? '')?.[0] ?? '')
+    const send = async (): Promise<void> => {
+      response.end(await readFile(join(directory, 'blobs/sha256', digest.slice(7))))
+    }
+    if (digest === image!.layers[1]) held.push(() => void send())
+    else void send()
+  })
+  const { images, layers, blobs } = await world(t)
+  const onProgress = ({ phase }: ImageProgress): void => {
+    if (phase === 'unpacked') for (const send of held.splice(0)) send()
+  }
+  t.equal((await images.pull(`${server.host}/app:1`, { onProgress })).id, image!.config)
+  await images.remove(`${server.host}/app:1`)
+
+  layers.beforeApply = () => {
+    throw new PodlingError('LAYER_INVALID', 'a bad layer')
+  }
+  await rejectsWith(t, () => images.pull(`${server.host}/app:1`), 'LAYER_INVALID', /a bad layer/)
+  t.same(await blobs(), [], 'the other download was ended')
   t.equal(layers.holders.size, 0)
 })
