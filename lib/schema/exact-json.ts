@@ -3,9 +3,6 @@
  * another mask. Pure.
  */
 
-/** A string that JSON text can hold only as an escape, so that no string of the text can be taken for a marked number. */
-const mark = '\u0000exact:'
-
 /**
  * As `JSON.parse`; whole numbers beyond 2^53 of the properties `exactKeys` become bigints, others numbers.
  * @throws SyntaxError
@@ -14,8 +11,9 @@ export function parseExactJson(text: string, exactKeys: ReadonlySet<string>): un
   // Reports syntax errors with the positions of the text as it was given, and tells whether there is anything to do.
   const plain: unknown = JSON.parse(text)
   if (!/\d{16}/.test(text)) return plain
-  const marked = text.replace(/"(?:[^"\\]|\\.)*"|-?\d{16,}(?![\d.eE])/g, (token) =>
-    token.startsWith('"') ? token : `"\\u0000exact:${token}"`,
+  const mark = unusedMark(JSON.stringify(plain))
+  const marked = text.replace(/"(?:[^"\\]|\\.)*"|(?<![\d.eE+-])-?\d{16,}(?![\d.eE])/g, (token) =>
+    token.startsWith('"') ? token : `"${mark}${token}"`,
   )
   return JSON.parse(marked, (key, value: unknown) => {
     if (typeof value !== 'string' || !value.startsWith(mark)) return value
@@ -25,15 +23,25 @@ export function parseExactJson(text: string, exactKeys: ReadonlySet<string>): un
   })
 }
 
-/** As `JSON.stringify`, with bigints as their digits and {@link Number} 2^64 as 2^64-1, which it stands for in an OCI spec. */
+/** As `JSON.stringify`, with bigints as their digits, and 2^64 as 2^64-1, which it stands for in an OCI spec. */
 export function formatExactJson(value: unknown, indent?: number): string {
+  const exact = (part: unknown): bigint | undefined =>
+    typeof part === 'bigint' ? part : part === 2 ** 64 ? 2n ** 64n - 1n : undefined
+  const mark = unusedMark(JSON.stringify(value, (_, part: unknown) => (exact(part) === undefined ? part : 0)))
   const text = JSON.stringify(
     value,
     (_, part: unknown) => {
-      if (typeof part === 'bigint') return `${mark}${String(part)}`
-      return part === 2 ** 64 ? `${mark}${String(2n ** 64n - 1n)}` : part
+      const number = exact(part)
+      return number === undefined ? part : `${mark}${String(number)}`
     },
     indent,
   )
-  return text.replace(/"\\u0000exact:(-?\d+)"/g, '$1')
+  return text.replace(new RegExp(`"${mark}(-?\\d+)"`, 'g'), '$1')
+}
+
+/** A word that no string of the JSON text has, so that none can be taken for a marked number. */
+function unusedMark(text: string): string {
+  let mark = 'exact:'
+  while (text.includes(mark)) mark += ':'
+  return mark
 }
