@@ -103,11 +103,6 @@ export class ImageJournal {
       for (const digest of record.blobs) needed.add(digest)
     }
     for await (const digest of content.list()) if (!needed.has(digest)) await content.remove(digest)
-    // What fromHost() made is remembered as long as it is here.
-    const hostLayers = database.table<{ readonly digest: string }>('host-layers')
-    for (const [key, { digest }] of hostLayers.entries()) if (!needed.has(digest)) await hostLayers.remove(key)
-    const hostImages = database.table<string>('host-images')
-    for (const [key, id] of hostImages.entries()) if (!needed.has(id)) await hostImages.remove(key)
   }
 
   async #settle(key: string): Promise<void> {
