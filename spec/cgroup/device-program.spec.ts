@@ -43,6 +43,9 @@ function run(program: Uint8Array, request: Request): boolean {
       case 0xbc:
         registers[to] = registers[from]!
         break
+      case 0x05:
+        at += offset
+        break
       case 0x56:
         if (registers[to] !== value) at += offset
         break

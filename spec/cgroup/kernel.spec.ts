@@ -167,3 +167,16 @@ t.test('modes that this machine does not have', async (t) => {
   await t.rejects(openCgroups({ parent, mode: other }), { code: 'CGROUP_UNAVAILABLE', message: /layout is/ })
   await t.rejects(openCgroups({ parent: '../x' }), { code: 'INVALID_OPTION' })
 })
+
+t.test('a user to whom nothing was delegated', needs('root'), async (t) => {
+  process.seteuid!(65534)
+  try {
+    await t.rejects(openCgroups({ parent }), {
+      code: 'CGROUP_UNAVAILABLE',
+      errno: 'EACCES',
+      message: /run as root, or from a systemd scope that is yours/,
+    })
+  } finally {
+    process.seteuid!(0)
+  }
+})
