@@ -1,6 +1,6 @@
 /** `mounts`, `volumes` and `tmpfs` to the mounts of an OCI spec, with Podman's defaults. Pure. */
 import { posix } from 'node:path'
-import { faultFinder, joinPath, show, type Fault } from '../schema/faults.js'
+import { faultFinder, joinPath, show, type Fault, under } from '../schema/faults.js'
 import type { SpecMount } from '../launch/oci-spec.js'
 import { nearestName } from '../schema/nearest-name.js'
 import type { BindMountOption, ContainerOptions, MountFlagOptions, TmpfsMountOption } from './options.js'
@@ -74,7 +74,7 @@ function parseMount(value: unknown, report: Report, at: string, faults: Fault[])
     return undefined
   }
   const wrong = findFaults[type](value)
-  faults.push(...wrong.map(({ path, message }) => ({ path: path === '' ? at : `${at}.${path}`, message })))
+  faults.push(...wrong.map((fault) => under(at, fault)))
   if (wrong.length > 0) return undefined
   return type === 'bind' ? bindMount(value as BindMountOption) : tmpfsMount(value as TmpfsMountOption)
 }

@@ -1,7 +1,7 @@
 /** {@link ContainerOptions} to {@link NormalizedOptions}, or all that is wrong with them at once. Pure. */
 import { isIP } from 'node:net'
 import { PodlingError } from '../errors.js'
-import { faultFinder, formatFaults, show, type Fault } from '../schema/faults.js'
+import { faultFinder, formatFaults, show, type Fault, under } from '../schema/faults.js'
 import { rlimitNumbers, unlimited } from '../launch/rlimits.js'
 import { capabilityName, isAll, type CapabilityName } from '../security/capabilities.js'
 import { seccompProfileFaults } from '../security/seccomp-profile.js'
@@ -172,7 +172,7 @@ function parseSeccomp(seccomp: ContainerOptions['seccomp'], faults: Fault[]): Se
     return { kind: 'default' }
   }
   const wrong = seccompProfileFaults(seccomp)
-  faults.push(...wrong.map(({ path, message }) => ({ path: path === '' ? 'seccomp' : `seccomp.${path}`, message })))
+  faults.push(...wrong.map((fault) => under('seccomp', fault)))
   return { kind: 'profile', profile: seccomp }
 }
 

@@ -1,5 +1,5 @@
 /** `ready` to the conditions that `run()` waits for. Pure. */
-import { faultFinder, show, type Fault } from '../schema/faults.js'
+import { faultFinder, show, type Fault, under } from '../schema/faults.js'
 import { nearestName } from '../schema/nearest-name.js'
 import type { ReadyCondition } from './normalized-options.js'
 import type { ContainerOptions } from './options.js'
@@ -47,7 +47,7 @@ function parseOne(value: unknown, at: string, faults: Fault[]): ReadyCondition |
     return undefined
   }
   const wrong = findFaults[kind](given)
-  faults.push(...wrong.map(({ path, message }) => ({ path: path === '' ? at : `${at}.${path}`, message })))
+  faults.push(...wrong.map((fault) => under(at, fault)))
   return wrong.length > 0 ? undefined : condition(kind, given)
 }
 

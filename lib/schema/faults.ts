@@ -4,7 +4,7 @@
  */
 import { Ajv, type ErrorObject, type KeywordDefinition, type ValidateFunction } from 'ajv'
 import { nearestName } from './nearest-name.js'
-import { shareSchema } from './share-schema.js'
+import { shareSchema, splitSchema } from './share-schema.js'
 
 /** One thing that is wrong, and where. */
 export interface Fault {
@@ -32,21 +32,34 @@ const vocabulary = [
   'member',
 ]
 
-/** A function that returns all faults of a value; none when it fits `schema`. */
-export function faultFinder(schema: object, keywords: readonly FaultKeyword[] = []): (value: unknown) => Fault[] {
+/**
+ * A function that returns all faults of a value; none when it fits `schema`. Nothing is compiled before it is needed:
+ * of an object with many properties, only the schemas of those that a value has, as compiling takes a millisecond each.
+ */
+export function faultFinder(schema: object, keywords: readonly FaultKeyword[] = none): (value: unknown) => Fault[] {
+  const { shell, parts } = splitSchema(schema)
+  const finders = new Map<string, (value: unknown) => Fault[]>()
   let validate: ValidateFunction | undefined
   return (value) => {
-    validate ??= compile(schema, keywords)
-    if (validate(value)) return []
-    const seen = new Set<string>()
-    return (validate.errors ?? []).flatMap((error) => {
-      const fault = faultOf(error)
-      const line = fault === undefined ? '' : formatFault(fault)
-      if (fault === undefined || seen.has(line)) return []
-      seen.add(line)
-      return [fault]
-    })
+    validate ??= ajvFor(keywords).compile(shareSchema(shell))
+    const faults = validate(value) ? [] : (validate.errors ?? []).flatMap((error) => faultOf(error) ?? [])
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      for (const [name, part] of parts) {
+        const member = (value as Readonly<Record<string, unknown>>)[name]
+        if (member === undefined) continue
+        const find = finders.get(name) ?? faultFinder(part, keywords)
+        finders.set(name, find)
+        faults.push(...find(member).map((fault) => under(name, fault)))
+      }
+    }
+    return [...new Map(faults.map((fault) => [formatFault(fault), fault])).values()]
   }
+}
+
+/** A fault of a part, seen from the whole. */
+export function under(name: string, { path, message }: Fault): Fault {
+  if (path === '') return { path: name, message }
+  return { path: path.startsWith('[') ? `${name}${path}` : `${name}.${path}`, message }
 }
 
 /** `path: message`, or the message alone for the whole. */
@@ -85,34 +98,44 @@ export function joinPath(parts: readonly string[]): string {
   }, '')
 }
 
-function compile(schema: object, keywords: readonly FaultKeyword[]): ValidateFunction {
+const none: readonly FaultKeyword[] = []
+const ajvs = new WeakMap<readonly FaultKeyword[], Ajv>()
+
+function ajvFor(keywords: readonly FaultKeyword[]): Ajv {
+  const known = ajvs.get(keywords)
+  if (known !== undefined) return known
   const ajv = new Ajv({
     allErrors: true,
     verbose: true,
     strictRequired: false,
     strictTypes: false,
-    // Checking the schemas against the schema of schemas costs more than compiling them; they are ours, and tested.
+    // Checking the schemas against the schema of schemas, and polishing the code made of them, take longer than they
+    // are worth: they are ours, and tested.
     validateSchema: false,
     meta: false,
     inlineRefs: false,
+    code: { optimize: false },
+    loopEnum: 1,
   })
   ajv.addVocabulary(vocabulary)
-  for (const { keyword, type, fault } of keywords) {
-    const validate = (value: unknown, data: unknown): boolean => {
-      const message = fault(data, value)
-      check.errors = message === undefined ? [] : [{ keyword, message, params: {} }]
-      return message === undefined
-    }
-    const check: typeof validate & { errors?: Partial<ErrorObject>[] } = validate
-    const definition: KeywordDefinition = {
-      keyword,
-      validate: check,
-      errors: true,
-      ...(type === undefined ? {} : { type: typeof type === 'string' ? type : [...type] }),
-    }
-    ajv.addKeyword(definition)
+  for (const keyword of keywords) ajv.addKeyword(definitionOf(keyword))
+  ajvs.set(keywords, ajv)
+  return ajv
+}
+
+function definitionOf({ keyword, type, fault }: FaultKeyword): KeywordDefinition {
+  const validate = (value: unknown, data: unknown): boolean => {
+    const message = fault(data, value)
+    check.errors = message === undefined ? [] : [{ keyword, message, params: {} }]
+    return message === undefined
   }
-  return ajv.compile(shareSchema(schema))
+  const check: typeof validate & { errors?: Partial<ErrorObject>[] } = validate
+  return {
+    keyword,
+    validate: check,
+    errors: true,
+    ...(type === undefined ? {} : { type: typeof type === 'string' ? type : [...type] }),
+  }
 }
 
 /** What messages take from the schema that wasn't fulfilled. */

@@ -3,6 +3,7 @@ import { generateSpec, type HostFacts, type ImageDefaults } from '../../lib/cont
 import { parseBoundingSet, parseLimits } from '../../lib/container/host-facts.js'
 import type { ContainerOptions } from '../../lib/container/options.js'
 import { parseOptions } from '../../lib/container/parse-options.js'
+import { emptyImageConfig } from '../../lib/image/image-config.js'
 import { unlimited } from '../../lib/launch/rlimits.js'
 import { validateSpec } from '../../lib/launch/validate-spec.js'
 import { capabilityNames, defaultCapabilities } from '../../lib/security/capabilities.js'
@@ -29,6 +30,9 @@ function generate(
   validateSpec(spec)
   return spec
 }
+
+/** What lib/image reads of an image fits. */
+export const fits: ImageDefaults = emptyImageConfig
 
 const mount = (spec: ReturnType<typeof generate>, destination: string) =>
   spec.mounts?.find((one) => one.destination === destination)

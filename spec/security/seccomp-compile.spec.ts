@@ -3,7 +3,7 @@ import { assemble, type Step } from '../../lib/security/bpf.js'
 import { defaultSeccomp } from '../../lib/security/default-seccomp-profile.js'
 import type { LinuxSeccomp } from '../../lib/security/linux-seccomp.js'
 import { compileSeccomp } from '../../lib/security/seccomp-compile.js'
-import { syscallNumbers, unknownSyscall } from '../../lib/security/syscalls.js'
+import { syscallNumbers } from '../../lib/security/syscalls.js'
 import { checkFilter, runFilter } from './bpf-machine.js'
 
 const X86_64 = 0xc000_003e
@@ -167,15 +167,5 @@ t.test('the assembler: targets that are reached over bridges', (t) => {
     t.equal(runFilter(filter, { number, arch: 0, args: [8n] }).value, 1)
   }
   t.equal(runFilter(filter, { number: 600, arch: 0, args: [7n] }).value, 1)
-  t.end()
-})
-
-t.test('names', (t) => {
-  t.equal(unknownSyscall('openat2'), undefined)
-  t.equal(unknownSyscall('riscv_flush_icache'), undefined, 'of another architecture')
-  t.equal(unknownSyscall('opnat'), `'opnat' is no system call; did you mean openat?`)
-  t.equal(unknownSyscall('constructor'), `'constructor' is no system call`)
-  t.equal(syscallNumbers('x32').get('read'), 0x4000_0000)
-  t.equal(syscallNumbers('aarch64').get('open'), undefined)
   t.end()
 })
