@@ -272,6 +272,7 @@ t.test('hostile archives', async (t) => {
     ['no config', await dockerArchive([a], (files) => without(files, /[0-9a-f]{64}\.json/)), 'ARCHIVE_INVALID', /config .* is missing/],
     ['another layer', await dockerArchive([a], ([file, ...files]) => [{ ...file!, content: 'other' }, ...files]), 'DIGEST_MISMATCH', /layer0\/layer\.tar has sha256/],
     ['another config', await dockerArchive([a], (files) => files.map((file) => /^[0-9a-f]{64}/.test(file.name) ? { ...file, content: '{}' } : file)), 'DIGEST_MISMATCH', /config .* other bytes/],
+    ['more layers than diff_ids', await dockerArchive([a], (files) => files.map((file) => file.name === 'manifest.json' ? { ...file, content: String(file.content).replace('["layer0/layer.tar"]', '["layer0/layer.tar","layer0/layer.tar"]') } : file)), 'IMAGE_INVALID', /2 layers, the config's rootfs\.diff_ids 1/],
     ['a huge manifest', await dockerArchive([a], (files) => [...files.slice(0, -1), { name: 'manifest.json', content: Buffer.alloc(4 * 1024 * 1024 + 1, 32) }]), 'ARCHIVE_INVALID', /manifest\.json has 4194305 bytes/],
     ['two manifests', await dockerArchive([a], (files) => [...files, files.at(-1)!]), 'ARCHIVE_INVALID', /two members manifest\.json/],
     ['no JSON', await makeTar([{ name: 'manifest.json', content: 'x' }]), 'ARCHIVE_INVALID', /manifest\.json: is not JSON/],

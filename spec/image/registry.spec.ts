@@ -120,6 +120,26 @@ t.test('manifests that are not what was asked for', async (t) => {
   await rejectsWith(t, () => client(t, large.host).manifest('app', '1'), 'IMAGE_INVALID', /larger than 4194304/)
 })
 
+t.test('an index that lies about its manifests', async (t) => {
+  const inner = { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: digestOf(manifest) }
+  const index = (size: number): string => JSON.stringify({ schemaVersion: 2, manifests: [{ ...inner, size }] })
+  for (const [size, code] of [
+    [manifest.length + 1, 'SIZE_MISMATCH'],
+    [manifest.length, 'IMAGE_INVALID'],
+  ] as const) {
+    const server = await startServer(t, (request, response) => {
+      answer(response, 200, {}, request.url?.endsWith('/1') ? index(size) : manifest)
+    })
+    const context = { client: client(t, server.host), store: await testBlobStore(t) }
+    await rejectsWith(t, () => pullImage(parseReference(`${server.host}/app:1`), context, wholeImage), code)
+  }
+  const ring = await startServer(t, (_, response) => {
+    answer(response, 200, {}, index(1))
+  })
+  const context = { client: client(t, ring.host), store: await testBlobStore(t) }
+  await rejectsWith(t, () => pullImage(parseReference(`${ring.host}/app:1`), context, wholeImage), 'DIGEST_MISMATCH')
+})
+
 t.test('silence', async (t) => {
   const mute = await startServer(t, () => undefined)
   await rejectsWith(
