@@ -31,7 +31,9 @@ int become_sealed(char *const argv[]) {
     left -= sent;
   }
   if (fcntl(owned, F_ADD_SEALS, SEALS) < 0) return -1;
-  char *const nothing[] = {NULL};
-  fexecve(owned, argv, nothing);
+  /* Not argv as it came: its first word is a path of the host, and an init shows it to its container. */
+  char name[] = "podling";
+  char *const shown[] = {name, argv[1], NULL}, *const nothing[] = {NULL};
+  fexecve(owned, shown, nothing);
   return -1;
 }

@@ -13,7 +13,7 @@ import type { ExitRecord, Frame, RequestKind, Started } from './protocol.js'
 export class Settled<T> {
   readonly promise: Promise<T>
   resolve!: (value: T) => void
-  reject!: (error: unknown) => void
+  reject!: (error: Error) => void
   done = false
 
   constructor() {
@@ -313,7 +313,7 @@ export class Monitor {
       if (runs) running.resolve(undefined)
     }
     this.#remote.exited.promise.catch((error: unknown) => {
-      running.reject(error)
+      running.reject(error instanceof Error ? error : new Error(String(error)))
     })
     await this.#remote.ask('proceed', 0, 0, 'Let the container go on')
     await this.#remote.connection.holdWhile(running.promise)

@@ -1,8 +1,23 @@
 /** A root file system of static busybox, and plans that run something in it. */
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  createReadStream,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Launcher } from '../../lib/launch/launcher.js'
+import type { Monitor } from '../../lib/launch/monitor.js'
 import type { NamespaceType, Operation, Plan, PlanCgroup, PlanStdio } from '../../lib/launch/plan.js'
+import type { ExitRecord } from '../../lib/launch/protocol.js'
+import { close, pipe } from '../../lib/sys/libc.js'
 
 const applets = [
   'sh',
@@ -187,5 +202,62 @@ export function makeExec(
     cgroup: noCgroup,
     stdio: { stdin: 'null', stdout: 'null', stderr: 'null', ...stdio },
     operations: [...before, { op: 'exec', argv, env: [path] }],
+  }
+}
+
+/** Start a plan with stdout and stderr in one pipe, and take what it says and how it ends. */
+export async function run(
+  launcher: Launcher,
+  plan: Plan,
+): Promise<{ output: string; record: ExitRecord; monitor: Monitor }> {
+  const out = pipe()
+  const error = pipe()
+  close(error.read)
+  const output = readAll(out.read)
+  const passed = [
+    plan.stdio.stdout === 'pass' ? [out.write] : [],
+    plan.stdio.stderr === 'pass' ? [error.write] : [],
+  ].flat()
+  if (plan.stdio.stdout !== 'pass') close(out.write)
+  if (plan.stdio.stderr !== 'pass') close(error.write)
+  const monitor = await launcher.launch(plan, passed)
+  const record = await monitor.exited
+  return { output: (await output).toString(), record, monitor }
+}
+
+export async function readAll(fd: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  for await (const chunk of createReadStream('', { fd })) chunks.push(chunk as Buffer)
+  return Buffer.concat(chunks)
+}
+
+/** Run a shell command in an ordinary container. */
+export async function shell(
+  launcher: Launcher,
+  rootfs: Rootfs,
+  command: string,
+  options: Partial<PlanOptions> = {},
+): Promise<{ output: string; record: ExitRecord }> {
+  return run(
+    launcher,
+    makePlan(rootfs, { argv: ['sh', '-c', `exec 2>&1; ${command}`], stdio: { stdout: 'pass' }, ...options }),
+  )
+}
+
+/** Wait until something holds that the kernel does in its own time. */
+export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  for (let i = 0; i < 1000; i++) {
+    if (await holds()) return
+    await delay(10)
+  }
+  throw new Error(`waited in vain until ${what}`)
+}
+
+export function lives(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
   }
 }

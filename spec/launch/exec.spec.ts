@@ -1,0 +1,111 @@
+import { createReadStream, existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { Launcher } from '../../lib/launch/launcher.js'
+import { close, pipe } from '../../lib/sys/libc.js'
+import { lives, makeExec, makePlan, makeRootfs, noCgroup, readAll, until } from './rootfs.js'
+
+const rootfs = makeRootfs()
+const launcher = await Launcher.start()
+const unified = existsSync('/sys/fs/cgroup/unified') ? '/sys/fs/cgroup/unified' : '/sys/fs/cgroup'
+const group = join(unified, 'podling-spec-exec')
+mkdirSync(group, { recursive: true })
+const directory = join(group, 'one')
+const cgroup = { ...noCgroup, directories: [directory], into: directory, unified: directory }
+const container = await launcher.launch(
+  makePlan(rootfs, { argv: ['sleep', '1000'], cgroup, before: [{ op: 'hostname', name: 'inside' }] }),
+  [],
+)
+t.teardown(async () => {
+  await container.kill(9).catch(() => undefined)
+  await container.exited
+  await launcher.close()
+  rootfs.remove()
+  rmdirSync(group)
+})
+
+t.test('a process joins all of the container', async (t) => {
+  const out = pipe()
+  const script =
+    'hostname; echo /proc/self/fd/*; for n in mnt pid uts ipc net cgroup; do readlink /proc/self/ns/$n; done; cat /proc/self/cgroup; exit 3'
+  const process = await container.exec(makeExec(['sh', '-c', script], { stdout: 'pass' }), [out.write])
+  const lines = (await readAll(out.read)).toString().split('\n')
+  t.equal(lines[0], 'inside')
+  t.equal(lines[1], '/proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 /proc/self/fd/3')
+  t.match(await process.exited, { exitCode: 3, signal: undefined })
+  t.ok(lines.includes('0::/'), 'its cgroup namespace and its cgroup are those of pid 1')
+  const { readlinkSync } = await import('node:fs')
+  for (const [i, name] of ['mnt', 'pid', 'uts', 'ipc', 'net', 'cgroup'].entries()) {
+    t.equal(lines[2 + i], readlinkSync(`/proc/${container.pid}/ns/${name}`))
+  }
+})
+
+t.test('its failures are told apart', async (t) => {
+  const fails = async (
+    plan: Parameters<typeof container.exec>[0],
+    expected: Record<string, unknown>,
+  ): Promise<void> => {
+    t.match(await container.exec(plan, []).catch((error: unknown) => error), expected)
+  }
+  await fails(makeExec(['nothing']), { code: 'COMMAND_NOT_FOUND' })
+  await fails(makeExec(['garbage']), { code: 'COMMAND_NOT_EXECUTABLE' })
+  await fails(makeExec(['true'], {}, [{ op: 'user', user: 'nobody-here', groups: [], setHome: false }]), {
+    code: 'USER_NOT_FOUND',
+  })
+  await fails(makeExec(['true'], {}, [{ op: 'chdir', path: '/missing', create: false }]), { code: 'WORKDIR_INVALID' })
+  await fails(makeExec(['true'], { stdout: 'pass' }), { code: 'START_FAILED' })
+})
+
+t.test('100 MB pass through', async (t) => {
+  const out = pipe()
+  const started = process.hrtime.bigint()
+  const run = await container.exec(makeExec(['head', '-c', '100000000', '/dev/zero'], { stdout: 'pass' }), [out.write])
+  let size = 0
+  for await (const chunk of createReadStream('', { fd: out.read, highWaterMark: 1 << 20 }))
+    size += (chunk as Buffer).length
+  t.comment(`${(100 / (Number(process.hrtime.bigint() - started) / 1e9)).toFixed(0)} MB/s`)
+  t.equal(size, 100_000_000)
+  t.equal((await run.exited).exitCode, 0)
+})
+
+t.test('input reaches it, and it is killed by signals', async (t) => {
+  const input = pipe()
+  const out = pipe()
+  const cat = await container.exec(makeExec(['cat'], { stdin: 'pass', stdout: 'pass' }), [input.read, out.write])
+  const { writeSync } = await import('node:fs')
+  writeSync(input.write, 'hello')
+  close(input.write)
+  t.equal((await readAll(out.read)).toString(), 'hello')
+  t.equal((await cat.exited).exitCode, 0)
+  const sleeping = await container.exec(makeExec(['sleep', '1000']), [])
+  await sleeping.kill(15)
+  t.match(await sleeping.exited, { exitCode: 143, signal: 15 })
+  await t.rejects(sleeping.kill(15), { code: 'INVALID_STATE' })
+})
+
+t.test('it ends with its connection', async (t) => {
+  const sleeping = await container.exec(makeExec(['sleep', '1000']), [])
+  t.ok(lives(sleeping.pid))
+  sleeping.close()
+  await until(() => !lives(sleeping.pid), 'it is dead')
+})
+
+t.test('many at once', async (t) => {
+  const codes = await Promise.all(
+    Array.from({ length: 40 }, async (_, i) => (await container.exec(makeExec(['sh', '-c', `exit ${i}`]), [])).exited),
+  )
+  t.same(
+    codes.map((record) => record.exitCode),
+    Array.from({ length: 40 }, (_, i) => i),
+  )
+})
+
+t.test('a container’s end takes its processes along', async (t) => {
+  const other = await launcher.launch(makePlan(rootfs, { argv: ['sleep', '1000'] }), [])
+  const inner = await other.exec(makeExec(['sleep', '1001']), [])
+  await other.kill(9)
+  t.match(await inner.exited, { signal: 9 })
+  await other.exited
+  await t.rejects(other.exec(makeExec(['true']), []), { code: 'INVALID_STATE' })
+  t.notOk(readFileSync('/proc/mounts', 'utf8').includes(rootfs.directory), 'no mount is left on the host')
+})

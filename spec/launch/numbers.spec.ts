@@ -1,0 +1,37 @@
+import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { lifetimes, opcodes, planMagic, planVersion, propagations, stdioModes } from '../../lib/launch/encode.js'
+import { frameKinds, reasons, requestKinds, stages } from '../../lib/launch/protocol.js'
+
+const native = join(dirname(fileURLToPath(import.meta.url)), '../../../native')
+
+/** The numbers of one `enum` of a C header, by their names in the manner of TypeScript's side. */
+function numbers(file: string, prefix: string): Record<string, number> {
+  const found: Record<string, number> = {}
+  const pattern = new RegExp(`^  ${prefix}_([A-Z_]+) = (\\d+),`, 'gm')
+  for (const [, name, number] of readFileSync(join(native, file), 'utf8').matchAll(pattern)) {
+    found[name!.toLowerCase().replaceAll('_', '-')] = Number(number)
+  }
+  return found
+}
+
+t.test('C and TypeScript agree on every number', async (t) => {
+  const { count, ...operations } = numbers('plan.h', 'OP')
+  t.strictSame(operations, opcodes)
+  t.equal(count, Object.keys(opcodes).length + 1)
+  t.strictSame(numbers('plan.h', 'PROPAGATION'), propagations)
+  t.match(
+    readFileSync(join(native, 'plan.h'), 'utf8'),
+    `PLAN_MAGIC = 0x${planMagic.toString(16)}, PLAN_VERSION = ${planVersion}`,
+  )
+  const modes = Object.entries(stdioModes).map(([name, number]) => `STDIO_${name.toUpperCase()} = ${number}`)
+  t.match(readFileSync(join(native, 'plan.h'), 'utf8'), modes.join(', '))
+  const lives = Object.entries(lifetimes).map(([name, number]) => `LIFETIME_${name.toUpperCase()} = ${number}`)
+  t.match(readFileSync(join(native, 'plan.h'), 'utf8'), lives.join(', '))
+  t.strictSame(numbers('protocol.h', 'REQUEST'), requestKinds)
+  t.strictSame(numbers('protocol.h', 'FRAME'), frameKinds)
+  t.strictSame(numbers('protocol.h', 'STAGE'), stages)
+  t.strictSame(numbers('protocol.h', 'REASON'), reasons)
+})
