@@ -1,7 +1,56 @@
+/*
+ * The unpacker: performs the operations of a stream in one directory, which it can't leave. lib/storage/unpack-operations.ts
+ * writes what is read here; a spec checks that both agree.
+ */
 #pragma once
 
+#include <stdint.h>
+
+enum unpack_operation {
+  UNPACK_START = 1,
+  UNPACK_DIRECTORY = 2,
+  UNPACK_FILE = 3,
+  UNPACK_SYMLINK = 4,
+  UNPACK_HARDLINK = 5,
+  UNPACK_CHARACTER = 6,
+  UNPACK_BLOCK = 7,
+  UNPACK_FIFO = 8,
+  UNPACK_WHITEOUT = 9,
+  UNPACK_OPAQUE = 10,
+  UNPACK_TOUCH = 11,
+  UNPACK_REMOVE = 12,
+  UNPACK_END = 13,
+};
+
+#define UNPACK_VERSION 1
+
+/* The fixed head of every operation, little-endian; the path, the link and the extended attributes follow. */
+struct unpack_head {
+  uint32_t operation;
+  uint32_t mode;
+  uint32_t uid;
+  uint32_t gid;
+  uint64_t size;
+  int64_t seconds;
+  uint32_t nanoseconds;
+  uint32_t major;
+  uint32_t minor;
+  uint32_t chunks;
+  uint32_t xattrs_length;
+  uint16_t path_length;
+  uint16_t link_length;
+};
+_Static_assert(sizeof(struct unpack_head) == 56, "the head is as lib/storage/unpack-operations.ts writes it");
+
 /*
- * Perform the operations that come from `stream_fd` inside `directory` and write results to `status_fd` (the format
- * stands in unpack.c). Returns the exit status of the process.
+ * Perform the operations that come on `stream` in `directory`, and write the result to `status`: "ok" NUL, or "failed"
+ * NUL operation NUL system call NUL errno NUL path NUL. The process is confined to the directory from here on: it must
+ * be one of its own. Returns its exit code.
  */
-int unpack_main(int stream_fd, int status_fd, const char *directory);
+int unpack_main(int stream, int status, const char *directory);
+
+/*
+ * Remove `name` in the directory `parent`, and all below it, following no symbolic link, whatever its depth. 0, or -1
+ * with errno. What is gone already is no error.
+ */
+int remove_tree(int parent, const char *name);

@@ -99,7 +99,7 @@ export class BlobWriter {
     await this.#writing
     const { digest, size, publish, lock } = this.#parts
     try {
-      if (this.#failure !== undefined) throw this.#failure as PodlingError
+      if (this.#failure !== undefined) throw this.#failure
       if (size !== undefined && this.#offset !== size) {
         throw new PodlingError(
           'SIZE_MISMATCH',
@@ -143,7 +143,7 @@ export class BlobWriter {
   async #writeAt(chunk: Uint8Array, at: number): Promise<void> {
     if (this.#failure !== undefined) return
     try {
-      for (let done = 0; done < chunk.length; ) {
+      for (let done = 0; done < chunk.length;) {
         const written = await this.#file?.write(chunk, done, chunk.length - done, at + done)
         done += written?.bytesWritten ?? 0
       }

@@ -100,7 +100,10 @@ export class Database {
     const prefix = `${name}\0`
     const full = (key: string): string => {
       if (Buffer.byteLength(prefix) + Buffer.byteLength(key) > longestKey || key.includes('\0')) {
-        throw new PodlingError('INVALID_OPTION', `${name} key is too long or has a NUL: ${JSON.stringify(key.slice(0, 80))}`)
+        throw new PodlingError(
+          'INVALID_OPTION',
+          `${name} key is too long or has a NUL: ${JSON.stringify(key.slice(0, 80))}`,
+        )
       }
       return prefix + key
     }
@@ -125,11 +128,9 @@ export class Database {
    */
   transaction<T>(work: () => T): Promise<T> {
     if (this.#inline()) {
-      try {
-        return Promise.resolve(work())
-      } catch (error) {
-        return Promise.reject(error)
-      }
+      return new Promise((resolve) => {
+        resolve(work())
+      })
     }
     if (this.#closed) return Promise.reject(new PodlingError('RUNTIME_CLOSED', `the database ${this.#path} is closed`))
     return new Promise<T>((resolve, reject) => {
@@ -275,9 +276,7 @@ export class Database {
     // All writes of one batch are one LMDB transaction.
     await this.#lmdb.batch(() => {
       for (const [key, value] of group) {
-        writes.push(
-          value === undefined ? this.#lmdb.remove(Buffer.from(key)) : this.#lmdb.put(Buffer.from(key), value),
-        )
+        writes.push(value === undefined ? this.#lmdb.remove(Buffer.from(key)) : this.#lmdb.put(Buffer.from(key), value))
       }
     })
     await Promise.all(writes)
@@ -327,5 +326,8 @@ function commitError(error: unknown, path: string): PodlingError {
   const message = error instanceof Error ? error.message : String(error)
   // lmdb passes the C library's message on, not the number.
   const errno = /no space left/i.test(message) ? 'ENOSPC' : /quota/i.test(message) ? 'EDQUOT' : 'EIO'
-  return new PodlingError(codeForErrno(errno), `commit to the state database ${path}: ${message}`, { cause: error, path })
+  return new PodlingError(codeForErrno(errno), `commit to the state database ${path}: ${message}`, {
+    cause: error,
+    path,
+  })
 }

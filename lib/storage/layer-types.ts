@@ -28,7 +28,7 @@ export interface LayerProgress {
 }
 
 export interface LayerLimits {
-  /** Bytes of the layer uncompressed, and of the files that it makes where they are sparse. @default 64 GiB */
+  /** Bytes of the layer uncompressed; holes of sparse files, which take no room, don't count. @default 64 GiB */
   readonly maxBytes?: number
   /** Entries in the tar. @default 10 million */
   readonly maxEntries?: number
@@ -46,4 +46,11 @@ export interface ApplyOptions {
   readonly holder?: string
   /** What to do with device nodes in the tar. @default 'make' */
   readonly devices?: 'make' | 'skip' | 'refuse'
+  /**
+   * What to do with a name that starts with a slash: refuse the layer, or take it as standing in the layer's root, as
+   * Docker does. @default 'refuse'
+   */
+  readonly absoluteNames?: 'refuse' | 'strip'
+  /** The class of overlay's own attributes: `user` for mounts with `userxattr`. @default 'trusted' */
+  readonly overlayXattrs?: 'trusted' | 'user'
 }

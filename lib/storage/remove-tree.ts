@@ -12,9 +12,13 @@ import { parseUnpackStatus } from './unpack-status.js'
  * 'Already gone' is success.
  * @throws PodlingError naming the path that could not be removed
  */
-export async function removeTrees(openUnpacker: OpenUnpacker, directory: string, names: readonly string[]): Promise<void> {
+export async function removeTrees(
+  openUnpacker: OpenUnpacker,
+  directory: string,
+  names: readonly string[],
+): Promise<void> {
   if (names.length === 0) return
-  const heads: Head[] = names.map((name) => ({ path: Buffer.from(name) }))
+  const heads: Head[] = names.map((name) => ({ path: Buffer.from(name).toString('latin1') }))
   const operations = Buffer.alloc(heads.reduce((sum, head) => sum + operationSize(head), operationSize({}) * 2))
   let at = writeOperation(operations, 0, 'start', { mode: unpackVersion })
   for (const head of heads) at = writeOperation(operations, at, 'remove', head)
@@ -31,7 +35,11 @@ export async function removeTrees(openUnpacker: OpenUnpacker, directory: string,
   const failure = parseUnpackStatus(await result)
   if (failure === undefined) return
   const { syscall, errno, path } = failure
-  throw new PodlingError(codeForErrno(errno), `remove ${directory}/${path}: ${syscall}: ${errno}`, { syscall, errno, path })
+  throw new PodlingError(codeForErrno(errno), `remove ${directory}/${path}: ${syscall}: ${errno}`, {
+    syscall,
+    errno,
+    path,
+  })
 }
 
 /** All of a pipe or socket to its end, without a thread that waits. Closes the descriptor. */

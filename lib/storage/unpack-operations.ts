@@ -52,8 +52,9 @@ export interface Head {
   readonly minor?: number
   readonly chunks?: number
   readonly xattrs?: Uint8Array
-  readonly path?: Uint8Array
-  readonly link?: Uint8Array
+  /** A byte string: Latin-1, one character a byte. */
+  readonly path?: string
+  readonly link?: string
 }
 
 const nothing = new Uint8Array(0)
@@ -65,7 +66,7 @@ export function operationSize(head: Head): number {
 
 /** Write one operation to `target` at `at`, where there is room. @returns the offset behind it. */
 export function writeOperation(target: Buffer, at: number, operation: UnpackOperation, head: Head): number {
-  const { path = nothing, link = nothing, xattrs = nothing } = head
+  const { path = '', link = '', xattrs = nothing } = head
   target.writeUInt32LE(unpackOperations[operation], at)
   target.writeUInt32LE(head.mode ?? 0, at + 4)
   target.writeUInt32LE(head.uid ?? 0, at + 8)
@@ -79,9 +80,9 @@ export function writeOperation(target: Buffer, at: number, operation: UnpackOper
   target.writeUInt32LE(xattrs.length, at + 48)
   target.writeUInt16LE(path.length, at + 52)
   target.writeUInt16LE(link.length, at + 54)
-  target.set(path, at + headSize)
-  target.set(link, at + headSize + path.length)
-  target.set(xattrs, at + headSize + path.length + link.length)
+  if (path !== '') target.write(path, at + headSize, 'latin1')
+  if (link !== '') target.write(link, at + headSize + path.length, 'latin1')
+  if (xattrs.length > 0) target.set(xattrs, at + headSize + path.length + link.length)
   return at + headSize + path.length + link.length + xattrs.length
 }
 

@@ -24,7 +24,19 @@ export function parseUnpackStatus(bytes: Buffer): UnpackFailure | undefined {
 }
 
 /** Errnos that the contents of a tar bring about, and not the machine. */
-const blame = new Set(['EXDEV', 'ELOOP', 'ENOTDIR', 'EISDIR', 'ENOENT', 'ENAMETOOLONG', 'EINVAL', 'ERANGE', 'E2BIG', 'EMLINK', 'EBADMSG'])
+const blame = new Set([
+  'EXDEV',
+  'ELOOP',
+  'ENOTDIR',
+  'EISDIR',
+  'ENOENT',
+  'ENAMETOOLONG',
+  'EINVAL',
+  'ERANGE',
+  'E2BIG',
+  'EMLINK',
+  'EBADMSG',
+])
 
 const explanations: Record<string, string> = {
   EXDEV: 'it leads out of the layer',
@@ -38,7 +50,8 @@ const explanations: Record<string, string> = {
 export function layerFailure({ operation, syscall, errno, path }: UnpackFailure): PodlingError {
   const fromLayer = blame.has(errno)
   const why = fromLayer ? `${explanations[errno] ?? syscall} (${errno})` : `${syscall}: ${errno}`
-  const hint = errno === 'EPERM' && (operation === 'character' || operation === 'block') ? ', which needs CAP_MKNOD' : ''
+  const hint =
+    errno === 'EPERM' && (operation === 'character' || operation === 'block') ? ', which needs CAP_MKNOD' : ''
   return new PodlingError(
     fromLayer ? 'LAYER_INVALID' : codeForErrno(errno),
     `apply a layer: ${operation} ${path}: ${why}${hint}`,

@@ -41,7 +41,14 @@ await t.test('what is not there, too large, damaged or no digest is told', async
   await t.rejects(store.read(digest, 4), { code: 'SIZE_MISMATCH' })
   writeFileSync(store.path(digest), 'jello')
   await t.rejects(store.read(digest), { code: 'DIGEST_MISMATCH' })
-  for (const bad of ['', 'sha256:', 'sha256:../../../etc/passwd', `md5:${'0'.repeat(32)}`, `sha256:${'A'.repeat(64)}`, `sha256:${'a'.repeat(64)}\n`]) {
+  for (const bad of [
+    '',
+    'sha256:',
+    'sha256:../../../etc/passwd',
+    `md5:${'0'.repeat(32)}`,
+    `sha256:${'A'.repeat(64)}`,
+    `sha256:${'a'.repeat(64)}\n`,
+  ]) {
     t.throws(() => store.path(bad), { code: 'IMAGE_INVALID' }, JSON.stringify(bad))
     await t.rejects(store.writer({ digest: bad }), { code: 'IMAGE_INVALID' })
   }
@@ -139,9 +146,15 @@ await t.test('writers in several processes, one of them killed', async (t) => {
       ${end}
     }
     await writer.commit()`
-  const killed = spawnSync(process.execPath, ['--input-type=module', '-e', code(`if (at > 200_000) process.kill(process.pid, 'SIGKILL')`)], { encoding: 'utf8' })
+  const killed = spawnSync(
+    process.execPath,
+    ['--input-type=module', '-e', code(`if (at > 200_000) process.kill(process.pid, 'SIGKILL')`)],
+    { encoding: 'utf8' },
+  )
   t.equal(killed.signal, 'SIGKILL', killed.stderr)
-  const children = [1, 2, 3].map(() => spawn(process.execPath, ['--input-type=module', '-e', code('')], { stdio: 'inherit' }))
+  const children = [1, 2, 3].map(() =>
+    spawn(process.execPath, ['--input-type=module', '-e', code('')], { stdio: 'inherit' }),
+  )
   for (const [status] of await Promise.all(children.map((child) => once(child, 'exit')))) t.equal(status, 0)
   const store = await ContentStore.open(directory)
   t.strictSame(await store.read(expected.digest), bytes)

@@ -10,7 +10,9 @@ const moduleUrl = new URL('../../lib/storage/database.js', import.meta.url).href
 
 /** Run JavaScript in another process, with `database` open on `directory`. */
 function elsewhere(directory: string, code: string): string {
-  const result = spawnSync(process.execPath, ['--input-type=module', '-e', script(directory, code)], { encoding: 'utf8' })
+  const result = spawnSync(process.execPath, ['--input-type=module', '-e', script(directory, code)], {
+    encoding: 'utf8',
+  })
   if (result.status !== 0) throw new Error(result.stderr)
   return result.stdout.trim()
 }
@@ -29,7 +31,13 @@ await t.test('records come back, in order, and can be removed', async (t) => {
   t.equal(things.get('a'), undefined)
   await Promise.all([things.put('b', { n: 2 }), things.put('a', { n: 1 }), others.put('a', 'other')])
   t.strictSame(things.get('a'), { n: 1 })
-  t.strictSame([...things.entries()], [['a', { n: 1 }], ['b', { n: 2 }]])
+  t.strictSame(
+    [...things.entries()],
+    [
+      ['a', { n: 1 }],
+      ['b', { n: 2 }],
+    ],
+  )
   t.strictSame([...others.entries()], [['a', 'other']])
   t.equal(await things.remove('a'), true)
   t.equal(await things.remove('a'), false)
@@ -72,7 +80,13 @@ await t.test('a transaction is whole or nothing, and reads its own writes', asyn
   const beside = things.put('y', 3)
   await t.rejects(failing, { message: 'no' })
   await beside
-  t.strictSame([...things.entries()], [['new', 2], ['y', 3]])
+  t.strictSame(
+    [...things.entries()],
+    [
+      ['new', 2],
+      ['y', 3],
+    ],
+  )
   await database.close()
 })
 
@@ -124,9 +138,12 @@ await t.test('transactions exclude each other between processes', async (t) => {
   const work = `for (let i = 0; i < ${String(rounds)}; i++)
     await database.transaction(() => table.put('count', (table.get('count') ?? 0) + 1))
     await database.close()`
-  const children = [1, 2].map(() => spawn(process.execPath, ['--input-type=module', '-e', script(directory, work)], { stdio: 'inherit' }))
+  const children = [1, 2].map(() =>
+    spawn(process.execPath, ['--input-type=module', '-e', script(directory, work)], { stdio: 'inherit' }),
+  )
   const ends = children.map((child) => once(child, 'exit'))
-  for (let i = 0; i < rounds; i++) await database.transaction(() => void things.put('count', (things.get('count') ?? 0) + 1))
+  for (let i = 0; i < rounds; i++)
+    await database.transaction(() => void things.put('count', (things.get('count') ?? 0) + 1))
   for (const end of ends) t.equal((await end)[0], 0)
   t.equal(things.get('count'), 3 * rounds)
   await database.close()
@@ -137,7 +154,9 @@ await t.test('a process that is killed in the middle of writing leaves a sound d
   const code = `process.stdout.write('up')
     for (let i = 0; ; i++) await database.transaction(() => { table.put('left', i); table.put('right', i) })`
   for (let round = 0; round < 5; round++) {
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script(directory, code)], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script(directory, code)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     await once(child.stdout, 'data')
     await new Promise((resolve) => setTimeout(resolve, 20 + round * 7))
     child.kill('SIGKILL')
@@ -161,7 +180,12 @@ await t.test('a damaged or newer database is refused, by name', async (t) => {
   const whole = readFileSync(path)
   const refused = async (what: string): Promise<void> => {
     rmSync(`${path}-lock`, { force: true })
-    const error: unknown = await Database.open(directory).then(async (opened) => { await opened.close() }, (error: unknown) => error)
+    const error: unknown = await Database.open(directory).then(
+      async (opened) => {
+        await opened.close()
+      },
+      (error: unknown) => error,
+    )
     t.ok(error instanceof PodlingError && error.code === 'STATE_INVALID' && error.path === path, what, { error })
   }
   writeFileSync(path, 'certainly not a database'.repeat(1000))
