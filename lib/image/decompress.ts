@@ -20,16 +20,22 @@ export function detectCompression(head: Uint8Array): Compression | 'bzip2' | 'xz
   return 'none'
 }
 
+/** How much comes out of a stream that unpacks at once, in bytes. */
+interface UnpackOptions {
+  readonly chunkSize?: number
+}
+
 /** A stream that unpacks; for `none` there is nothing to do. */
 export function decompressor(compression: Compression): Transform | undefined {
   if (compression === 'none') return undefined
-  return compression === 'gzip' ? zlib.createGunzip() : zstdDecompressor()
+  return nativeDecompressor(compression) ?? new ZstdDecompress()
 }
 
-function zstdDecompressor(): Transform {
+/** A stream that unpacks outside of JavaScript; undefined where this Node has none for it. */
+export function nativeDecompressor(compression: 'gzip' | 'zstd', options: UnpackOptions = {}): Transform | undefined {
+  if (compression === 'gzip') return zlib.createGunzip(options)
   // Node has zstd of its own from 22.15 on; it is ten times as fast as the one in JavaScript.
-  const native = (zlib as { createZstdDecompress?: () => Transform }).createZstdDecompress
-  return native ? native() : new ZstdDecompress()
+  return (zlib as { createZstdDecompress?: (options: UnpackOptions) => Transform }).createZstdDecompress?.(options)
 }
 
 class ZstdDecompress extends Transform {

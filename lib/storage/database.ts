@@ -35,8 +35,8 @@ export interface Table<V> {
   put(key: string, value: V): Promise<void>
   /** @returns whether there was one. Inside a transaction see {@link Table.put}. */
   remove(key: string): Promise<boolean>
-  /** All records in the order of their keys' bytes: a snapshot. */
-  entries(): Iterable<[string, V]>
+  /** All records, or those whose key begins with `prefix`, in the order of their keys' bytes: a snapshot. */
+  entries(prefix?: string): Iterable<[string, V]>
 }
 
 interface Job {
@@ -116,7 +116,7 @@ export class Database {
         const name = full(key)
         return this.#inline() ? this.#removeNow(name) : await this.transaction(() => this.#removeNow(name))
       },
-      entries: () => this.#entries(prefix) as [string, V][],
+      entries: (start = '') => this.#entries(prefix, start) as [string, V][],
     }
   }
 
@@ -188,14 +188,15 @@ export class Database {
     }
   }
 
-  #entries(prefix: string): [string, unknown][] {
+  #entries(table: string, start: string): [string, unknown][] {
+    const prefix = table + start
     const found = new Map<string, unknown>()
     try {
       this.#lmdb.resetReadTxn()
-      const start = Buffer.from(prefix)
-      const end = Buffer.from(prefix)
-      end[end.length - 1] = 1
-      for (const { key, value } of this.#lmdb.getRange({ start, end })) found.set(key.toString(), value)
+      // No byte of a key is 255, since keys are UTF-8.
+      const end = Buffer.concat([Buffer.from(prefix), Buffer.of(0xff)])
+      for (const { key, value } of this.#lmdb.getRange({ start: Buffer.from(prefix), end }))
+        found.set(key.toString(), value)
     } catch (error) {
       throw invalid(this.#path, `holds records that can't be read (${printable(prefix)})`, error)
     }
@@ -210,7 +211,7 @@ export class Database {
     }
     return [...found]
       .sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
-      .map(([key, value]) => [key.slice(prefix.length), value])
+      .map(([key, value]) => [key.slice(table.length), value])
   }
 
   #write(key: string, value: unknown): Promise<void> {

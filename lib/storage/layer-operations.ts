@@ -50,14 +50,15 @@ export class LayerOperations implements TarSink {
     if (whiteout === undefined) this.#ordinary(entry, path)
     else if (whiteout.kind !== 'metadata') {
       const name = whiteout.path.slice(whiteout.path.lastIndexOf('/') + 1)
-      if (whiteout.kind === 'whiteout' && ['', '.', '..'].includes(name)) throw this.#refused(entry, 'a whiteout of no name')
+      if (whiteout.kind === 'whiteout' && ['', '.', '..'].includes(name))
+        throw this.#refused(entry, 'a whiteout of no name')
       this.#stream.operation(whiteout.kind, { path: whiteout.path })
     }
   }
 
   data(bytes: Buffer): void {
     if (!this.#wanted) return
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       if (this.#chunkLeft === 0) {
         const chunk = this.#chunks[this.#nextChunk++]
         if (chunk === undefined) return
@@ -110,7 +111,8 @@ export class LayerOperations implements TarSink {
 
   #special(entry: TarEntry, type: Extract<UnpackOperation, TarEntry['type']>, head: Head): void {
     const isDevice = type === 'character' || type === 'block'
-    if (isDevice && this.#policy.devices === 'refuse') throw this.#refused(entry, 'a device node, which is not allowed here')
+    if (isDevice && this.#policy.devices === 'refuse')
+      throw this.#refused(entry, 'a device node, which is not allowed here')
     if (isDevice && this.#policy.devices === 'skip') return
     this.#stream.operation(type, { ...head, major: entry.major, minor: entry.minor })
   }

@@ -39,6 +39,12 @@ await t.test('records come back, in order, and can be removed', async (t) => {
     ],
   )
   t.strictSame([...others.entries()], [['a', 'other']])
+  await Promise.all([others.put('a b', '1'), others.put('a c', '2'), others.put('ab', '3')])
+  t.strictSame(
+    [...others.entries('a ')].map(([key]) => key),
+    ['a b', 'a c'],
+  )
+  await Promise.all([others.remove('a b'), others.remove('a c'), others.remove('ab')])
   t.equal(await things.remove('a'), true)
   t.equal(await things.remove('a'), false)
   t.equal(things.get('a'), undefined)

@@ -97,7 +97,8 @@ export function describe(header: TarHeader, extras: Extras, offset: number): Des
 
 function checkName(name: string, refuse: (why: string) => Error): void {
   if (name === '') throw refuse('an empty name')
-  if (name.length > longestName) throw refuse(`a name of ${String(name.length)} bytes, more than ${String(longestName)}`)
+  if (name.length > longestName)
+    throw refuse(`a name of ${String(name.length)} bytes, more than ${String(longestName)}`)
   if (name.includes('\0')) throw refuse('a NUL in a name')
 }
 
@@ -135,7 +136,8 @@ function xattrsOf({ pax, global }: Extras, refuse: (why: string) => Error): TarE
     for (const [key, value] of values ?? []) {
       if (!key.startsWith(xattrPrefix)) continue
       const name = key.slice(xattrPrefix.length)
-      if (name === '' || name.length > 255 || name.includes('\0')) throw refuse('the name of an extended attribute is wrong')
+      if (name === '' || name.length > 255 || name.includes('\0'))
+        throw refuse('the name of an extended attribute is wrong')
       if (value.length > 65536) throw refuse('an extended attribute of more than 64 KiB')
       xattrs ??= new Map()
       xattrs.set(name, Buffer.from(value, 'latin1'))

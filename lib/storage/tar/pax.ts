@@ -12,13 +12,20 @@ export interface PaxRecords {
 export function parsePax(body: Buffer, offset: number): PaxRecords {
   const values = new Map<string, string>()
   const sparse: string[] = []
-  for (let at = 0; at < body.length; ) {
+  for (let at = 0; at < body.length;) {
     const space = body.indexOf(0x20, at)
     const digits = space < 0 || space - at > 7 ? '' : body.toString('latin1', at, space)
     const length = /^[1-9][0-9]*$/.test(digits) ? Number(digits) : 0
     const end = at + length
     const equals = body.indexOf(0x3d, space)
-    if (length === 0 || end > body.length || body[end - 1] !== 0x0a || equals < 0 || equals >= end - 1 || equals === space + 1) {
+    if (
+      length === 0 ||
+      end > body.length ||
+      body[end - 1] !== 0x0a ||
+      equals < 0 ||
+      equals >= end - 1 ||
+      equals === space + 1
+    ) {
       // Some writers pad the last record with NULs.
       if (at > 0 && body.subarray(at).every((byte) => byte === 0)) break
       throw invalidTar('a damaged extended header', offset)
@@ -50,5 +57,7 @@ export function paxTime(value: string): { seconds: number; nanoseconds: number }
   const nanoseconds = Number((match[3] ?? '').slice(0, 9).padEnd(9, '0'))
   if (match[1] === '') return { seconds, nanoseconds }
   // A timespec counts its nanoseconds forwards: -1.5 is two seconds back and half a second on.
-  return nanoseconds === 0 ? { seconds: 0 - seconds, nanoseconds } : { seconds: -seconds - 1, nanoseconds: 1e9 - nanoseconds }
+  return nanoseconds === 0
+    ? { seconds: 0 - seconds, nanoseconds }
+    : { seconds: -seconds - 1, nanoseconds: 1e9 - nanoseconds }
 }

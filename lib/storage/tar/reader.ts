@@ -188,7 +188,8 @@ export class TarReader {
 
   #endOf(state: Extract<State, { left: number }>): void {
     const padding = state.is === 'skip' ? 0 : (blockSize - (this.#offset % blockSize)) % blockSize
-    this.#state = padding === 0 ? { is: 'header' } : { is: 'skip', left: padding, name: 'name' in state ? state.name : '' }
+    this.#state =
+      padding === 0 ? { is: 'header' } : { is: 'skip', left: padding, name: 'name' in state ? state.name : '' }
     if (state.is === 'meta') this.#takeMeta(state.type, Buffer.concat(state.parts))
   }
 

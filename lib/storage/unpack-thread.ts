@@ -1,0 +1,127 @@
+/**
+ * Threads that unpack layers, so that the event loop is free meanwhile. A thread takes 40 ms to start: one that is done
+ * waits a while for the next layer, which doesn't keep the process alive.
+ */
+import { Worker } from 'node:worker_threads'
+import { PodlingError, type ErrorCode } from '../errors.js'
+import { aborted } from './lock.js'
+import type { LayerProgress } from './layer-types.js'
+import type { UnpackJob } from './unpack-blob.js'
+
+export interface UnpackResult {
+  readonly bytes: number
+  readonly entries: number
+}
+
+export type ThreadMessage =
+  | { readonly is: 'progress'; readonly progress: LayerProgress }
+  | { readonly is: 'done'; readonly result: UnpackResult }
+  | {
+      readonly is: 'failed'
+      readonly code: ErrorCode
+      readonly message: string
+      readonly details: { syscall?: string; errno?: string; path?: string }
+    }
+
+/** Milliseconds that an idle thread is kept. */
+const idleTime = 5000
+
+export class UnpackThreads {
+  readonly #idle: { readonly worker: Worker; readonly timer: NodeJS.Timeout }[] = []
+  readonly #busy = new Set<Worker>()
+
+  /** Run a job on a thread of its own. @throws PodlingError, also ABORTED */
+  async run(
+    job: Omit<UnpackJob, 'cancel'>,
+    options: {
+      readonly signal?: AbortSignal | undefined
+      readonly onProgress?: ((progress: LayerProgress) => void) | undefined
+    },
+  ): Promise<UnpackResult> {
+    const { signal, onProgress } = options
+    const cancel = new Int32Array(new SharedArrayBuffer(4))
+    const giveUp = (): void => {
+      Atomics.store(cancel, 0, 1)
+    }
+    if (signal?.aborted) giveUp()
+    signal?.addEventListener('abort', giveUp, { once: true })
+    const worker = this.#take()
+    try {
+      const result = await perform(worker, { ...job, cancel }, onProgress)
+      this.#keep(worker)
+      return result
+    } catch (error) {
+      if (error instanceof ThreadDied) this.#busy.delete(worker)
+      else this.#keep(worker)
+      if (signal?.aborted && error instanceof PodlingError && error.code === 'ABORTED') throw aborted(signal)
+      throw error instanceof ThreadDied ? error.failure : error
+    } finally {
+      signal?.removeEventListener('abort', giveUp)
+    }
+  }
+
+  /** End the idle threads. Those at work end when they are done. */
+  async close(): Promise<void> {
+    const idle = this.#idle.splice(0)
+    for (const { timer } of idle) clearTimeout(timer)
+    await Promise.all(idle.map(({ worker }) => worker.terminate()))
+  }
+
+  #take(): Worker {
+    const idle = this.#idle.pop()
+    if (idle !== undefined) clearTimeout(idle.timer)
+    // Descriptors of jobs come from outside of the thread, which would warn of closing them.
+    const worker =
+      idle?.worker ?? new Worker(new URL('./unpack-worker.js', import.meta.url), { trackUnmanagedFds: false })
+    worker.ref()
+    this.#busy.add(worker)
+    return worker
+  }
+
+  #keep(worker: Worker): void {
+    this.#busy.delete(worker)
+    worker.unref()
+    const timer = setTimeout(() => {
+      const at = this.#idle.findIndex((each) => each.worker === worker)
+      if (at >= 0) this.#idle.splice(at, 1)
+      void worker.terminate()
+    }, idleTime)
+    timer.unref()
+    this.#idle.push({ worker, timer })
+  }
+}
+
+class ThreadDied extends Error {
+  readonly failure: PodlingError
+  constructor(cause: unknown) {
+    super('an unpacking thread died')
+    this.failure = new PodlingError('SYSTEM_CALL_FAILED', 'the thread that unpacked a layer died', { cause })
+  }
+}
+
+function perform(
+  worker: Worker,
+  job: UnpackJob,
+  onProgress: ((progress: LayerProgress) => void) | undefined,
+): Promise<UnpackResult> {
+  return new Promise((resolve, reject) => {
+    const done = (): void => {
+      worker.off('message', onMessage).off('error', onDeath).off('exit', onDeath)
+    }
+    const onMessage = (message: ThreadMessage): void => {
+      if (message.is === 'progress') {
+        onProgress?.(message.progress)
+        return
+      }
+      done()
+      if (message.is === 'done') resolve(message.result)
+      else reject(new PodlingError(message.code, message.message, message.details))
+    }
+    const onDeath = (cause: unknown): void => {
+      done()
+      reject(new ThreadDied(cause))
+    }
+    worker.on('message', onMessage).on('error', onDeath).on('exit', onDeath)
+    worker.postMessage(job)
+  })
+}
