@@ -10,11 +10,7 @@
 
 #include "monitor.h"
 #include "protocol.h"
-#if __has_include("unpack.c")
 #include "unpack.h"
-#else
-#define unpack_main(stream, status, directory) ((void)(directory), 2)
-#endif
 
 enum { CONTROL_FD = 3 };
 

@@ -11,11 +11,7 @@
 #include "common.h"
 #include "launcher.h"
 #include "sealed.h"
-#if __has_include("unpack.c")
 #include "unpack.h"
-#else
-#define unpack_main(stream, status, directory) ((void)(directory), 2)
-#endif
 
 int main(int argc, char **argv) {
   if (argc == 2 && strcmp(argv[1], "launcher") == 0) {

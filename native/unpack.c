@@ -14,18 +14,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "common.h"
 #include "unpack.h"
 
 /* Fits the second-level cache; no operation without its contents is longer than half of it. */
@@ -118,11 +117,8 @@ static void forget_parent(struct unpacker *u) {
 }
 
 static int open_beneath(struct unpacker *u, const char *path, uint64_t further) {
-  struct open_how how = {
-    .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-    .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | further,
-  };
-  return (int)syscall(SYS_openat2, u->root, path, &how, sizeof how);
+  uint64_t resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | further;
+  return sys_openat2(u->root, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, resolve);
 }
 
 /* Directories that the layer has no entries for: mode 0755, root's. */
@@ -521,9 +517,9 @@ static int confine(struct unpacker *u, int status, const char *directory) {
   unsigned low = (unsigned)(u->stream < status ? u->stream : status);
   unsigned high = (unsigned)(u->stream < status ? status : u->stream);
   /* 2 stays: the C library's own complaints go there. */
-  if (low > 3) syscall(SYS_close_range, 3U, low - 1, 0U);
-  if (high > low + 1 && high > 3) syscall(SYS_close_range, low + 1 > 3 ? low + 1 : 3, high - 1, 0U);
-  syscall(SYS_close_range, high + 1 > 3 ? high + 1 : 3, ~0U, 0U);
+  if (low > 3) sys_close_range(3, low - 1, 0);
+  if (high > low + 1 && high > 3) sys_close_range(low + 1 > 3 ? low + 1 : 3, high - 1, 0);
+  sys_close_range(high + 1 > 3 ? high + 1 : 3, ~0U, 0);
   if (chroot(".") < 0) return fail(u, "chroot");
   u->root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   return u->root < 0 ? fail(u, "open") : 0;
@@ -544,15 +540,9 @@ static int run(struct unpacker *u, int status, const char *directory, struct ent
   return 0;
 }
 
-static void report(int status, const void *bytes, size_t size) {
-  const char *at = bytes;
-  while (size > 0) {
-    ssize_t written = write(status, at, size);
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return;
-    at += written;
-    size -= (size_t)written;
-  }
+/* A string and its NUL. Nobody can be told when this fails: the reader sees a status that is not whole. */
+static void report(int status, const char *text) {
+  write_all(status, text, strlen(text) + 1);
 }
 
 int unpack_main(int stream, int status, const char *directory) {
@@ -562,16 +552,16 @@ int unpack_main(int stream, int status, const char *directory) {
   signal(SIGPIPE, SIG_IGN);
   unpacker.buffer = malloc(BUFFER_SIZE);
   if (unpacker.buffer != NULL && run(&unpacker, status, directory, &entry) == 0) {
-    report(status, "ok", sizeof "ok");
+    report(status, "ok");
     return 0;
   }
   char number[16];
   snprintf(number, sizeof number, "%d", errno);
   const char *operation = operation_name(entry.head.operation);
-  report(status, "failed", sizeof "failed");
-  report(status, operation, strlen(operation) + 1);
-  report(status, unpacker.failed_call, strlen(unpacker.failed_call) + 1);
-  report(status, number, strlen(number) + 1);
-  report(status, entry.path, strlen(entry.path) + 1);
+  report(status, "failed");
+  report(status, operation);
+  report(status, unpacker.failed_call);
+  report(status, number);
+  report(status, entry.path);
   return 1;
 }

@@ -207,8 +207,8 @@ export class Layers {
       try {
         await this.#clear(name)
       } catch (cleanUp) {
-        throw new PodlingError(failure.code, failure.message, {
-          ...failure,
+        // What went wrong first is what happened; that something is left behind is the next open()'s business.
+        throw new PodlingError(failure.code, `${failure.message}; what it left could not be removed`, {
           cause: new AggregateError([failure, cleanUp]),
         })
       }
