@@ -9,6 +9,7 @@ export type GeneralErrorCode =
   | 'LIMIT_REACHED'
   | 'ABORTED'
   | 'RUNTIME_CLOSED'
+  | 'TEARDOWN_FAILED'
 
 /** Codes of lib/image: references, registries, archives, images made from the host. */
 export type ImageErrorCode =
@@ -51,6 +52,9 @@ export type ContainerErrorCode =
   | 'USER_NOT_FOUND'
   | 'WORKDIR_INVALID'
   | 'SPEC_INVALID'
+  | 'OUTPUT_TOO_LARGE'
+  | 'READY_TIMEOUT'
+  | 'EXITED_BEFORE_READY'
 
 /** Codes of lib/launch: the helper, the launcher, the monitors. */
 export type LaunchErrorCode = 'HELPER_NOT_FOUND' | 'LAUNCHER_DIED' | 'MONITOR_DIED' | 'START_FAILED'

@@ -1,3 +1,53 @@
+// In the order that data flows: the runtime, images, containers and what they are made of, errors.
+export { Runtime } from './runtime.js'
+export type { RunOptions, RuntimeEvents, RuntimeOptions } from './runtime.js'
+export type { RuntimeInfo } from './runtime-info.js'
+export type { KernelFeatures } from './sys/kernel.js'
+export type { RecoveredContainer, RecoveryReport } from './container/recover.js'
+
+export type { RegistryAuth } from './image/registry-auth.js'
+export type { FromHostOptions, HostFile } from './image/from-host/options.js'
+export type { ImageConfig } from './image/image-config.js'
+export type { ImageConfigInput } from './image/image-config-input.js'
+export type { Platform } from './image/platform.js'
+export type { ImageProgress } from './image/progress.js'
+export type { ArchiveSource } from './image/source.js'
+export { Image } from './storage/image.js'
+export type { ImageHistoryEntry, ImageLayer } from './storage/image.js'
+export type { BringOptions, ImportOptions, LoadOptions, PullOptions, RemoveImageOptions } from './storage/image-options.js'
+export { Images } from './storage/images.js'
+export type { ImageEvent } from './storage/images.js'
+export type { LayerLimits } from './storage/layer-types.js'
+
+export { Container } from './container/container.js'
+export type { ContainerEvents, StopOptions } from './container/container.js'
+export { Containers } from './container/containers.js'
+export type { ContainerEvent, ContainerFilter } from './container/containers.js'
+export type { ExecOptions, ExecResult } from './container/exec.js'
+export type { ExitStatus } from './container/exit-status.js'
+export type { ContainerInspect } from './container/inspect.js'
+export type { LogLine } from './container/log/line.js'
+export type { LogOptions } from './container/log/read-log.js'
+export type {
+  BindMountOption,
+  ContainerOptions,
+  MountFlagOptions,
+  MountOption,
+  ReadyOption,
+  TmpfsMountOption,
+  UlimitName,
+} from './container/options.js'
+export { ContainerProcess } from './container/process.js'
+export type { ProcessExit } from './container/process.js'
+export type { Duration, Size } from './container/quantities.js'
+export type { RemoveOptions } from './container/remove.js'
+export type { Signal } from './container/signals.js'
+export type { SpawnOptions } from './container/spawn.js'
+export type { ContainerStatus } from './container/status.js'
+
+export type { SeccompProfile, SeccompProfileRule } from './security/seccomp-profile.js'
+export type * from './launch/oci-spec.js'
+
 export { PodlingError } from './errors.js'
 export type {
   CgroupErrorCode,

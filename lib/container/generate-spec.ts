@@ -156,10 +156,14 @@ function chooseCapabilities(options: NormalizedOptions, user: string, host: Host
   const bounding = options.privileged
     ? [...available]
     : mergeCapabilities({ add: options.capAdd, drop: options.capDrop, available })
-  const isRoot = ['', '0', 'root'].includes(user.split(':')[0] ?? '')
-  if (isRoot) return { bounding, effective: bounding, permitted: bounding, inheritable: [], ambient: [] }
+  if (isRoot(user)) return { bounding, effective: bounding, permitted: bounding, inheritable: [], ambient: [] }
   const asked = mergeCapabilities({ base: [], add: options.capAdd, drop: [], available })
   return { bounding, effective: asked, permitted: asked, inheritable: asked, ambient: asked }
+}
+
+/** Whether a user, as the options or the image give it, is root. */
+export function isRoot(user: string): boolean {
+  return ['', '0', 'root'].includes(user.split(':')[0] ?? '')
 }
 
 function chooseSeccomp(

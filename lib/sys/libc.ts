@@ -28,6 +28,7 @@ const c = {
   socketpair: library.func('int socketpair(int domain, int type, int protocol, _Out_ int *fds)'),
   close: library.func('int close(int fd)'),
   flock: library.func('int flock(int fd, int operation)'),
+  ioctl: library.func('int ioctl(int fd, unsigned long request, _Out_ int *value)'),
   socket: library.func('int socket(int domain, int type, int protocol)'),
   connect: library.func('int connect(int fd, const void *address, uint32_t length)'),
   sendmsg: library.func('int64_t sendmsg(int fd, msghdr *message, int flags)'),
@@ -95,6 +96,7 @@ const SCM_RIGHTS = 1
 const MSG_DONTWAIT = 0x40
 const MSG_NOSIGNAL = 0x4000
 const WNOHANG = 1
+const FIONREAD = 0x541b
 const LOCK_SH = 1
 const LOCK_EX = 2
 const LOCK_NB = 4
@@ -220,4 +222,11 @@ export function tryLock(fd: number, mode: 'shared' | 'exclusive'): boolean {
 export function rawSystemCall(number: number, a: number, b: number, c0: number): { value: number; errno?: string } {
   const value = Number(c.syscall(number, a, b, c0, 0, 0))
   return value < 0 ? { value, errno: errnoName(koffi.errno()) } : { value }
+}
+
+/** How many bytes a read of this pipe or socket would give at once (FIONREAD). */
+export function readableBytes(fd: number): number {
+  const value = [0]
+  check(c.ioctl(fd, FIONREAD, value) as number, 'ioctl', 'count the bytes in a pipe')
+  return value[0]!
 }

@@ -39,6 +39,8 @@ export interface StorageDriver {
   prepare(containerId: string, chainId: string | undefined): Promise<void>
   /** Where the root of a prepared container comes from. @throws PodlingError STATE_INVALID when it isn't prepared */
   rootOperation(containerId: string, options?: RootOptions): RootMount
+  /** Where the root stands in the container's mount namespace until it becomes `/`; `root.path` of its OCI spec. */
+  rootPath(containerId: string): string
   /** Remove all that the container wrote, whatever it is. Nobody may have it mounted. 'Already gone' is success. */
   remove(containerId: string): Promise<void>
 }

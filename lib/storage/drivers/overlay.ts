@@ -105,7 +105,7 @@ export class OverlayDriver implements StorageDriver {
       })
     }
     if (options.volatile) allowVolatile(directory)
-    const at = join(this.#directory, 'root')
+    const at = this.rootPath()
     return {
       op: 'root-overlay',
       // An overlay needs a lower directory; without an image it is an empty one.
@@ -115,6 +115,10 @@ export class OverlayDriver implements StorageDriver {
       options: options.volatile ? [...mountOptions, 'volatile'] : [...mountOptions],
       at,
     }
+  }
+
+  rootPath(): string {
+    return join(this.#directory, 'root')
   }
 
   async remove(containerId: string): Promise<void> {

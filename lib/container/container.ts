@@ -1,0 +1,205 @@
+import { EventEmitter } from 'eventemitter3'
+import { PodlingError } from '../errors.js'
+import type { ContainerContext } from './context.js'
+import { exec, type ExecOptions, type ExecResult } from './exec.js'
+import type { ExitStatus } from './exit-status.js'
+import { inspect, type ContainerInspect } from './inspect.js'
+import { Lifecycle } from './lifecycle.js'
+import type { LogLine } from './log/line.js'
+import { readLog, type LogOptions } from './log/read-log.js'
+import type { ContainerProcess } from './process.js'
+import type { ContainerRecord } from './record.js'
+import { killNow, remove, type RemoveOptions } from './remove.js'
+import { signalNumber, type Signal } from './signals.js'
+import { spawn, type SpawnOptions } from './spawn.js'
+import { start } from './start.js'
+import type { ReadyCondition } from './normalized-options.js'
+import { waitReady } from './ready/wait-ready.js'
+import { requireStatus, type ContainerStatus } from './status.js'
+import { stop } from './stop.js'
+
+/** What a {@link Container} tells of itself. */
+export interface ContainerEvents {
+  /** Pid 1 runs its command. */
+  start: []
+  /** It has ended, its log is complete. */
+  exit: [ExitStatus]
+  /** Its monitor died, and the container with it: nobody knows its exit status. */
+  lost: [PodlingError]
+  pause: []
+  unpause: []
+  /** Nothing is left of it. */
+  remove: []
+}
+
+export interface StopOptions {
+  /** How long to wait after the stop signal, in milliseconds, before SIGKILL. @default the container's `stopTimeout` */
+  readonly timeout?: number
+}
+
+/**
+ * A container. The handle is live: its properties follow what the container does, whoever makes it do so.
+ *
+ * Disposing it (`await using`) removes it by force.
+ */
+export class Container extends EventEmitter<ContainerEvents> implements AsyncDisposable {
+  /** 64 hexadecimal digits. */
+  readonly id: string
+  readonly #lifecycle: Lifecycle
+
+  /** @internal Use {@link Runtime.run} or {@link Containers.create}. */
+  constructor(context: ContainerContext, record: ContainerRecord) {
+    super()
+    this.id = record.id
+    this.#lifecycle = new Lifecycle(context, record, {
+      started: () => this.emit('start'),
+      exited: (status) => this.emit('exit', status),
+      lost: (error) => this.emit('lost', error),
+      changed: () => {
+        if (this.status === 'paused') this.emit('pause')
+        else if (this.status === 'running') this.emit('unpause')
+      },
+      removed: () => this.emit('remove'),
+    })
+  }
+
+  get name(): string {
+    return this.#lifecycle.record.name
+  }
+
+  get status(): ContainerStatus {
+    return this.#lifecycle.status
+  }
+
+  /** The pid of its pid 1 in the host's pid namespace; `undefined` while it doesn't run. */
+  get pid(): number | undefined {
+    return this.#lifecycle.monitor?.pid
+  }
+
+  /** The image it was made from: the name that was asked for, and the id it had then. */
+  get image(): { readonly id: string; readonly name: string } | undefined {
+    return this.#lifecycle.record.image
+  }
+
+  get labels(): Readonly<Record<string, string>> {
+    return this.#lifecycle.record.options.labels
+  }
+
+  /**
+   * Start it. Resolves when its command runs.
+   * @throws PodlingError `INVALID_STATE`, `COMMAND_NOT_FOUND`, `COMMAND_NOT_EXECUTABLE`, `USER_NOT_FOUND`,
+   * `WORKDIR_INVALID`, `START_FAILED` and others; nothing of the start is left then.
+   */
+  start(): Promise<void> {
+    return this.#lifecycle.queue.run(() => start(this.#lifecycle))
+  }
+
+  /**
+   * Stop it: the stop signal, then SIGKILL when the time is over. One that has ended already is left as it is.
+   * A signal that its pid 1 has no handler for can't reach it (pid_namespaces(7)); then it is killed without waiting.
+   * @returns how it ended; `undefined` for one that was never started
+   */
+  stop(options: StopOptions = {}): Promise<ExitStatus | undefined> {
+    const timeout = options.timeout ?? this.#lifecycle.record.options.stopTimeout
+    return this.#lifecycle.queue.run(() => stop(this.#lifecycle, timeout))
+  }
+
+  /** Send a signal to its pid 1. @param signal @default 'SIGKILL' @throws PodlingError `INVALID_STATE`, `INVALID_OPTION` */
+  async kill(signal: Signal = 'SIGKILL'): Promise<void> {
+    const number = signalNumber(signal)
+    requireStatus('kill', this.status, this.name)
+    await this.#lifecycle.requireMonitor('kill').kill(number)
+  }
+
+  /** Stop it, if it runs, and start it again. */
+  async restart(options: StopOptions = {}): Promise<void> {
+    requireStatus('restart', this.status, this.name)
+    const stopped = this.stop(options)
+    const started = this.start()
+    await Promise.all([stopped, started])
+  }
+
+  /** Freeze all its processes (cgroups(7), the freezer). @throws PodlingError `INVALID_STATE` */
+  pause(): Promise<void> {
+    return this.#lifecycle.queue.run(async () => {
+      requireStatus('pause', this.status, this.name)
+      await this.#lifecycle.requireMonitor('pause').freeze()
+      this.#lifecycle.set('paused')
+    })
+  }
+
+  /** Let it go on after {@link Container.pause}. @throws PodlingError `INVALID_STATE` */
+  unpause(): Promise<void> {
+    return this.#lifecycle.queue.run(async () => {
+      requireStatus('unpause', this.status, this.name)
+      await this.#lifecycle.requireMonitor('unpause').thaw()
+      this.#lifecycle.set('running')
+    })
+  }
+
+  /**
+   * Wait until it has ended; at once for one that has.
+   * @throws PodlingError `INVALID_STATE` for one that was never started, `MONITOR_DIED` when nobody knows how it ended
+   */
+  async wait(): Promise<ExitStatus> {
+    requireStatus('wait', this.status, this.name)
+    const { ended } = this.#lifecycle
+    if (ended === undefined)
+      throw new PodlingError(
+        'MONITOR_DIED',
+        `wait for container ${this.name}: its monitor was killed before it could record the exit status`,
+      )
+    return ended
+  }
+
+  /**
+   * Run a command in it, to its end.
+   * @throws PodlingError only when it could not run: `COMMAND_NOT_FOUND`, `INVALID_STATE`, `USER_NOT_FOUND`, `ABORTED` ...
+   */
+  exec(argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
+    return exec(this.#lifecycle, argv, options)
+  }
+
+  /** Start a command in it and give its live streams. @throws as {@link Container.exec} */
+  async spawn(argv: readonly string[], options: SpawnOptions = {}): Promise<ContainerProcess> {
+    return (await spawn(this.#lifecycle, argv, options)).process
+  }
+
+  /** Its output, line by line, from the first start on. With `follow` until it ends. */
+  logs(options: LogOptions = {}): AsyncGenerator<LogLine> {
+    const { ended, monitor, paths } = this.#lifecycle
+    return readLog(paths.log, options, monitor === undefined ? Promise.resolve() : (ended ?? Promise.resolve()))
+  }
+
+  /** All that is known of it, the OCI runtime spec among it. */
+  inspect(): ContainerInspect {
+    return inspect(this.#lifecycle)
+  }
+
+  /** Remove it and all that it wrote. One that is removed already is left as it is. @throws PodlingError `INVALID_STATE` */
+  async remove(options: RemoveOptions = {}): Promise<void> {
+    // Before the queue: a stop() that waits there for ten seconds is thereby over.
+    if (options.force) await killNow(this.#lifecycle)
+    await this.#lifecycle.queue.run(async () => {
+      if (options.force) await killNow(this.#lifecycle)
+      await remove(this.#lifecycle)
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.remove({ force: true })
+  }
+
+  /** @internal Use {@link Runtime.run}. */
+  startAndWait(ready: readonly ReadyCondition[], signal: AbortSignal | undefined): Promise<void> {
+    return this.#lifecycle.queue.run(async () => {
+      await start(this.#lifecycle)
+      await waitReady(this.#lifecycle, ready, signal)
+    })
+  }
+
+  /** @internal Look at what other processes did to it. */
+  refresh(): Promise<void> {
+    return this.#lifecycle.queue.run(() => this.#lifecycle.refresh())
+  }
+}

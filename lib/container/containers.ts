@@ -1,0 +1,173 @@
+import { EventEmitter } from 'eventemitter3'
+import { PodlingError } from '../errors.js'
+import { settleAll } from '../teardown.js'
+import { Container } from './container.js'
+import type { ContainerContext } from './context.js'
+import { create } from './create.js'
+import type { ExitStatus } from './exit-status.js'
+import type { ReadyCondition } from './normalized-options.js'
+import type { ContainerOptions } from './options.js'
+import type { ContainerRecord } from './record.js'
+import type { ContainerStatus } from './status.js'
+
+/** Which containers to list. All that is given must fit. */
+export interface ContainerFilter {
+  readonly status?: ContainerStatus | readonly ContainerStatus[]
+  /** `'key'` or `'key=value'`. */
+  readonly label?: string | readonly string[]
+  /** A part of the name. */
+  readonly name?: string
+  /** The image's name or id that it was made from. */
+  readonly image?: string
+}
+
+/** Something that happened to a container of this runtime. */
+export type ContainerEvent =
+  | {
+      readonly type: 'create' | 'start' | 'pause' | 'unpause' | 'remove'
+      readonly container: Container
+      readonly time: Date
+    }
+  | { readonly type: 'exit'; readonly container: Container; readonly time: Date; readonly exit: ExitStatus }
+  | { readonly type: 'lost'; readonly container: Container; readonly time: Date; readonly error: PodlingError }
+
+/** The containers of a root, made by this process or another. */
+export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
+  readonly #context: ContainerContext
+  /** One handle a container, however often it is asked for, so that listeners and state stay together. */
+  readonly #handles = new Map<string, Container>()
+
+  /** @internal Use {@link Runtime.containers}. */
+  constructor(context: ContainerContext) {
+    super()
+    this.#context = context
+  }
+
+  /**
+   * Make a container, not started.
+   * @throws PodlingError `INVALID_OPTION` with all mistakes at once, `IMAGE_NOT_FOUND`, `NAME_IN_USE`, `DISK_FULL`
+   */
+  async create(options: ContainerOptions): Promise<Container> {
+    return (await this.#create(options)).container
+  }
+
+  /** @internal Use {@link Runtime.run}. */
+  async run(options: ContainerOptions, { signal }: { readonly signal?: AbortSignal }): Promise<Container> {
+    const { container, ready } = await this.#create(options)
+    try {
+      await container.startAndWait(ready, signal)
+      return container
+    } catch (error) {
+      throw await this.#undo(container, error)
+    }
+  }
+
+  async #create(options: ContainerOptions): Promise<{ container: Container; ready: readonly ReadyCondition[] }> {
+    this.#context.gate.pass('make a container')
+    const { record, ready } = await create(this.#context, options)
+    const container = this.#handle(record)
+    this.emit('container', { type: 'create', container, time: new Date() })
+    return { container, ready }
+  }
+
+  /** Remove what could not be started; the error that comes out carries both failures, if there are two. */
+  async #undo(container: Container, error: unknown): Promise<unknown> {
+    try {
+      await container.remove({ force: true })
+      return error
+    } catch (second) {
+      const message = error instanceof Error ? error.message : String(error)
+      return new PodlingError('TEARDOWN_FAILED', `${message}; and the container could not be removed`, {
+        cause: new AggregateError([error, second]),
+      })
+    }
+  }
+
+  /**
+   * One container by name, id or the beginning of an id.
+   * @throws PodlingError `CONTAINER_NOT_FOUND`
+   */
+  async get(idOrName: string): Promise<Container> {
+    const container = this.#handle(this.#find(idOrName))
+    await container.refresh()
+    return container
+  }
+
+  /** The containers that fit, oldest first. */
+  async list(filter: ContainerFilter = {}): Promise<Container[]> {
+    const records = [...this.#context.records.entries()].map(([, record]) => record)
+    const containers = records
+      .filter((record) => matchesRecord(record, filter))
+      .sort((a, b) => a.createdAt - b.createdAt)
+      .map((record) => this.#handle(record))
+    await Promise.all(containers.map((container) => container.refresh()))
+    const statuses = filter.status === undefined ? undefined : [filter.status].flat()
+    return statuses === undefined ? containers : containers.filter(({ status }) => statuses.includes(status))
+  }
+
+  /** @internal End and remove what this runtime started and bound to itself. */
+  async removeBound(): Promise<void> {
+    const { records, owner } = this.#context
+    const bound = [...records.entries()].filter(([, record]) => record.owner === owner && !record.options.detach)
+    await settleAll(
+      'remove the containers of this runtime',
+      bound.map(async ([, record]) => {
+        const container = this.#handle(record)
+        await container.stop().catch(() => undefined)
+        await container.remove({ force: true })
+      }),
+    )
+  }
+
+  #find(idOrName: string): ContainerRecord {
+    const { names, records } = this.#context
+    const exact = records.get(names.get(idOrName) ?? idOrName)
+    if (exact !== undefined) return exact
+    const matches = /^[0-9a-f]{3,64}$/.test(idOrName)
+      ? [...records.entries()].filter(([id]) => id.startsWith(idOrName)).map(([, record]) => record)
+      : []
+    const [first] = matches
+    if (first !== undefined && matches.length === 1) return first
+    throw new PodlingError(
+      'CONTAINER_NOT_FOUND',
+      matches.length > 1
+        ? `find container ${idOrName}: ${String(matches.length)} ids begin so; give more of it`
+        : `find container ${idOrName}: no container has this name or id on this root`,
+    )
+  }
+
+  #handle(record: ContainerRecord): Container {
+    const known = this.#handles.get(record.id)
+    if (known !== undefined) return known
+    const container = new Container(this.#context, record)
+    this.#handles.set(record.id, container)
+    const tell = (type: 'start' | 'pause' | 'unpause' | 'remove') => () =>
+      this.emit('container', { type, container, time: new Date() })
+    container.on('start', tell('start')).on('pause', tell('pause')).on('unpause', tell('unpause'))
+    container.on('exit', (exit) => this.emit('container', { type: 'exit', container, time: exit.finishedAt, exit }))
+    container.on('lost', (error) => this.emit('container', { type: 'lost', container, time: new Date(), error }))
+    container.on('remove', () => {
+      this.#handles.delete(record.id)
+      tell('remove')()
+    })
+    return container
+  }
+}
+
+function matchesRecord(record: ContainerRecord, { label, name, image }: ContainerFilter): boolean {
+  const labels = record.options.labels
+  const wanted = label === undefined ? [] : [label].flat()
+  return (
+    wanted.every((text) => {
+      const [key, value] = splitOnce(text, '=')
+      return Object.hasOwn(labels, key) && (value === undefined || labels[key] === value)
+    }) &&
+    (name === undefined || record.name.includes(name)) &&
+    (image === undefined || record.image?.name === image || record.image?.id === image)
+  )
+}
+
+function splitOnce(text: string, separator: string): [string, string | undefined] {
+  const at = text.indexOf(separator)
+  return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)]
+}

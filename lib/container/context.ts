@@ -1,0 +1,33 @@
+import type { Cgroups } from '../cgroup/cgroups.js'
+import type { Gate } from '../gate.js'
+import type { Launcher } from '../launch/launcher.js'
+import type { Database, Table } from '../storage/database.js'
+import type { StorageDriver } from '../storage/drivers/driver.js'
+import type { Image } from '../storage/image.js'
+import type { Images } from '../storage/images.js'
+import type { Layers } from '../storage/layers.js'
+import type { HostFacts } from './generate-spec.js'
+import type { ContainerRecord } from './record.js'
+
+/** What a runtime lends to its containers. */
+export interface ContainerContext {
+  readonly gate: Gate
+  readonly root: string
+  readonly runRoot: string
+  /** The cgroup below which each container has its own, in every hierarchy. */
+  readonly cgroupParent: string
+  /** This runtime instance, as records name it. */
+  readonly owner: string
+  readonly database: Database
+  readonly records: Table<ContainerRecord>
+  /** Container names to ids. */
+  readonly names: Table<string>
+  readonly images: Images
+  readonly layers: Layers
+  readonly driver: StorageDriver
+  readonly cgroups: Cgroups
+  readonly launcher: Launcher
+  readonly host: HostFacts
+}
+
+export type { Image }

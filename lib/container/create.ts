@@ -1,0 +1,134 @@
+import { mkdir, rm } from 'node:fs/promises'
+import { PodlingError } from '../errors.js'
+import type { Spec } from '../launch/oci-spec.js'
+import { validateSpec } from '../launch/validate-spec.js'
+import { loadSeccompProfile } from '../security/seccomp-profile.js'
+import { settleAll } from '../teardown.js'
+import { fileError } from '../storage/file-error.js'
+import type { ContainerContext, Image } from './context.js'
+import { generateSpec } from './generate-spec.js'
+import { randomId, randomName } from './names.js'
+import type { ContainerOptions } from './options.js'
+import type { NormalizedOptions, ReadyCondition } from './normalized-options.js'
+import { parseOptions } from './parse-options.js'
+import { containerPaths, type ContainerRecord, type StoredOptions } from './record.js'
+import { signalNumber } from './signals.js'
+
+/** A container that was made, and what `run()` waits for after its start. */
+export interface Created {
+  readonly record: ContainerRecord
+  readonly ready: readonly ReadyCondition[]
+}
+
+/**
+ * Decide all about a container and write it down; nothing runs yet. The record comes first, so that whatever interrupts the
+ * rest leaves something by which the next open finds and removes it.
+ */
+export async function create(context: ContainerContext, given: ContainerOptions): Promise<Created> {
+  const options = parseOptions(given)
+  const image = await context.images.get(options.image)
+  const id = randomId()
+  const spec = await specOf(context, options, image, id)
+  const base = {
+    id,
+    owner: context.owner,
+    createdAt: Date.now(),
+    image: { id: image.id, name: image.names.includes(options.image) ? options.image : (image.names[0] ?? image.id) },
+    ...(image.chainId === undefined ? {} : { chainId: image.chainId }),
+    options: storedOptions(options, image),
+    spec,
+  }
+  const record = await context.database.transaction(() => reserve(context, base, options.name))
+  try {
+    await Promise.all([
+      context.driver.prepare(id, image.chainId),
+      mkdir(containerPaths(context.root, context.runRoot, id).directory, { recursive: true, mode: 0o700 }),
+    ])
+    return { record, ready: options.ready }
+  } catch (error) {
+    throw await undo(context, record, fileError(error, `create container ${record.name}`))
+  }
+}
+
+async function specOf(context: ContainerContext, options: NormalizedOptions, image: Image, id: string): Promise<Spec> {
+  const paths = containerPaths(context.root, context.runRoot, id)
+  const { seccomp } = options
+  const spec = generateSpec({
+    options,
+    image: image.config,
+    id,
+    rootPath: context.driver.rootPath(id),
+    cgroupsPath: `/${context.cgroupParent}/${id}`,
+    files: { resolvConf: paths.resolvConf, hosts: paths.hosts, hostname: paths.hostname },
+    ...(seccomp.kind === 'file' ? { seccompProfile: await loadSeccompProfile(seccomp.path) } : {}),
+    host: context.host,
+  })
+  validateSpec(spec)
+  return spec
+}
+
+function storedOptions(options: NormalizedOptions, image: Image): StoredOptions {
+  const { labels, detach, init, logDriver, stopTimeout, network, extraHosts, dns } = options
+  const stopSignal = options.stopSignal ?? signalNumber(image.config.stopSignal ?? 'SIGTERM')
+  return {
+    labels: { ...image.config.labels, ...labels },
+    detach,
+    init,
+    logDriver,
+    stopTimeout,
+    network,
+    extraHosts,
+    dns,
+    stopSignal,
+  }
+}
+
+/** Take the name, hold the layers, write the record: all or nothing. */
+function reserve(
+  context: ContainerContext,
+  base: Omit<ContainerRecord, 'name'>,
+  wanted: string | undefined,
+): ContainerRecord {
+  const name = wanted ?? freeName(context)
+  const holder = context.names.get(name)
+  if (holder !== undefined) {
+    throw new PodlingError(
+      'NAME_IN_USE',
+      `create container ${name}: the name is taken by container ${holder.slice(0, 12)}; remove that one first or choose another name`,
+    )
+  }
+  const record = { ...base, name }
+  void context.names.put(name, base.id)
+  void context.records.put(base.id, record)
+  if (base.chainId !== undefined) void context.layers.reference(base.chainId, `container:${base.id}`)
+  return record
+}
+
+function freeName({ names }: ContainerContext): string {
+  for (let attempt = 0; ; attempt++) {
+    const name = randomName(attempt)
+    if (names.get(name) === undefined) return name
+  }
+}
+
+/** Take back a half-done create; the error that comes out carries both failures, if there are two. */
+async function undo(context: ContainerContext, record: ContainerRecord, error: unknown): Promise<unknown> {
+  try {
+    const { directory } = containerPaths(context.root, context.runRoot, record.id)
+    await settleAll(`undo the creation of container ${record.name}`, [
+      context.driver.remove(record.id),
+      rm(directory, { recursive: true, force: true }),
+    ])
+    await context.database.transaction(() => {
+      void context.names.remove(record.name)
+      void context.records.remove(record.id)
+    })
+    if (record.chainId !== undefined) await context.layers.release(record.chainId, `container:${record.id}`)
+    return error
+  } catch (second) {
+    const message = error instanceof Error ? error.message : String(error)
+    return new PodlingError('TEARDOWN_FAILED', `${message}; and what was half made could not be removed`, {
+      cause: new AggregateError([error, second]),
+    })
+  }
+}

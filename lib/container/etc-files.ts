@@ -1,0 +1,64 @@
+/**
+ * The three files that a runtime gives every container, made as Podman makes them: /etc/hosts, /etc/resolv.conf and
+ * /etc/hostname. Pure: what the host has comes in as text.
+ */
+
+export interface EtcHostsInput {
+  readonly hostname: string
+  /** `name:address` pairs; the name `host-gateway` isn't known here. */
+  readonly extraHosts: readonly { readonly name: string; readonly address: string }[]
+  /** The container's own addresses, which its host name stands for; the loopback ones where it has none. */
+  readonly addresses: readonly string[]
+  /** The text of the host's /etc/hosts, which a container on the host's network shares. */
+  readonly base?: string
+}
+
+/** hosts(5) */
+export function etcHosts({ hostname, extraHosts, addresses, base }: EtcHostsInput): string {
+  const lines = extraHosts.map(({ name, address }) => `${address}\t${name}`)
+  if (base === undefined) {
+    lines.push('127.0.0.1\tlocalhost', '::1\tlocalhost ip6-localhost ip6-loopback')
+  } else {
+    lines.push(base.trimEnd())
+  }
+  for (const address of addresses.length > 0 ? addresses : ['127.0.0.1']) lines.push(`${address}\t${hostname}`)
+  return `${lines.join('\n')}\n`
+}
+
+export interface ResolvConfInput {
+  readonly servers: readonly string[]
+  readonly search: readonly string[]
+  readonly options: readonly string[]
+  /** The text of the host's /etc/resolv.conf; what the caller doesn't set is taken from it. */
+  readonly base: string | undefined
+}
+
+/** resolv.conf(5) */
+export function resolvConf({ servers, search, options, base }: ResolvConfInput): string {
+  const host = parseResolvConf(base ?? '')
+  const used = {
+    servers: servers.length > 0 ? servers : host.servers,
+    search: search.length > 0 ? search : host.search,
+    options: options.length > 0 ? options : host.options,
+  }
+  const lines = []
+  if (used.search.length > 0) lines.push(`search ${used.search.join(' ')}`)
+  for (const server of used.servers) lines.push(`nameserver ${server}`)
+  if (used.options.length > 0) lines.push(`options ${used.options.join(' ')}`)
+  return lines.map((line) => `${line}\n`).join('')
+}
+
+function parseResolvConf(text: string): { servers: string[]; search: string[]; options: string[] } {
+  const result = { servers: [] as string[], search: [] as string[], options: [] as string[] }
+  for (const line of text.split('\n')) {
+    const [keyword, ...words] = line
+      .replace(/[#;].*/, '')
+      .trim()
+      .split(/\s+/)
+    if (keyword === 'nameserver' && words[0] !== undefined) result.servers.push(words[0])
+    // The last of `search` and `domain` wins, as the resolver has it.
+    else if (keyword === 'search' || keyword === 'domain') result.search = words
+    else if (keyword === 'options') result.options.push(...words)
+  }
+  return result
+}

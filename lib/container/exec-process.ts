@@ -1,0 +1,48 @@
+import type { Spec, SpecCapabilities, SpecProcess } from '../launch/oci-spec.js'
+import type { Started } from '../launch/protocol.js'
+import { isRoot } from './generate-spec.js'
+import type { SpawnOptions } from './spawn.js'
+
+/**
+ * The OCI process of an exec: the container's own, but for what the options say. Pure.
+ * @param available the capabilities that the host can give
+ */
+export function execProcess(
+  spec: Spec,
+  argv: readonly string[],
+  options: SpawnOptions,
+  started: Started,
+  available: readonly string[],
+): SpecProcess {
+  const own = spec.process
+  if (own === undefined) throw new TypeError('a container has a process')
+  return {
+    ...own,
+    args: [...argv],
+    env: mergeEnv(own.env ?? [], options, started),
+    cwd: options.workdir ?? own.cwd,
+    user: options.user === undefined ? own.user : { uid: 0, gid: 0, username: options.user },
+    capabilities: capabilitySets(own.capabilities ?? {}, options, available),
+  }
+}
+
+function mergeEnv(own: readonly string[], options: SpawnOptions, started: Started): string[] {
+  const env = new Map(own.map((entry) => [entry.slice(0, entry.indexOf('=')), entry]))
+  // HOME is the user's: of the container's own one as found at its start; of another as found when the process starts.
+  if (options.user === undefined && started.home !== undefined && !env.has('HOME')) {
+    env.set('HOME', `HOME=${started.home}`)
+  }
+  for (const [name, value] of Object.entries(options.env ?? {})) env.set(name, `${name}=${value}`)
+  return [...env.values()]
+}
+
+/** Root may use the whole bounding set. Others get what they would have as the container's own user: nothing but `capAdd`. */
+function capabilitySets(own: SpecCapabilities, options: SpawnOptions, available: readonly string[]): SpecCapabilities {
+  if (!options.privileged && options.user === undefined) return own
+  const bounding = options.privileged ? available : (own.bounding ?? [])
+  if (options.privileged || isRoot(options.user ?? '')) {
+    return { bounding, effective: bounding, permitted: bounding, inheritable: [], ambient: [] }
+  }
+  const kept = own.ambient ?? []
+  return { bounding, effective: kept, permitted: kept, inheritable: kept, ambient: kept }
+}

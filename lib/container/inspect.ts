@@ -1,0 +1,52 @@
+import type { Spec } from '../launch/oci-spec.js'
+import type { ExitStatus } from './exit-status.js'
+import type { Lifecycle } from './lifecycle.js'
+import type { ContainerStatus } from './status.js'
+
+/** All that is known of a container. */
+export interface ContainerInspect {
+  readonly id: string
+  readonly name: string
+  readonly createdAt: Date
+  readonly image?: { readonly id: string; readonly name: string }
+  readonly labels: Readonly<Record<string, string>>
+  readonly state: {
+    readonly status: ContainerStatus
+    /** The pid of its pid 1 in the host's pid namespace. */
+    readonly pid?: number
+    readonly startedAt?: Date
+    /** How the last run ended. */
+    readonly exit?: ExitStatus
+  }
+  /** Outlives the host process. */
+  readonly detached: boolean
+  /** The file that its log is written to; absent with `logDriver: 'none'`. */
+  readonly logPath?: string
+  /** The OCI runtime spec that it runs by. A user given by name is resolved in it once the container has started. */
+  readonly spec: Spec
+}
+
+export function inspect({ record, status, monitor, exit, paths }: Lifecycle): ContainerInspect {
+  const { options } = record
+  const started = monitor?.started
+  return {
+    id: record.id,
+    name: record.name,
+    createdAt: new Date(record.createdAt),
+    ...(record.image === undefined ? {} : { image: record.image }),
+    labels: options.labels,
+    state: {
+      status,
+      ...(started === undefined ? {} : { pid: started.pid, startedAt: new Date(started.startedAt) }),
+      ...(exit === undefined ? {} : { exit }),
+    },
+    detached: options.detach,
+    ...(options.logDriver === 'none' ? {} : { logPath: paths.log }),
+    spec: started === undefined ? record.spec : withResolvedUser(record.spec, started),
+  }
+}
+
+function withResolvedUser(spec: Spec, { uid, gid, groups }: { uid: number; gid: number; groups: readonly number[] }): Spec {
+  if (spec.process === undefined) return spec
+  return { ...spec, process: { ...spec.process, user: { ...spec.process.user, uid, gid, additionalGids: groups } } }
+}

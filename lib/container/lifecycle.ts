@@ -1,0 +1,118 @@
+import { PodlingError } from '../errors.js'
+import { Monitor } from '../launch/monitor.js'
+import { readExitFile } from '../launch/exit-record.js'
+import type { ContainerContext } from './context.js'
+import { exitStatus, type ExitStatus } from './exit-status.js'
+import { Queue } from './queue.js'
+import { containerPaths, type ContainerPaths, type ContainerRecord } from './record.js'
+import type { ContainerStatus } from './status.js'
+
+/** What a lifecycle tells its handle. */
+export interface LifecycleListener {
+  started(): void
+  exited(status: ExitStatus): void
+  lost(error: PodlingError): void
+  changed(): void
+  removed(): void
+}
+
+/**
+ * The inner side of a {@link Container}: its record, its state and its connection to the monitor. The verbs, one a file,
+ * work on it; the handle shows it.
+ */
+export class Lifecycle {
+  readonly context: ContainerContext
+  readonly record: ContainerRecord
+  readonly paths: ContainerPaths
+  /** Serialises the verbs that change the state. */
+  readonly queue = new Queue()
+  status: ContainerStatus = 'created'
+  /** The connection while pid 1 lives. */
+  monitor: Monitor | undefined
+  /** How the last run ended. */
+  exit: ExitStatus | undefined
+  /** Settles when the present or last run has ended; rejects with `MONITOR_DIED` when nobody knows how. */
+  ended: Promise<ExitStatus> | undefined
+  readonly #listener: LifecycleListener
+
+  constructor(context: ContainerContext, record: ContainerRecord, listener: LifecycleListener) {
+    this.context = context
+    this.record = record
+    this.paths = containerPaths(context.root, context.runRoot, record.id)
+    this.#listener = listener
+  }
+
+  /** Take up a monitor: from here on the state follows what it tells. */
+  follow(monitor: Monitor): void {
+    this.monitor = monitor
+    this.exit = undefined
+    this.status = 'running'
+    const ended = monitor.exited.then(
+      (record) => {
+        this.monitor = undefined
+        this.exit = exitStatus(record)
+        this.status = 'exited'
+        this.#listener.exited(this.exit)
+        return this.exit
+      },
+      async (error: unknown) => {
+        await this.#afterLoss()
+        throw error
+      },
+    )
+    // Whoever calls wait() hears of a loss; without a caller it is told by the event alone.
+    ended.catch((error: unknown) => {
+      this.#listener.lost(error as PodlingError)
+    })
+    this.ended = ended
+    this.#listener.started()
+  }
+
+  /** The monitor died: its pid 1 died with it, what is left of the cgroup is ended and removed here. */
+  async #afterLoss(): Promise<void> {
+    const { cgroups } = this.context
+    this.monitor = undefined
+    try {
+      await cgroups.kill(this.record.id)
+      await cgroups.remove(this.record.id)
+    } finally {
+      this.status = 'exited'
+    }
+  }
+
+  /** Look at what other processes may have done: adopt a monitor that runs, read how it ended. */
+  async refresh(): Promise<void> {
+    if (this.monitor !== undefined || this.status === 'removed') return
+    const monitor = await connect(this.paths.socket)
+    if (monitor !== undefined) {
+      this.follow(monitor)
+      return
+    }
+    const record = await readExitFile(this.paths.exitFile)
+    if (record === undefined) return
+    this.exit = exitStatus(record)
+    this.status = 'exited'
+    this.ended = Promise.resolve(this.exit)
+  }
+
+  set(status: ContainerStatus): void {
+    this.status = status
+    if (status === 'removed') this.#listener.removed()
+    else this.#listener.changed()
+  }
+
+  /** The monitor of a container that runs. @throws PodlingError `INVALID_STATE` when it has just ended. */
+  requireMonitor(verb: string): Monitor {
+    if (this.monitor !== undefined) return this.monitor
+    throw new PodlingError('INVALID_STATE', `${verb} container ${this.record.name}: it has ended`)
+  }
+}
+
+async function connect(socket: string): Promise<Monitor | undefined> {
+  try {
+    return await Monitor.connect(socket)
+  } catch (error) {
+    if (error instanceof PodlingError && error.code === 'MONITOR_DIED') return undefined
+    throw error
+  }
+}

@@ -1,0 +1,79 @@
+import { PodlingError } from '../errors.js'
+import { compileExec } from '../launch/compile.js'
+import { execProcess } from './exec-process.js'
+import type { Lifecycle } from './lifecycle.js'
+import { ContainerProcess } from './process.js'
+import { requireStatus } from './status.js'
+import { inputEnd, outputEnd, type OutputEnd } from './stream-ends.js'
+
+/** How a further process runs in a container. What isn't given is as for the container's own command. */
+export interface SpawnOptions {
+  /** Further environment variables. */
+  readonly env?: Readonly<Record<string, string>>
+  /** The working directory, made where it is missing. @default the container's */
+  readonly workdir?: string
+  /** `name`, `uid`, `name:group` or `uid:gid`, looked up in the container's /etc/passwd. @default the container's */
+  readonly user?: string
+  /** All capabilities, as `podman exec --privileged`. @default false */
+  readonly privileged?: boolean
+  /** Ends the process with SIGKILL. */
+  readonly signal?: AbortSignal
+}
+
+/** A started process with the counters that exec() needs to know when all its output is there. */
+export interface Spawned {
+  readonly process: ContainerProcess
+  readonly stdout: OutputEnd
+  readonly stderr: OutputEnd
+}
+
+/** Start a process in a running container. */
+export async function spawn(container: Lifecycle, argv: readonly string[], options: SpawnOptions): Promise<Spawned> {
+  const { context, record } = container
+  requireStatus('exec', container.status, record.name)
+  if (argv.length === 0 || argv[0] === '') {
+    throw new PodlingError('INVALID_OPTION', 'argv: must name a command')
+  }
+  if (options.signal?.aborted) throw aborted(argv, options.signal)
+  const monitor = container.requireMonitor('exec in')
+  const plan = compileExec(
+    record.spec,
+    execProcess(record.spec, argv, options, monitor.started, context.host.capabilities ?? []),
+    {
+      stdin: 'pass',
+      stdout: 'pass',
+      stderr: 'pass',
+    },
+  )
+  const input = inputEnd()
+  const stdout = outputEnd()
+  const stderr = outputEnd()
+  try {
+    const started = await monitor.exec(plan, [input.give, stdout.give, stderr.give])
+    const process = new ContainerProcess(started, { stdin: input.stream, stdout: stdout.stream, stderr: stderr.stream })
+    killOnAbort(process, options.signal)
+    return { process, stdout, stderr }
+  } catch (error) {
+    input.stream.destroy()
+    stdout.stream.destroy()
+    stderr.stream.destroy()
+    throw error
+  }
+}
+
+function killOnAbort(process: ContainerProcess, signal: AbortSignal | undefined): void {
+  if (signal === undefined) return
+  const kill = () => {
+    process.kill().catch(() => undefined)
+  }
+  if (signal.aborted) kill()
+  signal.addEventListener('abort', kill, { once: true })
+  const forget = () => {
+    signal.removeEventListener('abort', kill)
+  }
+  process.exited.then(forget, forget)
+}
+
+export function aborted(argv: readonly string[], signal: AbortSignal): PodlingError {
+  return new PodlingError('ABORTED', `run ${argv[0] ?? ''}: aborted by the caller`, { cause: signal.reason })
+}

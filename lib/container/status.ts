@@ -1,0 +1,56 @@
+import { PodlingError } from '../errors.js'
+
+/**
+ * Where a container is in its life.
+ *
+ * | status | meaning |
+ * |---|---|
+ * | `created` | made, never started |
+ * | `running` | pid 1 lives |
+ * | `paused` | every process frozen |
+ * | `stopping` | told to stop, not yet gone |
+ * | `exited` | pid 1 is gone; can be started again |
+ * | `removed` | nothing is left of it but this handle |
+ */
+export type ContainerStatus = 'created' | 'running' | 'paused' | 'stopping' | 'exited' | 'removed'
+
+/** What can be asked of a container, and in which states. */
+const allowed = {
+  start: ['created', 'exited'],
+  stop: ['created', 'running', 'paused', 'stopping', 'exited'],
+  kill: ['running', 'paused', 'stopping'],
+  restart: ['created', 'running', 'paused', 'exited'],
+  pause: ['running'],
+  unpause: ['paused'],
+  wait: ['running', 'paused', 'stopping', 'exited'],
+  exec: ['running', 'stopping'],
+  remove: ['created', 'exited'],
+} as const satisfies Record<string, readonly ContainerStatus[]>
+
+export type Verb = keyof typeof allowed
+
+const advice: Partial<Record<Verb, Partial<Record<ContainerStatus, string>>>> = {
+  start: { running: 'It runs already.', paused: 'Call unpause() to let it go on.', stopping: 'Await stop() first.' },
+  exec: {
+    created: 'Call start() first.',
+    exited: 'Call start() first.',
+    paused: 'Call unpause() first: a new process would be frozen at once.',
+  },
+  wait: { created: 'Call start() first: there is nothing to wait for.' },
+  kill: { created: 'It was never started.', exited: 'It has ended already.' },
+  remove: {
+    running: 'Call stop() first, or remove({ force: true }).',
+    paused: 'Call stop() first, or remove({ force: true }).',
+    stopping: 'Await stop() first, or call remove({ force: true }).',
+  },
+}
+
+/** @throws PodlingError `INVALID_STATE` when the verb has no meaning in this state. */
+export function requireStatus(verb: Verb, status: ContainerStatus, name: string): void {
+  if ((allowed[verb] as readonly ContainerStatus[]).includes(status)) return
+  const hint = status === 'removed' ? 'It was removed.' : advice[verb]?.[status]
+  throw new PodlingError(
+    'INVALID_STATE',
+    `${verb} container ${name}: it is ${status}${hint === undefined ? '' : `. ${hint}`}`,
+  )
+}

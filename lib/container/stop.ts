@@ -1,0 +1,52 @@
+import { readFile } from 'node:fs/promises'
+import { constants } from 'node:os'
+import type { ExitStatus } from './exit-status.js'
+import type { Lifecycle } from './lifecycle.js'
+import { requireStatus } from './status.js'
+
+const { SIGKILL } = constants.signals
+
+/**
+ * End a container: its stop signal to pid 1, and SIGKILL to all when the time is over. One that doesn't run is left as it
+ * is. @returns how it ended; `undefined` for one that never ran.
+ */
+export async function stop(container: Lifecycle, timeout: number): Promise<ExitStatus | undefined> {
+  requireStatus('stop', container.status, container.record.name)
+  const { monitor, ended } = container
+  if (monitor === undefined || ended === undefined) return container.exit
+  if (container.status === 'paused') await monitor.thaw()
+  container.set('stopping')
+  const signal = container.record.options.stopSignal
+  if (signal === SIGKILL || timeout === 0 || !(await canReach(monitor.pid, signal))) {
+    await monitor.kill(SIGKILL, { all: true })
+    return ended
+  }
+  await monitor.kill(signal)
+  const timer = setTimeout(() => {
+    // It may have ended in this very moment; then there is nothing left to kill.
+    monitor.kill(SIGKILL, { all: true }).catch(() => undefined)
+  }, timeout)
+  try {
+    return await ended
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/**
+ * The kernel drops a signal for pid 1 of a pid namespace that has no handler for it (pid_namespaces(7)); it isn't even
+ * kept for later. Waiting ten seconds for its effect is then waiting for nothing. One that is blocked is kept, for
+ * sigwaitinfo(2).
+ */
+async function canReach(pid: number, signal: number): Promise<boolean> {
+  try {
+    const status = await readFile(`/proc/${String(pid)}/status`, 'latin1')
+    // In a container with the host's pid namespace every signal arrives as usual.
+    if (!/^NSpid:.*\s1$/m.test(status)) return true
+    const bit = 1n << BigInt(signal - 1)
+    const mask = (name: string) => BigInt(`0x${new RegExp(`^${name}:\\s*([0-9a-f]+)`, 'm').exec(status)?.[1] ?? '0'}`)
+    return ((mask('SigCgt') | mask('SigBlk')) & bit) !== 0n
+  } catch {
+    return true
+  }
+}

@@ -1,0 +1,267 @@
+/** OCI runtime spec → launch plan. Pure: every decision of a start is made here, and can be read and tested without root. */
+import { capabilityMask } from '../security/capabilities.js'
+import { compileSeccomp } from '../security/seccomp-compile.js'
+import { rlimitNumbers, rlimitValue } from './rlimits.js'
+import { parseMountOptions } from './mount-options.js'
+import type { Spec, SpecCapabilities, SpecMount, SpecNamespaceType, SpecProcess } from './oci-spec.js'
+import type { NamespaceType, Operation, Plan, PlanCgroup, PlanMonitor, PlanStdio } from './plan.js'
+
+/** What a launch needs beside the spec: what the host has made for it. */
+export interface LaunchInput {
+  readonly spec: Spec
+  /** How the root is mounted: by the storage driver's word, or the bundle's directory bound onto itself. */
+  readonly root: Extract<Operation, { op: 'root-overlay' | 'root-bind' }>
+  readonly cgroup: PlanCgroup
+  /** What stands below /sys/fs/cgroup in the container: host directories by name; `''` alone is a pure v2 tree. */
+  readonly cgroupMounts: readonly { readonly name: string; readonly source: string }[]
+  readonly stdio: PlanStdio
+  readonly monitor: PlanMonitor
+  /** Stay as pid 1 and reap (`init: true`). */
+  readonly init: boolean
+  /** Stop before the exec until told to go on. */
+  readonly barrier?: boolean
+}
+
+/** Filters are made for the machine that this process runs on. */
+const architecture = process.arch === 'arm64' ? 'arm64' : 'amd64'
+
+/** The plan that makes a container's pid 1. */
+export function compilePlan(input: LaunchInput): Plan {
+  const { spec, cgroup, stdio, monitor } = input
+  const linux = spec.linux ?? {}
+  const namespaces = linux.namespaces ?? []
+  return {
+    create: namespaces.filter(({ path }) => path === undefined).map(({ type }) => namespaceType(type)),
+    join: namespaces.flatMap(({ type, path }) => (path === undefined ? [] : [{ type: namespaceType(type), path }])),
+    ...idMaps(linux),
+    cgroup,
+    stdio,
+    monitor,
+    operations: [...rootOperations(input), ...namespaceOperations(spec), ...processOperations(input)],
+  }
+}
+
+/** The plan of a further process in a running container: it joins what pid 1 has. */
+export function compileExec(spec: Spec, process: SpecProcess, stdio: PlanStdio): Plan {
+  return {
+    create: [],
+    join: [],
+    cgroup: { directories: [], writes: [], attach: [] },
+    stdio,
+    operations: [...limitOperations(process), ...identityOperations(spec, process), execOperation(process)],
+  }
+}
+
+/** runc and the kernel say `mnt`; the spec says `mount`. */
+function namespaceType(type: SpecNamespaceType): NamespaceType {
+  return type
+}
+
+function idMaps(linux: NonNullable<Spec['linux']>): Pick<Plan, 'idMaps'> {
+  const text = (maps: readonly { containerID: number; hostID: number; size: number }[]) =>
+    maps.map(({ containerID, hostID, size }) => `${String(containerID)} ${String(hostID)} ${String(size)}\n`).join('')
+  if (linux.uidMappings === undefined || linux.uidMappings.length === 0) return {}
+  return { idMaps: { uid: text(linux.uidMappings), gid: text(linux.gidMappings ?? []) } }
+}
+
+function rootOperations({ spec, root, cgroupMounts }: LaunchInput): Operation[] {
+  const propagation = spec.linux?.rootfsPropagation ?? 'private'
+  return [
+    // The new namespace begins as a copy of the host's with its peer groups: cut them, or mounts made here show there.
+    // `slave` rather than `private` would let the host's mounts still come in; only a shared or slave root asks for it.
+    { op: 'propagation', mode: propagation === 'private' || propagation === 'unbindable' ? 'private' : 'slave' },
+    root,
+    ...(spec.mounts ?? []).flatMap((mount) => mountOperations(mount, cgroupMounts)),
+    ...deviceOperations(spec),
+    { op: 'pivot-root' },
+  ]
+}
+
+function mountOperations(mount: SpecMount, cgroupMounts: LaunchInput['cgroupMounts']): Operation[] {
+  const { attributes, propagation, bind, copyUp, data } = parseMountOptions(mount.options ?? [])
+  const target = mount.destination
+  if (mount.type === 'cgroup' || mount.type === 'cgroup2') {
+    return cgroupOperations(target, cgroupMounts, attributes.readOnly ?? false)
+  }
+  if (bind !== undefined || mount.type === 'bind') {
+    return [
+      {
+        op: 'bind',
+        source: mount.source ?? '',
+        target,
+        recursive: bind !== 'bind',
+        attributes,
+        ...(propagation === undefined ? {} : { propagation }),
+      },
+    ]
+  }
+  const fstype = mount.type ?? 'none'
+  return [
+    {
+      op: 'mount',
+      fstype,
+      source: mount.source ?? fstype,
+      target,
+      attributes,
+      options: data,
+      ...(copyUp ? { copyUp } : {}),
+    },
+  ]
+}
+
+/**
+ * The container's own cgroups, where programs look for their limits. In hybrid and v1 layouts they are one bind per
+ * hierarchy on a small tmpfs; the cgroup namespace makes /proc/self/cgroup agree with it.
+ */
+function cgroupOperations(target: string, mounts: LaunchInput['cgroupMounts'], readOnly: boolean): Operation[] {
+  const hardened = { readOnly, noSuid: true, noDev: true, noExec: true } as const
+  const bind = (name: string, source: string): Operation => ({
+    op: 'bind',
+    source,
+    target: name === '' ? target : `${target}/${name}`,
+    recursive: false,
+    attributes: hardened,
+  })
+  const [first] = mounts
+  if (first === undefined) return []
+  if (first.name === '') return [bind('', first.source)]
+  return [
+    {
+      op: 'mount',
+      fstype: 'tmpfs',
+      source: 'tmpfs',
+      target,
+      attributes: { ...hardened, readOnly: false },
+      options: ['mode=755', 'size=64k'],
+    },
+    ...mounts.map(({ name, source }) => bind(name, source)),
+    ...(readOnly ? [{ op: 'read-only', path: target } as const] : []),
+  ]
+}
+
+/** Devices and links that the spec asks of every runtime (config-linux.md, "Default Devices", "Dev symbolic links"). */
+function deviceOperations(spec: Spec): Operation[] {
+  const hasDev = (spec.mounts ?? []).some(({ destination, type }) => destination === '/dev' && type !== 'bind')
+  const devices: Operation[] = (spec.linux?.devices ?? []).map((device) => ({
+    op: 'mknod',
+    path: device.path,
+    type: device.type === 'u' ? 'c' : device.type,
+    mode: device.fileMode ?? 0o666,
+    major: device.major ?? 0,
+    minor: device.minor ?? 0,
+    uid: device.uid ?? 0,
+    gid: device.gid ?? 0,
+  }))
+  // A /dev that is the host's own, bound, has all that already; making it there would be making it on the host.
+  if (!hasDev) return devices
+  const given = new Set((spec.linux?.devices ?? []).map(({ path }) => path))
+  const defaults = defaultDevices
+    .filter(({ path }) => !given.has(path))
+    .map(({ path, major, minor }): Operation => ({
+      op: 'mknod',
+      path,
+      type: 'c',
+      mode: 0o666,
+      major,
+      minor,
+      uid: 0,
+      gid: 0,
+    }))
+  const links = defaultLinks.map(([path, target]): Operation => ({ op: 'symlink', path, target }))
+  return [...defaults, ...devices, ...links]
+}
+
+const defaultDevices = [
+  { path: '/dev/null', major: 1, minor: 3 },
+  { path: '/dev/zero', major: 1, minor: 5 },
+  { path: '/dev/full', major: 1, minor: 7 },
+  { path: '/dev/random', major: 1, minor: 8 },
+  { path: '/dev/urandom', major: 1, minor: 9 },
+  { path: '/dev/tty', major: 5, minor: 0 },
+] as const
+
+const defaultLinks = [
+  ['/dev/fd', '/proc/self/fd'],
+  ['/dev/stdin', '/proc/self/fd/0'],
+  ['/dev/stdout', '/proc/self/fd/1'],
+  ['/dev/stderr', '/proc/self/fd/2'],
+  ['/dev/ptmx', 'pts/ptmx'],
+] as const
+
+/** What is set for the namespaces as a whole, after the pivot: nothing of the host can be named any more. */
+function namespaceOperations(spec: Spec): Operation[] {
+  const linux = spec.linux ?? {}
+  const own = (type: SpecNamespaceType) =>
+    (linux.namespaces ?? []).some((namespace) => namespace.type === type && namespace.path === undefined)
+  const operations: Operation[] = []
+  if (own('network')) operations.push({ op: 'loopback-up' })
+  if (spec.hostname !== undefined) operations.push({ op: 'hostname', name: spec.hostname })
+  if (spec.domainname !== undefined) operations.push({ op: 'domainname', name: spec.domainname })
+  for (const [key, value] of Object.entries(linux.sysctl ?? {})) operations.push({ op: 'sysctl', key, value })
+  for (const path of linux.readonlyPaths ?? []) operations.push({ op: 'read-only', path })
+  for (const path of linux.maskedPaths ?? []) operations.push({ op: 'mask', path })
+  if (spec.root?.readonly) operations.push({ op: 'root-read-only' })
+  return operations
+}
+
+function processOperations({ spec, init, barrier }: LaunchInput): Operation[] {
+  const { process } = spec
+  if (process === undefined) return []
+  return [
+    ...(barrier ? [{ op: 'barrier' } as const] : []),
+    { op: 'keyring' },
+    ...limitOperations(process),
+    ...identityOperations(spec, process),
+    ...(init ? [{ op: 'init' } as const] : []),
+    execOperation(process),
+  ]
+}
+
+function limitOperations(process: SpecProcess): Operation[] {
+  const operations: Operation[] = (process.rlimits ?? []).map(({ type, soft, hard }) => ({
+    op: 'rlimit',
+    // The spec was validated: its names are known ones.
+    resource: rlimitNumbers[type] ?? 0,
+    soft: rlimitValue(soft),
+    hard: rlimitValue(hard),
+  }))
+  if (process.oomScoreAdj !== undefined) operations.push({ op: 'oom-score-adj', value: process.oomScoreAdj })
+  return operations
+}
+
+/** Who the process is and what it may do, in the order that the kernel's own rules leave open. */
+function identityOperations(spec: Spec, process: SpecProcess): Operation[] {
+  const seccomp: Operation[] =
+    spec.linux?.seccomp === undefined ? [] : [{ op: 'seccomp', ...compileSeccomp(spec.linux.seccomp, architecture) }]
+  const { user } = process
+  const identity: Operation[] = [
+    { op: 'umask', mask: user.umask ?? 0o022 },
+    // As root still, so that a directory of the image that only its owner may enter works, as with runc.
+    { op: 'chdir', path: process.cwd, create: true },
+    {
+      op: 'user',
+      user: user.username ?? `${String(user.uid)}:${String(user.gid)}`,
+      groups: (user.additionalGids ?? []).map(String),
+      setHome: !(process.env ?? []).some((entry) => entry.startsWith('HOME=')),
+    },
+    capabilityOperation(process.capabilities ?? {}),
+  ]
+  // Without no_new_privs only CAP_SYS_ADMIN may load a filter, so it must come before the capabilities go. With it the
+  // filter comes last, and the profile need not allow what setting up the identity takes (seccomp(2)).
+  return process.noNewPrivileges ? [{ op: 'no-new-privs' }, ...identity, ...seccomp] : [...seccomp, ...identity]
+}
+
+function capabilityOperation(sets: SpecCapabilities): Operation {
+  return {
+    op: 'capabilities',
+    effective: capabilityMask(sets.effective ?? []),
+    permitted: capabilityMask(sets.permitted ?? []),
+    inheritable: capabilityMask(sets.inheritable ?? []),
+    bounding: capabilityMask(sets.bounding ?? []),
+    ambient: capabilityMask(sets.ambient ?? []),
+  }
+}
+
+function execOperation(process: SpecProcess): Operation {
+  return { op: 'exec', argv: process.args ?? [], env: process.env ?? [] }
+}

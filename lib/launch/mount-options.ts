@@ -1,0 +1,67 @@
+/** The options of a mount in an OCI spec (config.md, "Mounts"), told apart into what the kernel takes separately. Pure. */
+import type { MountAttributes, Propagation } from './plan.js'
+
+export interface ParsedMountOptions {
+  readonly attributes: MountAttributes
+  readonly propagation: Propagation | undefined
+  /** `bind` or `rbind` was among them. */
+  readonly bind: 'bind' | 'rbind' | undefined
+  /** What is left is the file system's own, such as `mode=755`. */
+  readonly data: readonly string[]
+  /** `tmpcopyup`: the new tmpfs begins with what the image has there. */
+  readonly copyUp: boolean
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
+/** What each word sets. A later word wins over an earlier one, as mount(8) has it. */
+const words: Record<string, Mutable<MountAttributes>> = {
+  ro: { readOnly: true },
+  rw: { readOnly: false },
+  suid: { noSuid: false },
+  nosuid: { noSuid: true },
+  dev: { noDev: false },
+  nodev: { noDev: true },
+  exec: { noExec: false },
+  noexec: { noExec: true },
+  atime: { accessTime: 'relatime' },
+  noatime: { accessTime: 'noatime' },
+  relatime: { accessTime: 'relatime' },
+  norelatime: { accessTime: 'strictatime' },
+  strictatime: { accessTime: 'strictatime' },
+  nostrictatime: { accessTime: 'relatime' },
+  diratime: { noDirAccessTime: false },
+  nodiratime: { noDirAccessTime: true },
+  symfollow: { noSymFollow: false },
+  nosymfollow: { noSymFollow: true },
+}
+
+const propagations: Record<string, Propagation> = {
+  private: 'private',
+  rprivate: 'private',
+  slave: 'slave',
+  rslave: 'slave',
+  shared: 'shared',
+  rshared: 'shared',
+  unbindable: 'unbindable',
+  runbindable: 'unbindable',
+}
+
+/** Words that say nothing to the kernel here: defaults, and hints for other programs. */
+const ignored = new Set(['defaults', 'async', 'auto', 'noauto', 'user', 'nouser', 'loud', 'silent'])
+
+export function parseMountOptions(options: readonly string[]): ParsedMountOptions {
+  let attributes: MountAttributes = {}
+  let propagation: Propagation | undefined
+  let bind: 'bind' | 'rbind' | undefined
+  let copyUp = false
+  const data: string[] = []
+  for (const option of options) {
+    if (Object.hasOwn(words, option)) attributes = { ...attributes, ...words[option] }
+    else if (Object.hasOwn(propagations, option)) propagation = propagations[option]
+    else if (option === 'bind' || option === 'rbind') bind = option
+    else if (option === 'tmpcopyup') copyUp = true
+    else if (!ignored.has(option)) data.push(option)
+  }
+  return { attributes, propagation, bind, copyUp, data }
+}

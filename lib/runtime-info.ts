@@ -1,0 +1,43 @@
+import { createRequire } from 'node:module'
+import { release } from 'node:os'
+import type { Cgroups } from './cgroup/cgroups.js'
+import type { RuntimePaths } from './runtime-paths.js'
+import type { StorageDriver } from './storage/drivers/driver.js'
+import { kernelFeatures, type HostFacts, type KernelFeatures } from './sys/kernel.js'
+
+/** What a runtime works with on this machine. */
+export interface RuntimeInfo {
+  /** Podling's own version. */
+  readonly version: string
+  /** The directory of all that lasts. */
+  readonly root: string
+  /** The directory of sockets and locks. */
+  readonly runRoot: string
+  readonly storageDriver: StorageDriver['name']
+  readonly cgroup: {
+    /** The layout of this machine's hierarchies. */
+    readonly mode: Cgroups['mode']
+    /** The cgroup below which containers have theirs. */
+    readonly parent: string
+    /** Limits of these can be set. */
+    readonly controllers: readonly string[]
+  }
+  readonly kernel: { readonly release: string; readonly features: KernelFeatures }
+}
+
+export function runtimeInfo(paths: RuntimePaths, driver: StorageDriver, cgroups: Cgroups, facts: HostFacts): RuntimeInfo {
+  return {
+    version: packageVersion(),
+    root: paths.root,
+    runRoot: paths.runRoot,
+    storageDriver: driver.name,
+    cgroup: { mode: cgroups.mode, parent: `/${paths.cgroupParent}`, controllers: cgroups.controllers },
+    kernel: { release: release(), features: kernelFeatures(facts) },
+  }
+}
+
+/** Asked of the package by its own name, so that it is found wherever this file was built to. */
+function packageVersion(): string {
+  const { version } = createRequire(import.meta.url)('podling/package.json') as { version: string }
+  return version
+}

@@ -1,0 +1,111 @@
+import { mkdir } from 'node:fs/promises'
+import { openCgroups } from './cgroup/open.js'
+import { Containers } from './container/containers.js'
+import type { ContainerContext } from './container/context.js'
+import { readHostFacts } from './container/host-facts.js'
+import { containersOf, type ContainerRecord } from './container/record.js'
+import { recoverContainers, type RecoveryReport } from './container/recover.js'
+import { Gate } from './gate.js'
+import { Launcher } from './launch/launcher.js'
+import { Owner } from './owners.js'
+import { runtimeInfo, type RuntimeInfo } from './runtime-info.js'
+import type { RuntimePaths } from './runtime-paths.js'
+import { ContentStore } from './storage/content.js'
+import { Database } from './storage/database.js'
+import { OverlayDriver } from './storage/drivers/overlay.js'
+import { Images, type ImageEvent } from './storage/images.js'
+import { fileError } from './storage/file-error.js'
+import type { OpenUnpacker } from './storage/layer-types.js'
+import { Layers } from './storage/layers.js'
+import type { HostFacts } from './sys/kernel.js'
+import { close, pipe } from './sys/libc.js'
+import { Teardown } from './teardown.js'
+
+/** What a runtime is made of. */
+export interface RuntimeParts {
+  readonly gate: Gate
+  readonly info: RuntimeInfo
+  readonly images: Images
+  readonly containers: Containers
+  readonly recovered: RecoveryReport
+  readonly teardown: Teardown
+}
+
+/** Open the state directory, wire the modules, clean up after the dead. A failure closes what was opened. */
+export async function openParts(paths: RuntimePaths, facts: HostFacts, onImageEvent: (event: ImageEvent) => void): Promise<RuntimeParts> {
+  const teardown = new Teardown()
+  try {
+    return await open(paths, facts, onImageEvent, teardown)
+  } catch (error) {
+    await teardown.run('undo the opening of the runtime').catch(() => undefined)
+    throw fileError(error, `open the runtime at ${paths.root}`)
+  }
+}
+
+async function open(
+  paths: RuntimePaths,
+  facts: HostFacts,
+  onImageEvent: (event: ImageEvent) => void,
+  teardown: Teardown,
+): Promise<RuntimeParts> {
+  const keep = async <T>(opening: Promise<T>, close: (part: T) => Promise<void>): Promise<T> => {
+    const part = await opening
+    teardown.add(() => close(part))
+    return part
+  }
+  for (const directory of [paths.root, paths.runRoot]) await mkdir(directory, { recursive: true, mode: 0o700 })
+  const gate = new Gate()
+  const owner = await keep(Owner.register(paths.runRoot), (part) => part.release())
+  const database = await keep(Database.open(`${paths.root}/database`), (part) => part.close())
+  const cgroups = await keep(openCgroups({ parent: paths.cgroupParent }), (part) => part.close())
+  const launcher = await keep(Launcher.start(), (part) => part.close())
+  const content = await ContentStore.open(`${paths.root}/content`)
+  const openUnpacker = unpackerBy(launcher)
+  const layers = await Layers.open(`${paths.root}/layers`, database, openUnpacker)
+  const driver = await OverlayDriver.open(`${paths.root}/overlay`, layers, openUnpacker)
+  const records = database.table<ContainerRecord>('containers')
+  const images = await Images.open({
+    directory: `${paths.root}/images`,
+    content,
+    layers,
+    database,
+    users: ({ id }) => containersOf(records, id),
+    onEvent: onImageEvent,
+    programs: { path: (process.env['PATH'] ?? '').split(':').filter((directory) => directory !== ''), execPath: process.execPath },
+  })
+  const context: ContainerContext = {
+    gate,
+    root: paths.root,
+    runRoot: paths.runRoot,
+    cgroupParent: paths.cgroupParent,
+    owner: owner.id,
+    host: readHostFacts(),
+    database,
+    records,
+    names: database.table<string>('container-names'),
+    images,
+    layers,
+    driver,
+    cgroups,
+    launcher,
+  }
+  const recovered = { containers: await recoverContainers(context, (id) => Owner.lives(paths.runRoot, id)) }
+  const info = runtimeInfo(paths, driver, cgroups, facts)
+  return { gate, info, images, containers: new Containers(context), recovered, teardown }
+}
+
+/** Unpackers come from the launcher, which lives in the namespaces where layers belong. */
+function unpackerBy(launcher: Launcher): OpenUnpacker {
+  return async (directory) => {
+    const operations = pipe()
+    const result = pipe()
+    try {
+      await launcher.spawnUnpacker(directory, operations.read, result.write)
+      return { stream: operations.write, status: result.read }
+    } catch (error) {
+      close(operations.write)
+      close(result.read)
+      throw error
+    }
+  }
+}

@@ -1,0 +1,41 @@
+import { createHash } from 'node:crypto'
+import { isAbsolute, resolve } from 'node:path'
+import { PodlingError } from './errors.js'
+
+/** Where a runtime keeps its state. */
+export interface RuntimePaths {
+  /** Images, layers, containers, the database: kept across reboots. */
+  readonly root: string
+  /** Sockets and locks: gone with a reboot. */
+  readonly runRoot: string
+  /** The name of the cgroup that holds the containers of this root. */
+  readonly cgroupParent: string
+}
+
+export const DEFAULT_ROOT = '/var/lib/podling'
+export const DEFAULT_RUN_ROOT = '/run/podling'
+
+/** `c/`, half an id, `/monitor.sock` must fit behind it into the 108 bytes of a socket's address (unix(7)). */
+const LONGEST_RUN_ROOT = 107 - '/c/'.length - 32 - '/monitor.sock'.length
+
+/** Pure. @throws PodlingError `INVALID_OPTION` */
+export function runtimePaths(given: { readonly root?: string; readonly runRoot?: string }): RuntimePaths {
+  const root = resolve(given.root ?? DEFAULT_ROOT)
+  // A root elsewhere is mostly a test's or a tool's: its run directory then lies in it, and goes with it.
+  const runRoot = given.runRoot ?? (given.root === undefined ? DEFAULT_RUN_ROOT : `${root}/run`)
+  if (!isAbsolute(runRoot)) {
+    throw new PodlingError('INVALID_OPTION', `runRoot: must be an absolute path, got ${JSON.stringify(runRoot)}`)
+  }
+  if (Buffer.byteLength(runRoot) > LONGEST_RUN_ROOT) {
+    throw new PodlingError(
+      'INVALID_OPTION',
+      `runRoot: ${runRoot} is too long for the sockets in it (at most ${String(LONGEST_RUN_ROOT)} bytes); give a shorter runRoot, such as one below /run`,
+    )
+  }
+  return { root, runRoot, cgroupParent: root === DEFAULT_ROOT ? 'podling' : `podling-${shortHash(root)}` }
+}
+
+/** Two roots on one machine must not take each other's cgroups for their own. */
+function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 12)
+}

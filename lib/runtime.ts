@@ -1,0 +1,112 @@
+import { EventEmitter } from 'eventemitter3'
+import type { Container } from './container/container.js'
+import type { Containers, ContainerEvent } from './container/containers.js'
+import type { ContainerOptions } from './container/options.js'
+import type { RecoveryReport } from './container/recover.js'
+import { PodlingError } from './errors.js'
+import { openParts, type RuntimeParts } from './runtime-parts.js'
+import type { RuntimeInfo } from './runtime-info.js'
+import { runtimePaths } from './runtime-paths.js'
+import type { ImageEvent, Images } from './storage/images.js'
+import { checkHost, isPrivileged } from './sys/kernel.js'
+import { probeHost } from './sys/probe.js'
+import { settleAll } from './teardown.js'
+
+export interface RuntimeOptions {
+  /** The directory of all that lasts: images, containers, the database. @default '/var/lib/podling' */
+  readonly root?: string
+  /** The directory of sockets and locks. @default '/run/podling', or `run` in a `root` that was given */
+  readonly runRoot?: string
+}
+
+export interface RunOptions {
+  /** Give up waiting for it to be ready; the container is removed then. */
+  readonly signal?: AbortSignal
+}
+
+export interface RuntimeEvents {
+  /** Something happened to a container that this runtime has a handle of. */
+  container: [ContainerEvent]
+  /** Something happened to an image, by this runtime's doing. */
+  image: [ImageEvent]
+}
+
+/**
+ * A container runtime in this process, on a directory of state that it shares with whoever else has it open.
+ *
+ * Containers are bound to the process that started them unless they are detached: whatever ends it, they are gone within a
+ * second.
+ *
+ * @example
+ * await using runtime = await Runtime.open()
+ * await using web = await runtime.run({ image: 'localhost:5000/app:1', command: ['node', 'server.js'], network: 'host' })
+ */
+export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposable {
+  /** The images of this root. */
+  readonly images: Images
+  /** The containers of this root. */
+  readonly containers: Containers
+  /** What {@link Runtime.open} found left behind by hosts that died, and removed. */
+  readonly recovered: RecoveryReport
+  readonly #parts: RuntimeParts
+  #closed: Promise<void> | undefined
+
+  private constructor(parts: RuntimeParts) {
+    super()
+    this.#parts = parts
+    this.images = parts.images
+    this.containers = parts.containers
+    this.recovered = parts.recovered
+    this.containers.on('container', (event) => this.emit('container', event))
+  }
+
+  /**
+   * Open a root, made if it isn't there, and clean up what dead hosts left on it.
+   * @throws PodlingError `PLATFORM_UNSUPPORTED`, `KERNEL_UNSUPPORTED`, `PERMISSION_DENIED`, `INVALID_OPTION`, `STATE_INVALID`
+   */
+  static async open(options: RuntimeOptions = {}): Promise<Runtime> {
+    const facts = await probeHost()
+    checkHost(facts)
+    if (!isPrivileged(facts)) {
+      throw new PodlingError(
+        'PERMISSION_DENIED',
+        'open the runtime: this version of Podling works as root only, and this process is not; run it as root',
+      )
+    }
+    let runtime: Runtime | undefined
+    const parts = await openParts(runtimePaths(options), facts, (event) => runtime?.emit('image', event))
+    runtime = new Runtime(parts)
+    return runtime
+  }
+
+  /**
+   * Make a container and start it.
+   * @throws PodlingError as {@link Containers.create} and {@link Container.start}; nothing of the container is left then
+   */
+  async run(options: ContainerOptions, { signal }: RunOptions = {}): Promise<Container> {
+    return this.containers.run(options, signal === undefined ? {} : { signal })
+  }
+
+  /** Versions, drivers, and what this machine's kernel can do. */
+  info(): Promise<RuntimeInfo> {
+    return Promise.resolve(this.#parts.info)
+  }
+
+  /** End and remove the bound containers of this process, and let go of the root. Closing twice is closing once. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    const { gate, containers, teardown } = this.#parts
+    gate.close()
+    await settleAll('close the runtime', [
+      containers.removeBound().finally(() => teardown.run('close the parts of the runtime')),
+    ])
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}

@@ -1,0 +1,36 @@
+import t from 'tap'
+import { etcHosts, resolvConf } from '../../lib/container/etc-files.js'
+
+t.test('hosts of a container by itself', async (t) => {
+  t.equal(
+    etcHosts({ hostname: 'web', extraHosts: [{ name: 'db', address: '10.0.0.5' }], addresses: [] }),
+    '10.0.0.5\tdb\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.0.1\tweb\n',
+  )
+})
+
+t.test('hosts on the network of the host keep its entries', async (t) => {
+  t.equal(
+    etcHosts({
+      hostname: 'web',
+      extraHosts: [],
+      addresses: ['10.88.0.2'],
+      base: '127.0.0.1 localhost\n192.0.2.1 db\n',
+    }),
+    '127.0.0.1 localhost\n192.0.2.1 db\n10.88.0.2\tweb\n',
+  )
+})
+
+t.test('the resolver: what is given wins, the rest is the host', async (t) => {
+  const base =
+    '# made by hand\ndomain old.example\nsearch a.example b.example\nnameserver 192.0.2.1\nnameserver 192.0.2.2 # second\noptions ndots:2\n'
+  const none = { servers: [], search: [], options: [] }
+  t.equal(
+    resolvConf({ ...none, base }),
+    'search a.example b.example\nnameserver 192.0.2.1\nnameserver 192.0.2.2\noptions ndots:2\n',
+  )
+  t.equal(
+    resolvConf({ servers: ['9.9.9.9'], search: [], options: ['timeout:1'], base }),
+    'search a.example b.example\nnameserver 9.9.9.9\noptions timeout:1\n',
+  )
+  t.equal(resolvConf({ ...none, base: undefined }), '')
+})

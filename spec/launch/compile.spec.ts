@@ -1,0 +1,150 @@
+import t from 'tap'
+import { compileExec, compilePlan, type LaunchInput } from '../../lib/launch/compile.js'
+import type { Spec } from '../../lib/launch/oci-spec.js'
+import type { Operation } from '../../lib/launch/plan.js'
+
+const spec: Spec = {
+  ociVersion: '1.2.0',
+  hostname: 'box',
+  root: { path: '/ignored', readonly: true },
+  process: {
+    cwd: '/srv',
+    args: ['true'],
+    env: ['PATH=/bin'],
+    user: { uid: 0, gid: 0, username: 'app', umask: 0o077, additionalGids: [7] },
+    capabilities: { bounding: ['CAP_KILL', 'CAP_CHOWN'], effective: ['CAP_CHOWN'], permitted: ['CAP_CHOWN'] },
+    rlimits: [{ type: 'RLIMIT_NOFILE', soft: 10, hard: 2 ** 64 }],
+    oomScoreAdj: 5,
+  },
+  mounts: [
+    { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid'] },
+    { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'mode=755'] },
+    { destination: '/data', type: 'bind', source: '/host/data', options: ['rbind', 'ro', 'rslave'] },
+    { destination: '/one', type: 'none', source: '/host/one', options: ['bind'] },
+    { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['ro'] },
+  ],
+  linux: {
+    namespaces: [{ type: 'mount' }, { type: 'pid' }, { type: 'network', path: '/run/netns/x' }, { type: 'uts' }],
+    sysctl: { 'net.core.somaxconn': '10' },
+    maskedPaths: ['/proc/kcore'],
+    readonlyPaths: ['/proc/sys'],
+    seccomp: { defaultAction: 'SCMP_ACT_ERRNO', syscalls: [{ names: ['read'], action: 'SCMP_ACT_ALLOW' }] },
+  },
+}
+
+const input: LaunchInput = {
+  spec,
+  root: { op: 'root-overlay', lower: ['/l/1'], upper: '/u', work: '/w', options: [], at: '/m' },
+  cgroup: { directories: ['/cg/memory/podling/x'], writes: [], attach: [] },
+  cgroupMounts: [{ name: 'memory', source: '/cg/memory/podling/x' }],
+  stdio: { stdin: 'null', stdout: 'log', stderr: 'log' },
+  monitor: { lifetime: 'bound', socket: '/s', exitFile: '/e' },
+  init: false,
+}
+
+const order = (operations: readonly Operation[]) => operations.map(({ op }) => op)
+const at = (operations: readonly Operation[], op: Operation['op']) => order(operations).indexOf(op)
+
+t.test('the steps of a start, in their order', (t) => {
+  const { operations, create, join } = compilePlan(input)
+  t.strictSame(create, ['mount', 'pid', 'uts'])
+  t.strictSame(join, [{ type: 'network', path: '/run/netns/x' }])
+  t.strictSame(
+    order(operations).slice(0, 2),
+    ['propagation', 'root-overlay'],
+    'cut off from the host before anything is mounted',
+  )
+  t.equal(order(operations).at(-1), 'exec')
+  t.ok(at(operations, 'bind') < at(operations, 'pivot-root'), 'host paths are named before the pivot')
+  t.ok(at(operations, 'mask') > at(operations, 'pivot-root'))
+  t.ok(at(operations, 'sysctl') < at(operations, 'read-only'), 'sysctls before /proc/sys is read-only')
+  t.notOk(order(operations).includes('loopback-up'), 'a joined network is left as it is')
+  t.ok(at(operations, 'user') < at(operations, 'capabilities'))
+  t.end()
+})
+
+t.test('seccomp comes where the kernel lets it', (t) => {
+  const without = compilePlan(input).operations
+  t.ok(at(without, 'seccomp') < at(without, 'user'), 'with privileges still, without no_new_privs')
+  const { process } = spec
+  if (process === undefined) throw new Error('no process')
+  const withNoNewPrivs = compilePlan({
+    ...input,
+    spec: { ...spec, process: { ...process, noNewPrivileges: true } },
+  }).operations
+  t.ok(at(withNoNewPrivs, 'no-new-privs') < at(withNoNewPrivs, 'seccomp'))
+  t.equal(order(withNoNewPrivs).at(-2), 'seccomp', 'last of all, with it')
+  t.end()
+})
+
+t.test('mounts, devices, cgroups', (t) => {
+  const { operations } = compilePlan(input)
+  const binds = operations.filter((operation) => operation.op === 'bind')
+  t.match(binds, [
+    { source: '/host/data', target: '/data', recursive: true, attributes: { readOnly: true }, propagation: 'slave' },
+    { source: '/host/one', target: '/one', recursive: false },
+    { source: '/cg/memory/podling/x', target: '/sys/fs/cgroup/memory', attributes: { readOnly: true } },
+  ])
+  t.match(
+    operations.find(({ op }) => op === 'mount'),
+    { fstype: 'proc', attributes: { noSuid: true }, options: [] },
+  )
+  const nodes = operations.flatMap((operation) => (operation.op === 'mknod' ? [operation.path] : []))
+  t.strictSame(nodes, ['/dev/null', '/dev/zero', '/dev/full', '/dev/random', '/dev/urandom', '/dev/tty'])
+  t.end()
+})
+
+t.test('a pure v2 tree is one bind', (t) => {
+  const { operations } = compilePlan({ ...input, cgroupMounts: [{ name: '', source: '/cg/podling/x' }] })
+  t.match(operations.filter((operation) => operation.op === 'bind').at(-1), {
+    source: '/cg/podling/x',
+    target: '/sys/fs/cgroup',
+  })
+  t.end()
+})
+
+t.test('nothing is made in a /dev that belongs to the host', (t) => {
+  const mounts = [{ destination: '/dev', type: 'bind', source: '/dev', options: ['rbind'] }]
+  t.equal(at(compilePlan({ ...input, spec: { ...spec, mounts } }).operations, 'mknod'), -1)
+  t.end()
+})
+
+t.test('limits and identity', (t) => {
+  const { operations } = compilePlan(input)
+  t.match(
+    operations.find(({ op }) => op === 'rlimit'),
+    { resource: 7, soft: 10n, hard: 2n ** 64n - 1n },
+  )
+  t.match(
+    operations.find(({ op }) => op === 'user'),
+    { user: 'app', groups: ['7'], setHome: true },
+  )
+  t.match(
+    operations.find(({ op }) => op === 'capabilities'),
+    { bounding: 0b100001n, effective: 1n, permitted: 1n, ambient: 0n },
+  )
+  t.match(
+    operations.find(({ op }) => op === 'umask'),
+    { mask: 0o077 },
+  )
+  t.end()
+})
+
+t.test('an exec makes nothing new', (t) => {
+  const { process } = spec
+  if (process === undefined) throw new Error('no process')
+  const plan = compileExec(spec, { ...process, args: ['id'] }, { stdin: 'pass', stdout: 'pass', stderr: 'pass' })
+  t.strictSame([plan.create, plan.join, plan.cgroup.directories], [[], [], []])
+  t.equal(plan.monitor, undefined)
+  t.strictSame(order(plan.operations), [
+    'rlimit',
+    'oom-score-adj',
+    'seccomp',
+    'umask',
+    'chdir',
+    'user',
+    'capabilities',
+    'exec',
+  ])
+  t.end()
+})

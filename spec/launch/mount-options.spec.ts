@@ -1,0 +1,23 @@
+import t from 'tap'
+import { parseMountOptions } from '../../lib/launch/mount-options.js'
+
+t.test('words are told apart', async (t) => {
+  t.strictSame(parseMountOptions(['rbind', 'ro', 'nosuid', 'noexec', 'nodev', 'rslave']), {
+    attributes: { readOnly: true, noSuid: true, noExec: true, noDev: true },
+    propagation: 'slave',
+    bind: 'rbind',
+    copyUp: false,
+    data: [],
+  })
+  t.strictSame(parseMountOptions(['mode=755', 'size=64m', 'tmpcopyup', 'defaults']).data, ['mode=755', 'size=64m'])
+  t.equal(parseMountOptions(['tmpcopyup']).copyUp, true)
+})
+
+t.test('a later word wins', async (t) => {
+  t.equal(parseMountOptions(['ro', 'rw']).attributes.readOnly, false)
+  t.equal(parseMountOptions(['noatime', 'strictatime']).attributes.accessTime, 'strictatime')
+})
+
+t.test('words of an object are no options', async (t) => {
+  t.strictSame(parseMountOptions(['constructor', '__proto__']).data, ['constructor', '__proto__'])
+})
