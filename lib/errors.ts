@@ -36,11 +36,7 @@ export type ImageErrorCode =
 
 /** Codes of lib/storage: blobs, layers, drivers and the state database. */
 export type StorageErrorCode =
-  | 'LAYER_INVALID'
-  | 'LAYER_TOO_LARGE'
-  | 'BLOB_NOT_FOUND'
-  | 'DRIVER_UNSUPPORTED'
-  | 'STATE_INVALID'
+  'LAYER_INVALID' | 'LAYER_TOO_LARGE' | 'BLOB_NOT_FOUND' | 'DRIVER_UNSUPPORTED' | 'STATE_INVALID'
 
 /** Codes of lib/container: the handle and its states. */
 export type ContainerErrorCode =

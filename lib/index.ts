@@ -14,7 +14,13 @@ export type { ImageProgress } from './image/progress.js'
 export type { ArchiveSource } from './image/source.js'
 export { Image } from './storage/image.js'
 export type { ImageHistoryEntry, ImageLayer } from './storage/image.js'
-export type { BringOptions, ImportOptions, LoadOptions, PullOptions, RemoveImageOptions } from './storage/image-options.js'
+export type {
+  BringOptions,
+  ImportOptions,
+  LoadOptions,
+  PullOptions,
+  RemoveImageOptions,
+} from './storage/image-options.js'
 export { Images } from './storage/images.js'
 export type { ImageEvent } from './storage/images.js'
 export type { LayerLimits } from './storage/layer-types.js'

@@ -25,7 +25,12 @@ export interface RuntimeInfo {
   readonly kernel: { readonly release: string; readonly features: KernelFeatures }
 }
 
-export function runtimeInfo(paths: RuntimePaths, driver: StorageDriver, cgroups: Cgroups, facts: HostFacts): RuntimeInfo {
+export function runtimeInfo(
+  paths: RuntimePaths,
+  driver: StorageDriver,
+  cgroups: Cgroups,
+  facts: HostFacts,
+): RuntimeInfo {
   return {
     version: packageVersion(),
     root: paths.root,

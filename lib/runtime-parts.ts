@@ -32,7 +32,11 @@ export interface RuntimeParts {
 }
 
 /** Open the state directory, wire the modules, clean up after the dead. A failure closes what was opened. */
-export async function openParts(paths: RuntimePaths, facts: HostFacts, onImageEvent: (event: ImageEvent) => void): Promise<RuntimeParts> {
+export async function openParts(
+  paths: RuntimePaths,
+  facts: HostFacts,
+  onImageEvent: (event: ImageEvent) => void,
+): Promise<RuntimeParts> {
   const teardown = new Teardown()
   try {
     return await open(paths, facts, onImageEvent, teardown)
@@ -71,7 +75,10 @@ async function open(
     database,
     users: ({ id }) => containersOf(records, id),
     onEvent: onImageEvent,
-    programs: { path: (process.env['PATH'] ?? '').split(':').filter((directory) => directory !== ''), execPath: process.execPath },
+    programs: {
+      path: (process.env['PATH'] ?? '').split(':').filter((directory) => directory !== ''),
+      execPath: process.execPath,
+    },
   })
   const context: ContainerContext = {
     gate,

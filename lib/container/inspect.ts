@@ -46,7 +46,10 @@ export function inspect({ record, status, monitor, exit, paths }: Lifecycle): Co
   }
 }
 
-function withResolvedUser(spec: Spec, { uid, gid, groups }: { uid: number; gid: number; groups: readonly number[] }): Spec {
+function withResolvedUser(
+  spec: Spec,
+  { uid, gid, groups }: { uid: number; gid: number; groups: readonly number[] },
+): Spec {
   if (spec.process === undefined) return spec
   return { ...spec, process: { ...spec.process, user: { ...spec.process.user, uid, gid, additionalGids: groups } } }
 }

@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
+import { PodlingError } from '../errors.js'
 import type { ExecProcess } from '../launch/monitor.js'
 import { signalName, signalNumber, type Signal } from './signals.js'
 
@@ -52,7 +53,12 @@ export class ContainerProcess implements AsyncDisposable {
 
   /** Send a signal. One that has ended already is left as it is. @param signal @default 'SIGKILL' */
   async kill(signal: Signal = 'SIGKILL'): Promise<void> {
-    await this.#process.kill(signalNumber(signal))
+    const number = signalNumber(signal)
+    try {
+      await this.#process.kill(number)
+    } catch (error) {
+      if (!(error instanceof PodlingError) || error.code !== 'INVALID_STATE') throw error
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

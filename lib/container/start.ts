@@ -28,6 +28,8 @@ async function launch(container: Lifecycle): Promise<void> {
     await container.refresh()
     if (container.monitor !== undefined) throw startedElsewhere(record.name)
     await Promise.all([rm(paths.exitFile, { force: true }), writeEtcFiles(container)])
+    // Another runtime on this root takes its empty parents along when it closes.
+    await context.cgroups.prepare()
     const monitor = await context.launcher.launch(planOf(container), [])
     container.follow(monitor)
   } finally {

@@ -97,7 +97,9 @@ class Writer {
   }
 
   u8(value: number | boolean): void {
-    this.#bytes.writeUInt8(Number(value), this.#room(1))
+    // The room first: making it may replace the bytes.
+    const at = this.#room(1)
+    this.#bytes.writeUInt8(Number(value), at)
   }
 
   u32(value: number): void {
@@ -112,7 +114,8 @@ class Writer {
 
   blob(value: Uint8Array): void {
     this.u32(value.length)
-    this.#bytes.set(value, this.#room(value.length))
+    const at = this.#room(value.length)
+    this.#bytes.set(value, at)
   }
 
   /** @throws PodlingError `INVALID_OPTION` for a NUL, at which C would end the text. */

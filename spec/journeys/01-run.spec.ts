@@ -1,7 +1,8 @@
 import t from 'tap'
 import { testRuntime } from '../fixtures/runtime.js'
 
-await using setup = await testRuntime()
+const setup = await testRuntime()
+t.teardown(() => setup[Symbol.asyncDispose]())
 const { runtime, image } = setup
 
 async function lines(

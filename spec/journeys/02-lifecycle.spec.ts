@@ -2,7 +2,8 @@ import t from 'tap'
 import { PodlingError, Runtime } from 'podling'
 import { testRuntime } from '../fixtures/runtime.js'
 
-await using setup = await testRuntime()
+const setup = await testRuntime()
+t.teardown(() => setup[Symbol.asyncDispose]())
 const { runtime, image } = setup
 const sleeper = { image, command: ['sleep', '1000'], network: 'none' as const }
 

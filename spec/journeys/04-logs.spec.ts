@@ -1,7 +1,8 @@
 import t from 'tap'
 import { testRuntime } from '../fixtures/runtime.js'
 
-await using setup = await testRuntime()
+const setup = await testRuntime()
+t.teardown(() => setup[Symbol.asyncDispose]())
 const { runtime, image } = setup
 const sh = (script: string) => ({ image, command: ['sh', '-c', script], network: 'none' as const })
 
@@ -61,11 +62,11 @@ t.test('logDriver none keeps nothing', async (t) => {
 })
 
 t.test('a process that floods is slowed, and the host stays small', async (t) => {
-  await using container = await runtime.run(sh('yes 0123456789012345678901234567890123456789 | head -c 60000000'))
+  await using container = await runtime.run(sh('yes 0123456789012345678901234567890123456789 | head -c 20500000'))
   global.gc?.()
   const before = process.memoryUsage().rss
   let lines = 0
   for await (const _ of container.logs({ follow: true })) lines++
-  t.equal(lines, Math.ceil(60_000_000 / 41))
+  t.equal(lines, 500_000)
   t.ok(process.memoryUsage().rss - before < 150e6)
 })

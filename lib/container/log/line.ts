@@ -13,7 +13,7 @@ export interface LogLine {
   readonly text: string
   /** When the monitor read it. */
   readonly time: Date
-  /** Set on a piece of a line that was too long to give at once (over 1 MiB): the next entry of the stream goes on with it. */
+  /** Set where the line doesn't end here: it is too long to give at once (over 1 MiB), or the output stopped within it. */
   readonly partial?: true
 }
 
@@ -21,26 +21,57 @@ export interface LogLine {
 export interface LogEntry {
   readonly stream: 'stdout' | 'stderr'
   readonly timestamp: string
+  readonly time: Date
   readonly partial: boolean
   readonly content: Buffer
 }
 
 const SPACE = 0x20
 
-/** Read one entry, without its newline. `undefined` for a line that isn't one, such as one cut off by a full disk. */
-export function parseEntry(line: Buffer): LogEntry | undefined {
-  const afterTime = line.indexOf(SPACE)
-  if (afterTime < 0) return undefined
-  const afterStream = line.indexOf(SPACE, afterTime + 1)
-  if (afterStream < 0) return undefined
-  const stream = line.toString('latin1', afterTime + 1, afterStream)
-  if (stream !== 'stdout' && stream !== 'stderr') return undefined
-  const tag = line[afterStream + 1]
-  if ((tag !== 0x46 && tag !== 0x50) || line[afterStream + 2] !== SPACE) return undefined
-  const timestamp = line.toString('latin1', 0, afterTime)
-  if (Number.isNaN(Date.parse(timestamp))) return undefined
-  return { stream, timestamp, partial: tag === 0x50, content: line.subarray(afterStream + 3) }
+/**
+ * Reads entries, each without its newline. Lines that were read together have the same time, so that of the last one is
+ * kept: reading it is most of the work.
+ */
+export class EntryReader {
+  #stamp: Buffer = Buffer.alloc(0)
+  #timestamp = ''
+  #time = new Date(NaN)
+
+  /** `undefined` for a line that is no entry, such as one cut off by a full disk. */
+  read(line: Buffer): LogEntry | undefined {
+    const afterTime = line.indexOf(SPACE)
+    // `stdout F ` or `stderr F `, told apart by its fourth letter once it is seen to be one of them.
+    if (
+      afterTime < 0 ||
+      line.length < afterTime + 10 ||
+      line[afterTime + 7] !== SPACE ||
+      line[afterTime + 9] !== SPACE
+    ) {
+      return undefined
+    }
+    const stream = streams[line.toString('latin1', afterTime + 1, afterTime + 7)]
+    const tag = line[afterTime + 8]
+    if (stream === undefined || (tag !== FULL && tag !== PARTIAL)) return undefined
+    const stamp = line.subarray(0, afterTime)
+    if (!stamp.equals(this.#stamp)) {
+      const timestamp = stamp.toString('latin1')
+      const time = new Date(timestamp)
+      if (Number.isNaN(time.getTime())) return undefined
+      this.#stamp = stamp
+      this.#timestamp = timestamp
+      this.#time = time
+    }
+    const content = line.subarray(afterTime + 10)
+    return { stream, timestamp: this.#timestamp, time: this.#time, partial: tag === PARTIAL, content }
+  }
 }
+
+const FULL = 0x46
+const PARTIAL = 0x50
+const streams: Readonly<Record<string, 'stdout' | 'stderr' | undefined>> = Object.freeze({
+  stdout: 'stdout',
+  stderr: 'stderr',
+} as const)
 
 /** The longest line that is given whole. Beyond it pieces are given as they come, so that no line can fill the memory. */
 export const LONGEST_LINE = 1024 * 1024
@@ -52,14 +83,26 @@ export class LineJoiner {
 
   /** Take an entry; gives back the line that it completes. */
   add(entry: LogEntry): LogLine | undefined {
-    const pieces = this.#pieces[entry.stream]
-    pieces.push(entry.content)
-    this.#bytes[entry.stream] += entry.content.length
-    if (entry.partial && this.#bytes[entry.stream] < LONGEST_LINE) return undefined
-    const content = pieces.length === 1 ? entry.content : Buffer.concat(pieces)
-    this.#pieces[entry.stream] = []
-    this.#bytes[entry.stream] = 0
-    const line = { stream: entry.stream, text: content.toString('utf8'), time: new Date(entry.timestamp) }
-    return entry.partial ? { ...line, partial: true } : line
+    const { stream, time, partial, content } = entry
+    const pieces = this.#pieces[stream]
+    if (!partial && pieces.length === 0) return { stream, text: content.toString('utf8'), time }
+    pieces.push(content)
+    this.#bytes[stream] += content.length
+    if (partial && this.#bytes[stream] < LONGEST_LINE) return undefined
+    return this.#take(stream, time, partial)
+  }
+
+  /** What has come of lines that were never ended, such as a prompt. @param time when the last of it came */
+  rest(time: Date): LogLine[] {
+    return (['stdout', 'stderr'] as const)
+      .filter((stream) => this.#pieces[stream].length > 0)
+      .map((stream) => this.#take(stream, time, true))
+  }
+
+  #take(stream: 'stdout' | 'stderr', time: Date, partial: boolean): LogLine {
+    const text = Buffer.concat(this.#pieces[stream]).toString('utf8')
+    this.#pieces[stream] = []
+    this.#bytes[stream] = 0
+    return partial ? { stream, text, time, partial } : { stream, text, time }
   }
 }

@@ -1,6 +1,6 @@
 import { watch } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
-import { LineJoiner, parseEntry, type LogEntry, type LogLine } from './line.js'
+import { EntryReader, LineJoiner, type LogEntry, type LogLine } from './line.js'
 import { tailOffset } from './tail.js'
 
 /** Which lines of a log to give. */
@@ -21,7 +21,7 @@ export interface LogOptions {
   readonly signal?: AbortSignal
 }
 
-const CHUNK = 64 * 1024
+const CHUNK = 256 * 1024
 const NEWLINE = 0x0a
 
 /**
@@ -33,70 +33,79 @@ const NEWLINE = 0x0a
 export async function* readLog(path: string, options: LogOptions, ended: Promise<unknown>): AsyncGenerator<LogLine> {
   const file = await openIfThere(path)
   if (file === undefined) return
+  const growth = options.follow ? new Growth(path, ended, options.signal) : undefined
   try {
     const accepts = entryFilter(options)
     const joiner = new LineJoiner()
-    for await (const entry of entries(file, path, options, accepts, ended)) {
-      if (!accepts(entry)) continue
-      const line = joiner.add(entry)
-      if (line === undefined) continue
-      yield options.timestamps ? { ...line, text: `${entry.timestamp} ${line.text}` } : line
+    let last = new Date(0)
+    for await (const batch of batches(file, await firstOffset(file, options, accepts), growth, options.signal)) {
+      for (const entry of batch) {
+        if (!accepts(entry)) continue
+        last = entry.time
+        const line = joiner.add(entry)
+        if (line !== undefined) yield options.timestamps ? withTimestamp(line, entry.timestamp) : line
+      }
     }
+    if (!options.signal?.aborted) yield* joiner.rest(last)
   } finally {
+    growth?.close()
     await file.close()
   }
 }
 
+function withTimestamp(line: LogLine, timestamp: string): LogLine {
+  return { ...line, text: `${timestamp} ${line.text}` }
+}
+
 function entryFilter({ since, until, stream }: LogOptions): (entry: LogEntry) => boolean {
+  const from = since?.getTime() ?? -Infinity
+  const to = until?.getTime() ?? Infinity
   return (entry) => {
-    if (stream !== undefined && entry.stream !== stream) return false
-    if (since === undefined && until === undefined) return true
-    const time = Date.parse(entry.timestamp)
-    return (since === undefined || time >= since.getTime()) && (until === undefined || time < until.getTime())
+    const time = entry.time.getTime()
+    return (stream === undefined || entry.stream === stream) && time >= from && time < to
   }
 }
 
-async function* entries(
+async function firstOffset(
   file: FileHandle,
-  path: string,
-  options: LogOptions,
+  { tail }: LogOptions,
   accepts: (entry: LogEntry) => boolean,
-  ended: Promise<unknown>,
-): AsyncGenerator<LogEntry> {
-  let position = 0
-  if (options.tail !== undefined) {
-    const { size } = await file.stat()
-    position = await tailOffset(file, size, options.tail, accepts)
-  }
-  const growth = options.follow ? new Growth(path, ended, options.signal) : undefined
-  try {
-    let rest = Buffer.alloc(0)
-    for (;;) {
-      if (options.signal?.aborted) return
-      // Asked before the read: what was written before the end is then surely seen by it.
-      const last = growth?.ended ?? true
-      const chunk = Buffer.allocUnsafe(CHUNK)
-      const { bytesRead } = await file.read(chunk, 0, CHUNK, position)
-      position += bytesRead
-      if (bytesRead === 0) {
-        if (last) return
-        await growth?.wait()
-        continue
-      }
-      const text =
-        rest.length === 0 ? chunk.subarray(0, bytesRead) : Buffer.concat([rest, chunk.subarray(0, bytesRead)])
-      let begin = 0
-      for (;;) {
-        const newline = text.indexOf(NEWLINE, begin)
-        if (newline < 0) break
-        const entry = parseEntry(text.subarray(begin, newline))
-        begin = newline + 1
-        if (entry !== undefined) yield entry
-      }
-      rest = text.subarray(begin)
+): Promise<number> {
+  return tail === undefined ? 0 : tailOffset(file, (await file.stat()).size, tail, accepts)
+}
+
+/** The entries from an offset on, as many at a time as one read gives: a step of an async generator costs more than a line. */
+async function* batches(
+  file: FileHandle,
+  offset: number,
+  growth: Growth | undefined,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<LogEntry[]> {
+  const reader = new EntryReader()
+  let position = offset
+  let rest: Buffer = Buffer.alloc(0)
+  while (!signal?.aborted) {
+    // Asked before the read: what was written before the end is then surely seen by it.
+    const last = growth?.ended ?? true
+    const chunk = Buffer.allocUnsafe(CHUNK)
+    const { bytesRead } = await file.read(chunk, 0, CHUNK, position)
+    position += bytesRead
+    if (bytesRead === 0) {
+      if (last) return
+      await growth?.wait()
+      continue
     }
-  } finally {
-    growth?.close()
+    const read = chunk.subarray(0, bytesRead)
+    const text = rest.length === 0 ? read : Buffer.concat([rest, read])
+    const entries: LogEntry[] = []
+    let begin = 0
+    for (let newline = text.indexOf(NEWLINE); newline >= 0; newline = text.indexOf(NEWLINE, begin)) {
+      const entry = reader.read(text.subarray(begin, newline))
+      begin = newline + 1
+      if (entry !== undefined) entries.push(entry)
+    }
+    rest = text.subarray(begin)
+    if (entries.length > 0) yield entries
   }
 }
 

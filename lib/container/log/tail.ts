@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises'
-import { parseEntry, type LogEntry } from './line.js'
+import { EntryReader, type LogEntry } from './line.js'
 
 const BLOCK = 64 * 1024
 const NEWLINE = 0x0a
@@ -15,6 +15,7 @@ export async function tailOffset(
   accepts: (entry: LogEntry) => boolean,
 ): Promise<number> {
   if (count === 0) return size
+  const reader = new EntryReader()
   let found = 0
   let begin = size
   let rest = Buffer.alloc(0)
@@ -31,7 +32,7 @@ export async function tailOffset(
       // (lastIndexOf takes a negative offset as counted from the end.)
       const newline = end < 2 ? -1 : text.lastIndexOf(NEWLINE, end - 2)
       if (newline < 0) break
-      const entry = parseEntry(text.subarray(newline + 1, text[end - 1] === NEWLINE ? end - 1 : end))
+      const entry = reader.read(text.subarray(newline + 1, text[end - 1] === NEWLINE ? end - 1 : end))
       if (entry !== undefined && accepts(entry)) {
         if (!entry.partial && ++found > count) return answer
         answer = begin + newline + 1
@@ -40,7 +41,7 @@ export async function tailOffset(
     }
     rest = text.subarray(0, end)
   }
-  const first = parseEntry(rest.subarray(0, rest.length - 1))
+  const first = reader.read(rest.subarray(0, rest.length - 1))
   if (first !== undefined && accepts(first) && !first.partial && found === count) return answer
   return 0
 }

@@ -18,6 +18,7 @@ import {
   readlinkSync,
   renameSync,
   rmdirSync,
+  rmSync,
   statSync,
   symlinkSync,
   unlinkSync,
@@ -149,7 +150,8 @@ export class OverlayDriver implements StorageDriver {
  */
 function allowVolatile(directory: string): void {
   try {
-    rmdirSync(join(directory, 'work', 'work', 'incompat', 'volatile'))
+    // With what stands in it: `dirty`, which the kernel makes to tell of it in its log.
+    rmSync(join(directory, 'work', 'work', 'incompat', 'volatile'), { recursive: true, force: true })
   } catch (error) {
     if (!isErrno(error, 'ENOENT')) throw fileError(error, `use ${directory} again`)
   }

@@ -1,7 +1,7 @@
 import t from 'tap'
-import { LineJoiner, LONGEST_LINE, parseEntry } from '../../../lib/container/log/line.js'
+import { EntryReader, LineJoiner, LONGEST_LINE } from '../../../lib/container/log/line.js'
 
-const entry = (text: string) => parseEntry(Buffer.from(text))
+const entry = (text: string) => new EntryReader().read(Buffer.from(text))
 
 t.test('reads an entry', async (t) => {
   const read = entry('2026-11-24T14:21:39.123456789+00:00 stderr F hello  world')
@@ -32,6 +32,7 @@ t.test('joins the pieces of a line, each stream by itself, and a character split
     content,
     partial,
     timestamp: '2026-11-24T14:21:39Z',
+    time: new Date('2026-11-24T14:21:39Z'),
   })
   t.equal(joiner.add(piece('stdout', Buffer.concat([Buffer.from('a'), euro.subarray(0, 1)]), true)), undefined)
   t.match(joiner.add(piece('stderr', Buffer.from('e'), false)), { stream: 'stderr', text: 'e' })
@@ -46,7 +47,13 @@ t.test('gives an endless line in pieces', async (t) => {
   let longest = 0
   let pieces = 0
   for (let sent = 0; sent < 10 * LONGEST_LINE; sent += content.length) {
-    const line = joiner.add({ stream: 'stdout', content, partial: true, timestamp: '2026-11-24T14:21:39Z' })
+    const line = joiner.add({
+      stream: 'stdout',
+      content,
+      partial: true,
+      timestamp: '2026-11-24T14:21:39Z',
+      time: new Date('2026-11-24T14:21:39Z'),
+    })
     if (line === undefined) continue
     t.equal(line.partial, true)
     longest = Math.max(longest, line.text.length)
