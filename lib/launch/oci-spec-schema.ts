@@ -130,7 +130,7 @@ const resources = {
       required: ['allow'],
       properties: {
         allow: flag,
-        type: { enum: ['a', 'c', 'b', 'u', 'p', ''] },
+        type: { enum: ['a', 'c', 'b', 'u', 'p'] },
         ...device,
         access: { type: 'string', pattern: '^[rwm]*$', says: 'of the letters r, w and m' },
       },
@@ -256,8 +256,7 @@ const linux = {
       required: ['type'],
       properties: {
         type: { enum: ['pid', 'network', 'mount', 'ipc', 'uts', 'user', 'cgroup', 'time'] },
-        // An empty path is how Go writes an absent one.
-        path: { type: 'string', noNul: true, pattern: '^(/|$)', says: 'an absolute path' },
+        path: absolute,
       },
     }),
     uidMappings: idMappings,
@@ -301,9 +300,7 @@ const linux = {
     },
     sysctl: textMap,
     seccomp,
-    rootfsPropagation: {
-      enum: ['shared', 'slave', 'private', 'unbindable', 'rshared', 'rslave', 'rprivate', 'runbindable', ''],
-    },
+    rootfsPropagation: { enum: ['shared', 'slave', 'private', 'unbindable'] },
     maskedPaths: absolutes,
     readonlyPaths: absolutes,
     mountLabel: text,

@@ -38,7 +38,7 @@ export function parseSpec(text: string, what = 'config.json'): Spec {
       cause,
     })
   }
-  const spec = withoutNulls(value)
+  const spec = withoutBlanks(value)
   validateSpec(spec, what)
   return spec
 }
@@ -48,14 +48,17 @@ export function formatSpec(spec: Spec): string {
   return `${formatExactJson(spec, 2)}\n`
 }
 
-/** Go writes null for an empty list or map. */
-function withoutNulls(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutNulls)
+/** Members that some Go programs write empty where they mean none. */
+const blankIsAbsent = new Set(['path', 'type', 'rootfsPropagation', 'cgroupsPath', 'source'])
+
+/** Go writes null for an empty list or map, and where it isn't told otherwise, an empty text. */
+function withoutBlanks(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutBlanks)
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(
     Object.entries(value)
-      .filter(([, part]) => part !== null)
-      .map(([key, part]) => [key, withoutNulls(part)]),
+      .filter(([key, part]) => part !== null && !(part === '' && blankIsAbsent.has(key)))
+      .map(([key, part]) => [key, key === 'annotations' ? part : withoutBlanks(part)]),
   )
 }
 

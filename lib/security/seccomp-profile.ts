@@ -266,8 +266,11 @@ function contradictions(profile: SeccompProfile): Fault[] {
   if (profile.architectures?.length && profile.archMap?.length) {
     faults.push({ path: 'archMap', message: 'must not stand beside architectures; use one of the two' })
   }
+  const deaf = 'SCMP_ACT_NOTIFY is not supported by this version; nobody would listen'
+  if (profile.defaultAction === 'SCMP_ACT_NOTIFY') faults.push({ path: 'defaultAction', message: deaf })
   for (const [index, rule] of (profile.syscalls ?? []).entries()) {
     const path = `syscalls[${String(index)}]`
+    if (rule.action === 'SCMP_ACT_NOTIFY') faults.push({ path: `${path}.action`, message: deaf })
     if (rule.name && rule.names !== undefined) {
       faults.push({ path, message: 'must have name or names, not both' })
     } else if (!rule.name && rule.names === undefined) {

@@ -169,3 +169,31 @@ t.test('the assembler: targets that are reached over bridges', (t) => {
   t.equal(runFilter(filter, { number: 600, arch: 0, args: [7n] }).value, 1)
   t.end()
 })
+
+t.test('the assembler: just in reach, and just out of it', (t) => {
+  for (let between = 250; between < 262; between++) {
+    // A jump to what follows a run of loads, over them or through them, which empties what was loaded; on each side once.
+    const far: Step = {
+      kind: 'jump',
+      test: 'ge',
+      value: 5,
+      yes: { kind: 'return', value: 5 },
+      no: { kind: 'return', value: 4 },
+    }
+    let run: Step = far
+    for (let count = 0; count < between; count++) run = { kind: 'load', offset: 16, next: run }
+    for (const [yes, no] of [
+      [far, run],
+      [run, far],
+    ] as const) {
+      const filter = assemble({ kind: 'load', offset: 0, next: { kind: 'jump', test: 'eq', value: 7, yes, no } })
+      checkFilter(filter)
+      for (const number of [3, 6, 7]) {
+        const over = (number === 7) === (yes === far)
+        const { value } = runFilter(filter, { number, arch: 0 })
+        t.equal(value, over && number >= 5 ? 5 : 4, `${String(number)} over ${String(between)}`)
+      }
+    }
+  }
+  t.end()
+})

@@ -64,6 +64,16 @@ t.test('contradictions', (t) => {
     () => parseSeccompProfile({ defaultAction: 'SCMP_ACT_KILL', archMap, architectures: ['SCMP_ARCH_X86_64'] }),
     { message: /archMap: must not stand beside architectures/ },
   )
+  t.throws(
+    () =>
+      parseSeccompProfile({
+        defaultAction: 'SCMP_ACT_ALLOW',
+        syscalls: [{ names: ['mount'], action: 'SCMP_ACT_NOTIFY' }],
+      }),
+    {
+      message: /syscalls\[0\]\.action: SCMP_ACT_NOTIFY is not supported by this version/,
+    },
+  )
   for (const wrong of [undefined, null, 'unconfined', [], {}]) {
     t.throws(() => parseSeccompProfile(wrong), { code: 'SECCOMP_PROFILE_INVALID' })
   }
