@@ -57,7 +57,7 @@ t.test('answers that are no success', async (t) => {
       code,
       status === 404 ? /gone/ : message,
     )
-    t.notMatch(error?.message, /\u001b/, 'no escape sequences')
+    t.notOk(error?.message.includes('\u001b'), 'no escape sequences')
     t.equal(
       server.requests.length,
       status === 503 ? 3 : 1,
@@ -194,7 +194,7 @@ t.test('redirects', async (t) => {
 
 t.test('blobs of liars', async (t) => {
   const cases: [string, (request: IncomingMessage, response: ServerResponse) => void, 'DIGEST_MISMATCH' | 'SIZE_MISMATCH' | 'REGISTRY_UNREACHABLE' | 'REGISTRY_FAILED'][] = [
-    ['other bytes', (_, r) => void answer(r, 200, {}, Buffer.from(blob).fill(1, 7, 8)), 'DIGEST_MISMATCH'],
+    ['other bytes', (_, r) => { answer(r, 200, {}, Buffer.from(blob).fill(1, 7, 8)) }, 'DIGEST_MISMATCH'],
     ['too few', (_, r) => void r.writeHead(200, { 'Transfer-Encoding': 'chunked' }).end(blob.subarray(0, 0)), 'SIZE_MISMATCH'],
     ['too many', (_, r) => void r.writeHead(200).end(Buffer.concat([blob, blob])), 'SIZE_MISMATCH'],
     ['fewer than Content-Length', (_, r) => void r.writeHead(200, { 'Content-Length': String(blob.length) }).write('x', () => r.destroy()), 'REGISTRY_UNREACHABLE'],

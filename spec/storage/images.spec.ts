@@ -8,6 +8,7 @@ import { PodlingError } from '../../lib/errors.js'
 import type { ImageProgress } from '../../lib/image/progress.js'
 import { ContentStore } from '../../lib/storage/content.js'
 import { Database } from '../../lib/storage/database.js'
+import { Layers } from '../../lib/storage/layers.js'
 import { Images, type ImageEvent, type ImagesParts } from '../../lib/storage/images.js'
 import { Image } from '../../lib/storage/image.js'
 import { temporaryDirectory, type Teardown } from '../fixtures/directory.js'
@@ -16,6 +17,7 @@ import { busyboxLayout, digestOf, makeLayout, makeTar, pushLayout, skopeoCopy } 
 import { TestLayers } from '../fixtures/layers.js'
 import { startRegistry } from '../fixtures/registry.js'
 import { startServer } from '../fixtures/servers.js'
+import { openUnpacker } from '../fixtures/unpacker.js'
 import { needs } from '../peers.js'
 
 interface World {
@@ -383,4 +385,41 @@ t.test('layers are unpacked while others are on their way', async (t) => {
   await rejectsWith(t, () => images.pull(`${server.host}/app:1`), 'LAYER_INVALID', /a bad layer/)
   t.same(await blobs(), [], 'the other download was ended')
   t.equal(layers.holders.size, 0)
+})
+
+t.test('on real layers', needs('root', 'busybox'), async (t) => {
+  const directory = await temporaryDirectory(t, 'podling-images-')
+  const database = await Database.open(join(directory, 'db'))
+  t.teardown(() => database.close())
+  const content = await ContentStore.open(join(directory, 'blobs'))
+  const layers = await Layers.open(join(directory, 'layers'), database, openUnpacker)
+  t.teardown(() => layers.close())
+  const images = await Images.open({ directory, database, content, layers, authFiles: [] })
+  await busyboxLayout(join(directory, 'layout'))
+  const image = await images.load(join(directory, 'layout'), { ref: 'busybox' })
+  const [upper = '', lower = ''] = layers.lower(image.chainId!)
+  t.equal(await readFile(join(upper, 'etc/motd'), 'utf8'), 'hello from the second layer\n')
+  t.equal(execFileSync(join(lower, 'bin/busybox'), ['echo', 'hi']).toString(), 'hi\n')
+
+  const hostile = await makeTar([{ name: '../../escaped', content: 'x' }])
+  await rejectsWith(t, () => images.import(stream(hostile)), 'LAYER_INVALID')
+  const bomb = gzipSync(await makeTar([{ name: 'zeros', content: Buffer.alloc(5_000_000) }]))
+  const limited = await Images.open({
+    directory,
+    database,
+    content,
+    layers,
+    authFiles: [],
+    limits: { maxBytes: 1_000_000 },
+  })
+  await rejectsWith(t, () => limited.import(stream(bomb)), 'LAYER_TOO_LARGE')
+  await rejectsWith(t, () => images.import(stream(Buffer.from('no tar at all'.repeat(100)))), 'LAYER_INVALID')
+  t.same(
+    (await images.list()).map(({ id }) => id),
+    [image.id],
+  )
+  t.equal(layers.list().length, 2, 'nothing of what failed is left')
+  await images.remove('busybox')
+  t.same(layers.list(), [])
+  t.same(await readdir(join(directory, 'blobs/sha256')), [])
 })
