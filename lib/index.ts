@@ -1,7 +1,7 @@
 // In the order that data flows: the runtime, images, containers and what they are made of, errors.
 export { Runtime } from './runtime.js'
 export type { RunOptions, RuntimeEvents, RuntimeOptions } from './runtime.js'
-export type { RuntimeInfo } from './runtime-info.js'
+export type { RuntimeInfo } from './runtime/info.js'
 export type { KernelFeatures } from './sys/kernel.js'
 export type { RecoveredContainer, RecoveryReport } from './container/recover.js'
 

@@ -4,9 +4,10 @@ import type { Containers, ContainerEvent } from './container/containers.js'
 import type { ContainerOptions } from './container/options.js'
 import type { RecoveryReport } from './container/recover.js'
 import { PodlingError } from './errors.js'
-import { openParts, type RuntimeParts } from './runtime-parts.js'
-import type { RuntimeInfo } from './runtime-info.js'
-import { runtimePaths } from './runtime-paths.js'
+import { searchAlong } from './image/from-host/host-image.js'
+import { openParts, type RuntimeParts } from './runtime/parts.js'
+import type { RuntimeInfo } from './runtime/info.js'
+import { runtimePaths } from './runtime/paths.js'
 import type { ImageEvent, Images } from './storage/images.js'
 import { checkHost, isPrivileged } from './sys/kernel.js'
 import { probeHost } from './sys/probe.js'
@@ -58,6 +59,7 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
     this.containers = parts.containers
     this.recovered = parts.recovered
     this.containers.on('container', (event) => this.emit('container', event))
+    parts.imageEvents.on('image', (event) => this.emit('image', event))
   }
 
   /**
@@ -73,10 +75,8 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
         'open the runtime: this version of Podling works as root only, and this process is not; run it as root',
       )
     }
-    let runtime: Runtime | undefined
-    const parts = await openParts(runtimePaths(options), facts, (event) => runtime?.emit('image', event))
-    runtime = new Runtime(parts)
-    return runtime
+    const programs = searchAlong(process.env['PATH'])
+    return new Runtime(await openParts({ paths: runtimePaths(options), facts, programs }))
   }
 
   /**

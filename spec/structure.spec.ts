@@ -11,6 +11,8 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 /** In the order that data flows: a file imports only from its own folder and from those before it. */
 const order = [
   'errors',
+  'teardown',
+  'gate',
   'schema',
   'sys',
   'image',

@@ -147,7 +147,7 @@ t.test('many at once', async (t) => {
 
 t.test('when the container ends, so do its processes', async (t) => {
   await using other = await runtime.run({ image, command: ['sleep', '1000'], network: 'none' })
-  const running = other.exec(['sleep', '1000'])
+  const running = await other.spawn(['sleep', '1000'])
   await other.kill('SIGKILL')
-  t.match(await running, { exitCode: 137, signal: 'SIGKILL' })
+  t.match(await running.exited, { exitCode: 137, signal: 'SIGKILL' })
 })

@@ -1,9 +1,9 @@
 import { createRequire } from 'node:module'
 import { release } from 'node:os'
-import type { Cgroups } from './cgroup/cgroups.js'
-import type { RuntimePaths } from './runtime-paths.js'
-import type { StorageDriver } from './storage/drivers/driver.js'
-import { kernelFeatures, type HostFacts, type KernelFeatures } from './sys/kernel.js'
+import type { Cgroups } from '../cgroup/cgroups.js'
+import type { RuntimePaths } from './paths.js'
+import type { StorageDriver } from '../storage/drivers/driver.js'
+import { kernelFeatures, type HostFacts, type KernelFeatures } from '../sys/kernel.js'
 
 /** What a runtime works with on this machine. */
 export interface RuntimeInfo {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { isAbsolute, resolve } from 'node:path'
-import { PodlingError } from './errors.js'
+import { PodlingError } from '../errors.js'
 
 /** Where a runtime keeps its state. */
 export interface RuntimePaths {

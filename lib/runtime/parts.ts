@@ -1,25 +1,26 @@
 import { mkdir } from 'node:fs/promises'
-import { openCgroups } from './cgroup/open.js'
-import { Containers } from './container/containers.js'
-import type { ContainerContext } from './container/context.js'
-import { readHostFacts } from './container/host-facts.js'
-import { containersOf, type ContainerRecord } from './container/record.js'
-import { recoverContainers, type RecoveryReport } from './container/recover.js'
-import { Gate } from './gate.js'
-import { Launcher } from './launch/launcher.js'
+import { openCgroups } from '../cgroup/open.js'
+import { Containers } from '../container/containers.js'
+import type { ContainerContext } from '../container/context.js'
+import { readHostFacts } from '../container/host-facts.js'
+import { containersOf, type ContainerRecord } from '../container/record.js'
+import { recoverContainers, type RecoveryReport } from '../container/recover.js'
+import { Gate } from '../gate.js'
+import type { ProgramSearch } from '../image/from-host/programs.js'
+import { Launcher } from '../launch/launcher.js'
 import { Owner } from './owners.js'
-import { runtimeInfo, type RuntimeInfo } from './runtime-info.js'
-import type { RuntimePaths } from './runtime-paths.js'
-import { ContentStore } from './storage/content.js'
-import { Database } from './storage/database.js'
-import { OverlayDriver } from './storage/drivers/overlay.js'
-import { Images, type ImageEvent } from './storage/images.js'
-import { fileError } from './storage/file-error.js'
-import type { OpenUnpacker } from './storage/layer-types.js'
-import { Layers } from './storage/layers.js'
-import type { HostFacts } from './sys/kernel.js'
-import { close, pipe } from './sys/libc.js'
-import { Teardown } from './teardown.js'
+import { runtimeInfo, type RuntimeInfo } from './info.js'
+import type { RuntimePaths } from './paths.js'
+import { ContentStore } from '../storage/content.js'
+import { Database } from '../storage/database.js'
+import { OverlayDriver } from '../storage/drivers/overlay.js'
+import { Images, type ImageEvent } from '../storage/images.js'
+import { fileError } from '../storage/file-error.js'
+import type { OpenUnpacker } from '../storage/layer-types.js'
+import { Layers } from '../storage/layers.js'
+import type { HostFacts } from '../sys/kernel.js'
+import { close, pipe } from '../sys/libc.js'
+import { Teardown } from '../teardown.js'
 
 /** What a runtime is made of. */
 export interface RuntimeParts {
@@ -31,25 +32,27 @@ export interface RuntimeParts {
   readonly teardown: Teardown
 }
 
+/** What comes from outside: the options, this machine, this process's environment. */
+export interface RuntimeInputs {
+  readonly paths: RuntimePaths
+  readonly facts: HostFacts
+  readonly programs: ProgramSearch
+  readonly onImageEvent: (event: ImageEvent) => void
+}
+
 /** Open the state directory, wire the modules, clean up after the dead. A failure closes what was opened. */
-export async function openParts(
-  paths: RuntimePaths,
-  facts: HostFacts,
-  onImageEvent: (event: ImageEvent) => void,
-): Promise<RuntimeParts> {
+export async function openParts(inputs: RuntimeInputs): Promise<RuntimeParts> {
   const teardown = new Teardown()
   try {
-    return await open(paths, facts, onImageEvent, teardown)
+    return await open(inputs, teardown)
   } catch (error) {
     await teardown.run('undo the opening of the runtime').catch(() => undefined)
-    throw fileError(error, `open the runtime at ${paths.root}`)
+    throw fileError(error, `open the runtime at ${inputs.paths.root}`)
   }
 }
 
 async function open(
-  paths: RuntimePaths,
-  facts: HostFacts,
-  onImageEvent: (event: ImageEvent) => void,
+  { paths, facts, programs, onImageEvent }: RuntimeInputs,
   teardown: Teardown,
 ): Promise<RuntimeParts> {
   const keep = async <T>(opening: Promise<T>, close: (part: T) => Promise<void>): Promise<T> => {
@@ -75,10 +78,7 @@ async function open(
     database,
     users: ({ id }) => containersOf(records, id),
     onEvent: onImageEvent,
-    programs: {
-      path: (process.env['PATH'] ?? '').split(':').filter((directory) => directory !== ''),
-      execPath: process.execPath,
-    },
+    programs,
   })
   const context: ContainerContext = {
     gate,
