@@ -1,0 +1,82 @@
+/** The programs that newcomers copy do what they say. */
+import { spawn } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { needs } from '../peers.js'
+
+const examples = fileURLToPath(new URL('../../examples/', import.meta.url))
+
+/** What each prints, in this order, whatever stands between. */
+const output: Readonly<Record<string, readonly RegExp[]>> = {
+  hello: [/^Hello from a container$/m],
+  quickstart: [
+    /open the runtime +[\d.]+ ms/,
+    /make the image +[\d.]+ ms +\d+ MB/,
+    /make it again +[\d.]+ ms +nothing has changed/,
+    /run it +[\d.]+ ms/,
+    /fetch from it +[\d.]+ ms +"Hello from quickstart"/,
+    /exec in it +[\d.]+ ms +cat \/etc\/hostname: "quickstart", exit code 0/,
+    /stop it +[\d.]+ ms +exit code 0/,
+    /read its logs +[\d.]+ ms +listening on port \d+ \| GET \/ \| goodbye/,
+    /close the runtime +[\d.]+ ms +nothing is left behind/,
+    /all of it +[\d.]+ ms/,
+  ],
+  untrusted: [
+    /^a fair one: 42 \(exit code 0\)$/m,
+    /^a greedy one: used more memory than it was given$/m,
+    /^an endless one: took too long$/m,
+    /^a curious one: (ENOTFOUND|EAI_AGAIN)/m,
+    /^a vandal: .*EROFS/m,
+  ],
+}
+
+t.test('each example is tested', async (t) => {
+  const names = readdirSync(examples).filter((name) => name.endsWith('.js'))
+  t.strictSame(names.map((name) => basename(name, '.js')).sort(), Object.keys(output).sort())
+})
+
+for (const [name, parts] of Object.entries(output)) {
+  t.test(name, needs('root'), async (t) => {
+    const { code, stdout, stderr } = await run(process.execPath, `${examples}${name}.js`)
+    t.equal(code, 0, stderr)
+    let rest = stdout
+    for (const part of parts) {
+      const found = part.exec(rest)
+      t.ok(found, `${String(part)} in ${rest}`)
+      if (found) rest = rest.slice(found.index + found[0].length)
+    }
+  })
+}
+
+t.test('the quickstart leaves nothing behind', needs('root'), async (t) => {
+  t.strictSame(
+    readdirSync(tmpdir()).filter((name) => name.startsWith('podling-quickstart-')),
+    [],
+  )
+})
+
+t.test('the quickstart says what to do when it is not root', needs('root'), async (t) => {
+  // It may read this tree, though that stand where only root goes.
+  const rights = ['--reuid=65534', '--regid=65534', '--clear-groups']
+  const reads = ['--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search']
+  const { code, stderr } = await run('setpriv', ...rights, ...reads, process.execPath, `${examples}quickstart.js`)
+  t.equal(code, 1)
+  t.match(stderr, /root/)
+  t.match(stderr, /\(PERMISSION_DENIED\)/)
+  t.notMatch(stderr, /^ +at /m, 'no stack: it is not a bug')
+})
+
+async function run(
+  command: string,
+  ...args: readonly string[]
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const text = { stdout: '', stderr: '' }
+  child.stdout.setEncoding('utf8').on('data', (piece: string) => (text.stdout += piece))
+  child.stderr.setEncoding('utf8').on('data', (piece: string) => (text.stderr += piece))
+  const code = await new Promise<number | null>((done, fail) => child.on('error', fail).on('close', done))
+  return { code, ...text }
+}
