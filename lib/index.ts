@@ -48,7 +48,7 @@ export type { ProcessExit } from './container/process.js'
 export type { Duration, Size } from './container/quantities.js'
 export type { RemoveOptions } from './container/remove.js'
 export type { Signal } from './container/signals.js'
-export type { SpawnOptions } from './container/spawn.js'
+export type { SpawnOptions } from './container/spawn-options.js'
 export type { ContainerStatus } from './container/status.js'
 
 export type { SeccompProfile, SeccompProfileRule } from './security/seccomp-profile.js'

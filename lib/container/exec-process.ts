@@ -1,7 +1,7 @@
 import type { Spec, SpecCapabilities, SpecProcess } from '../launch/oci-spec.js'
 import type { Started } from '../launch/protocol.js'
 import { isRoot } from './generate-spec.js'
-import type { SpawnOptions } from './spawn.js'
+import type { SpawnOptions } from './spawn-options.js'
 
 /**
  * The OCI process of an exec: the container's own, but for what the options say. Pure.

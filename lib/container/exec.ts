@@ -3,7 +3,8 @@ import { pipeline } from 'node:stream/promises'
 import { PodlingError } from '../errors.js'
 import type { Lifecycle } from './lifecycle.js'
 import type { ProcessExit } from './process.js'
-import { aborted, spawn, type SpawnOptions } from './spawn.js'
+import type { SpawnOptions } from './spawn-options.js'
+import { aborted, spawn } from './spawn.js'
 import type { OutputEnd } from './stream-ends.js'
 
 export interface ExecOptions extends SpawnOptions {

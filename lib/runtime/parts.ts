@@ -1,3 +1,4 @@
+import { EventEmitter } from 'eventemitter3'
 import { mkdir } from 'node:fs/promises'
 import { openCgroups } from '../cgroup/open.js'
 import { Containers } from '../container/containers.js'
@@ -27,6 +28,7 @@ export interface RuntimeParts {
   readonly gate: Gate
   readonly info: RuntimeInfo
   readonly images: Images
+  readonly imageEvents: EventEmitter<{ image: [ImageEvent] }>
   readonly containers: Containers
   readonly recovered: RecoveryReport
   readonly teardown: Teardown
@@ -37,7 +39,6 @@ export interface RuntimeInputs {
   readonly paths: RuntimePaths
   readonly facts: HostFacts
   readonly programs: ProgramSearch
-  readonly onImageEvent: (event: ImageEvent) => void
 }
 
 /** Open the state directory, wire the modules, clean up after the dead. A failure closes what was opened. */
@@ -51,10 +52,7 @@ export async function openParts(inputs: RuntimeInputs): Promise<RuntimeParts> {
   }
 }
 
-async function open(
-  { paths, facts, programs, onImageEvent }: RuntimeInputs,
-  teardown: Teardown,
-): Promise<RuntimeParts> {
+async function open({ paths, facts, programs }: RuntimeInputs, teardown: Teardown): Promise<RuntimeParts> {
   const keep = async <T>(opening: Promise<T>, close: (part: T) => Promise<void>): Promise<T> => {
     const part = await opening
     teardown.add(() => close(part))
@@ -71,13 +69,14 @@ async function open(
   const layers = await Layers.open(`${paths.root}/layers`, database, openUnpacker)
   const driver = await OverlayDriver.open(`${paths.root}/overlay`, layers, openUnpacker)
   const records = database.table<ContainerRecord>('containers')
+  const imageEvents = new EventEmitter<{ image: [ImageEvent] }>()
   const images = await Images.open({
     directory: `${paths.root}/images`,
     content,
     layers,
     database,
     users: ({ id }) => containersOf(records, id),
-    onEvent: onImageEvent,
+    onEvent: (event) => imageEvents.emit('image', event),
     programs,
   })
   const context: ContainerContext = {
@@ -98,7 +97,7 @@ async function open(
   }
   const recovered = { containers: await recoverContainers(context, (id) => Owner.lives(paths.runRoot, id)) }
   const info = runtimeInfo(paths, driver, cgroups, facts)
-  return { gate, info, images, containers: new Containers(context), recovered, teardown }
+  return { gate, info, imageEvents, images, containers: new Containers(context), recovered, teardown }
 }
 
 /** Unpackers come from the launcher, which lives in the namespaces where layers belong. */

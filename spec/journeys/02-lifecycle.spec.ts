@@ -160,7 +160,7 @@ t.test('a failed start leaves nothing', async (t) => {
       .run({ ...sleeper, name: 'failing', ...options })
       .catch((error: unknown) => error)
     t.ok(error instanceof PodlingError, code)
-    t.equal((error as PodlingError).code, code, String((error as PodlingError).message))
+    t.equal((error as PodlingError).code, code, (error as PodlingError).message)
     await t.rejects(runtime.containers.get('failing'), { code: 'CONTAINER_NOT_FOUND' })
   }
 })
