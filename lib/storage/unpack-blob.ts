@@ -5,24 +5,12 @@ import { Decompress } from 'fzstd'
 import { PodlingError } from '../errors.js'
 import { nativeDecompressor } from '../image/decompress.js'
 import { fileError, isErrno } from './file-error.js'
-import { LayerOperations, type LayerPolicy } from './layer-operations.js'
-import type { LayerCompression, LayerProgress } from './layer-types.js'
+import { LayerOperations } from './layer-operations.js'
+import type { LayerProgress } from './layer-types.js'
 import { TarReader } from './tar/reader.js'
+import { unpackFlags, type UnpackJob } from './unpack-flags.js'
 import { layerFailure, parseUnpackStatus, type UnpackFailure } from './unpack-status.js'
 import { UnpackStream } from './unpack-stream.js'
-
-export interface UnpackJob {
-  readonly blob: string
-  readonly compression: LayerCompression
-  readonly diffId: string
-  /** Descriptors of the unpacker, which the job closes. */
-  readonly stream: number
-  readonly status: number
-  readonly policy: LayerPolicy
-  readonly maxBytes: number
-  /** One 32-bit number, shared between threads: not zero to give up. */
-  readonly cancel: Int32Array
-}
 
 /** Bytes that come out of a decompressor at once: each time costs a trip to another thread. */
 const chunkSize = 256 * 1024
@@ -40,9 +28,10 @@ export async function unpackBlob(
     failure = error
   } finally {
     // Without an end operation the unpacker knows that nothing came of it, and goes.
+    Atomics.store(job.flags, unpackFlags.streamClosed, 1)
     closeSync(job.stream)
   }
-  const outcome = readStatus(job.status)
+  const outcome = readStatus(job)
   if (result !== undefined && outcome === undefined) return result
   // The unpacker stopped listening: it knows why.
   if (failure === undefined || isErrno(failure, 'EPIPE')) throw layerFailure(outcome ?? vanished)
@@ -61,7 +50,8 @@ async function send(
   const hash = createHash('sha256')
   let bytes = 0
   const take = (chunk: Buffer): void => {
-    if (Atomics.load(job.cancel, 0) !== 0) throw new PodlingError('ABORTED', 'unpacking a layer was aborted')
+    if (Atomics.load(job.flags, unpackFlags.cancel) !== 0)
+      throw new PodlingError('ABORTED', 'unpacking a layer was aborted')
     bytes += chunk.length
     if (bytes > job.maxBytes) {
       throw new PodlingError('LAYER_TOO_LARGE', `the layer has more than ${String(job.maxBytes)} bytes uncompressed`)
@@ -127,17 +117,18 @@ function isSystemError(error: unknown): boolean {
   return error instanceof Error && 'syscall' in error
 }
 
-function readStatus(fd: number): UnpackFailure | undefined {
+function readStatus({ status, flags }: UnpackJob): UnpackFailure | undefined {
   const parts: Buffer[] = []
   try {
     for (;;) {
       const part = Buffer.alloc(8192)
-      const length = readSync(fd, part, 0, part.length, null)
+      const length = readSync(status, part, 0, part.length, null)
       if (length === 0) break
       parts.push(part.subarray(0, length))
     }
   } finally {
-    closeSync(fd)
+    Atomics.store(flags, unpackFlags.statusClosed, 1)
+    closeSync(status)
   }
   return parseUnpackStatus(Buffer.concat(parts))
 }

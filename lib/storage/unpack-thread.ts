@@ -2,11 +2,12 @@
  * Threads that unpack layers, so that the event loop is free meanwhile. A thread takes 40 ms to start: one that is done
  * waits a while for the next layer, which doesn't keep the process alive.
  */
+import { closeSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import { PodlingError, type ErrorCode } from '../errors.js'
 import { aborted } from './lock.js'
 import type { LayerProgress } from './layer-types.js'
-import type { UnpackJob } from './unpack-blob.js'
+import { unpackFlags, type UnpackJob } from './unpack-flags.js'
 
 export interface UnpackResult {
   readonly bytes: number
@@ -32,27 +33,33 @@ export class UnpackThreads {
 
   /** Run a job on a thread of its own. @throws PodlingError, also ABORTED */
   async run(
-    job: Omit<UnpackJob, 'cancel'>,
+    job: Omit<UnpackJob, 'flags'>,
     options: {
       readonly signal?: AbortSignal | undefined
       readonly onProgress?: ((progress: LayerProgress) => void) | undefined
     },
   ): Promise<UnpackResult> {
     const { signal, onProgress } = options
-    const cancel = new Int32Array(new SharedArrayBuffer(4))
+    const flags = new Int32Array(new SharedArrayBuffer(12))
     const giveUp = (): void => {
-      Atomics.store(cancel, 0, 1)
+      Atomics.store(flags, unpackFlags.cancel, 1)
     }
     if (signal?.aborted) giveUp()
     signal?.addEventListener('abort', giveUp, { once: true })
     const worker = this.#take()
     try {
-      const result = await perform(worker, { ...job, cancel }, onProgress)
+      const result = await perform(worker, { ...job, flags }, onProgress)
       this.#keep(worker)
       return result
     } catch (error) {
-      if (error instanceof ThreadDied) this.#busy.delete(worker)
-      else this.#keep(worker)
+      if (error instanceof ThreadDied) {
+        this.#busy.delete(worker)
+        // What it held of the unpacker, so that this ends too.
+        if (Atomics.load(flags, unpackFlags.streamClosed) === 0) closeSync(job.stream)
+        if (Atomics.load(flags, unpackFlags.statusClosed) === 0) closeSync(job.status)
+      } else {
+        this.#keep(worker)
+      }
       if (signal?.aborted && error instanceof PodlingError && error.code === 'ABORTED') throw aborted(signal)
       throw error instanceof ThreadDied ? error.failure : error
     } finally {
@@ -70,9 +77,11 @@ export class UnpackThreads {
   #take(): Worker {
     const idle = this.#idle.pop()
     if (idle !== undefined) clearTimeout(idle.timer)
-    // Descriptors of jobs come from outside of the thread, which would warn of closing them.
+    // Descriptors of jobs come from outside of the thread, which would warn of closing them. Node's own flags, such as
+    // `--input-type` or a loader, are for the program of whoever uses us.
     const worker =
-      idle?.worker ?? new Worker(new URL('./unpack-worker.js', import.meta.url), { trackUnmanagedFds: false })
+      idle?.worker ??
+      new Worker(new URL('./unpack-worker.js', import.meta.url), { trackUnmanagedFds: false, execArgv: [] })
     worker.ref()
     this.#busy.add(worker)
     return worker

@@ -1,7 +1,8 @@
 /** The thread that unpacks layers: jobs come as messages, one at a time; see unpack-thread.ts for the other end. */
 import { parentPort } from 'node:worker_threads'
 import { PodlingError } from '../errors.js'
-import { unpackBlob, type UnpackJob } from './unpack-blob.js'
+import { unpackBlob } from './unpack-blob.js'
+import type { UnpackJob } from './unpack-flags.js'
 import type { ThreadMessage } from './unpack-thread.js'
 
 /** Milliseconds between two words of progress. */
