@@ -1,0 +1,176 @@
+import t, { type Test } from 'tap'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { RootMount } from '../../../lib/storage/drivers/driver.js'
+import { OverlayDriver } from '../../../lib/storage/drivers/overlay.js'
+import { removeTrees } from '../../../lib/storage/remove-tree.js'
+import { temporaryDirectory } from '../../fixtures/directory.js'
+import { openUnpacker } from '../../fixtures/unpacker.js'
+
+interface Store {
+  readonly root: string
+  readonly driver: OverlayDriver
+  /** Unpackers opened so far. */
+  readonly opened: () => number
+}
+
+/** A driver whose layers are directories that `chainId` names, topmost first, with `+` between. */
+async function openDriver(t: Test): Promise<Store> {
+  const root = await temporaryDirectory(t)
+  let count = 0
+  const layers = { lower: (chainId: string) => chainId.split('+').map((name) => join(root, name)) }
+  const driver = await OverlayDriver.open(join(root, 'containers'), layers, (directory) => {
+    count++
+    return openUnpacker(directory)
+  })
+  return { root, driver, opened: () => count }
+}
+
+/** Run a shell command in the mounted root, as the launcher would mount it. */
+function inRoot(mount: RootMount, command: string): string {
+  if (mount.op !== 'root-overlay') throw new Error(mount.op)
+  const options = [
+    `lowerdir=${mount.lower.join(':')}`,
+    `upperdir=${String(mount.upper)}`,
+    `workdir=${String(mount.work)}`,
+    ...mount.options,
+  ]
+  const script = 'mount -t overlay overlay -o "$1" "$2" && cd "$2" && eval "$3"'
+  return execFileSync('unshare', ['-m', 'sh', '-ec', script, 'sh', options.join(','), mount.at, command], {
+    encoding: 'utf8',
+  })
+}
+
+t.test('a container writes to its own layer', async (t) => {
+  const { root, driver, opened } = await openDriver(t)
+  mkdirSync(join(root, 'base'), { mode: 0o755 })
+  mkdirSync(join(root, 'top'), { mode: 0o751 })
+  execFileSync('chown', ['3:4', join(root, 'top')])
+  writeFileSync(join(root, 'base', 'below'), 'below')
+  writeFileSync(join(root, 'top', 'above'), 'above')
+  await driver.prepare('c1', 'top+base')
+  await driver.prepare('c1', 'top+base')
+  const mount = driver.rootOperation('c1')
+  t.strictSame(mount, {
+    op: 'root-overlay',
+    lower: [join(root, 'top'), join(root, 'base')],
+    upper: join(root, 'containers/c1/upper'),
+    work: join(root, 'containers/c1/work'),
+    options: ['index=off', 'metacopy=off', 'redirect_dir=off'],
+    at: join(root, 'containers/root'),
+  })
+  t.equal(
+    inRoot(mount, 'stat -c %u:%g:%a .; cat above below; rm below; echo new > new; echo changed > above'),
+    '3:4:751\nabovebelow',
+  )
+  t.equal(inRoot(mount, 'ls; cat above'), 'above\nnew\nchanged\n', 'and finds it again')
+  t.equal(readFileSync(join(root, 'top', 'above'), 'utf8'), 'above')
+  t.ok(statSync(join(root, 'containers/c1/upper/below')).isCharacterDevice())
+  await driver.remove('c1')
+  await driver.remove('c1')
+  t.strictSame(readdirSync(join(root, 'containers')).sort(), ['removed', 'root'])
+  t.equal(opened(), 0, 'without an unpacker')
+  t.throws(() => driver.rootOperation('c1'), { code: 'STATE_INVALID' })
+})
+
+t.test('a root without an image', async (t) => {
+  const { driver } = await openDriver(t)
+  await driver.prepare('empty', undefined)
+  t.equal(inRoot(driver.rootOperation('empty'), 'ls -A; stat -c %u:%g:%a .'), '0:0:755\n')
+  await driver.remove('empty')
+})
+
+t.test('volatile roots can be mounted again', async (t) => {
+  const { driver } = await openDriver(t)
+  await driver.prepare('v', undefined)
+  const first = driver.rootOperation('v', { volatile: true })
+  t.match(first, { options: ['index=off', 'metacopy=off', 'redirect_dir=off', 'volatile'] })
+  inRoot(first, 'echo x > x; sync .')
+  t.equal(inRoot(driver.rootOperation('v', { volatile: true }), 'cat x'), 'x\n')
+  await driver.remove('v')
+})
+
+t.test('ids that are no name of a directory are refused', async (t) => {
+  const { driver } = await openDriver(t)
+  for (const id of ['', '.', '..', 'a/b', '/x', 'root', 'removed', '-x', 'a\0', '../x']) {
+    await t.rejects(driver.prepare(id, undefined), { code: 'INVALID_OPTION' }, JSON.stringify(id))
+    await t.rejects(driver.remove(id), { code: 'INVALID_OPTION' })
+    t.throws(() => driver.rootOperation(id), { code: 'INVALID_OPTION' })
+  }
+})
+
+t.test('hostile trees are removed, and nothing else', async (t) => {
+  const { root, driver, opened } = await openDriver(t)
+  writeFileSync(join(root, 'victim'), 'untouched')
+  mkdirSync(join(root, 'victims'))
+  writeFileSync(join(root, 'victims', 'one'), 'untouched')
+  await driver.prepare('h', undefined)
+  const upper = join(root, 'containers/h/upper')
+  symlinkSync(join(root, 'victims'), join(upper, 'link'))
+  symlinkSync('../../../../victim', join(upper, 'other'))
+  // Too deep for a path, and for a stack or a table of descriptors.
+  makeDeep(upper, 20_000)
+  for (let i = 0; i < 300; i++) writeFileSync(join(upper, `file${String(i)}`), '')
+  mkdirSync(join(upper, 'forbidden'), { mode: 0 })
+  execFileSync('mkfifo', [join(upper, 'fifo')])
+  execFileSync('mknod', [join(upper, 'device'), 'c', '5', '1'])
+  mkdirSync(join(upper, 'fixed', 'inner'), { recursive: true })
+  writeFileSync(join(upper, 'fixed', 'inner', 'file'), 'x')
+  execFileSync('chattr', [
+    '+i',
+    join(upper, 'fixed', 'inner', 'file'),
+    join(upper, 'fixed', 'inner'),
+    join(upper, 'fixed'),
+  ])
+  writeFileSync(join(upper, 'appended'), 'x')
+  execFileSync('chattr', ['+a', join(upper, 'appended')])
+  await driver.remove('h')
+  t.strictSame(readdirSync(join(root, 'containers')).sort(), ['removed', 'root'])
+  t.strictSame(readdirSync(join(root, 'containers/removed')), [])
+  t.ok(opened() > 0)
+  t.equal(readFileSync(join(root, 'victim'), 'utf8'), 'untouched')
+  t.strictSame(readdirSync(join(root, 'victims')), ['one'])
+})
+
+t.test('a small tree that resists is left to an unpacker', async (t) => {
+  const { root, driver, opened } = await openDriver(t)
+  await driver.prepare('i', undefined)
+  writeFileSync(join(root, 'containers/i/upper/file'), 'x')
+  execFileSync('chattr', ['+i', join(root, 'containers/i/upper/file')])
+  await driver.remove('i')
+  t.equal(opened(), 1)
+  t.notOk(existsSync(join(root, 'containers/i')))
+})
+
+t.test('removals that were interrupted are finished by open()', async (t) => {
+  const { root, driver } = await openDriver(t)
+  await driver.prepare('kept', undefined)
+  mkdirSync(join(root, 'containers/removed/c-1/upper/x'), { recursive: true })
+  await OverlayDriver.open(join(root, 'containers'), { lower: () => [] }, openUnpacker)
+  t.strictSame(readdirSync(join(root, 'containers/removed')), [])
+  t.ok(existsSync(join(root, 'containers/kept')))
+})
+
+t.test('what can not be removed is named', async (t) => {
+  const root = await temporaryDirectory(t)
+  mkdirSync(join(root, 'busy/mounted'), { recursive: true })
+  execFileSync('mount', ['-t', 'tmpfs', 'podling-spec', join(root, 'busy/mounted')])
+  try {
+    await t.rejects(removeTrees(openUnpacker, root, ['busy']), { code: 'SYSTEM_CALL_FAILED', message: /busy: .*EBUSY/ })
+  } finally {
+    execFileSync('umount', [join(root, 'busy/mounted')])
+  }
+  await removeTrees(openUnpacker, root, ['busy', 'gone'])
+  t.strictSame(readdirSync(root), [])
+})
+
+function makeDeep(directory: string, depth: number): void {
+  const script = `import os, sys
+os.chdir(sys.argv[1])
+for i in range(int(sys.argv[2])):
+  os.mkdir('d' * 200)
+  os.chdir('d' * 200)
+open('f', 'w').close()`
+  execFileSync('python3', ['-c', script, directory, String(depth)])
+}
