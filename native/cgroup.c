@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "slot.h"
+
 enum { DEPTH_MAXIMUM = 64, BATCH = 256, MAKE_TRIES = 16 };
 
 static const char *text_at(const struct list *list, uint32_t index) {
@@ -73,12 +75,13 @@ int cgroup_limit(const struct plan *plan, struct failure *failure) {
   return attach_device_program(plan, failure);
 }
 
-int cgroup_attach(const struct plan *plan, pid_t pid, struct failure *failure) {
+int cgroup_attach(const struct plan *plan, pid_t pid, const struct slot *slot, struct failure *failure) {
   char text[16];
   int size = snprintf(text, sizeof(text), "%d", pid);
   struct reader items = plan->attach.items;
   for (uint32_t i = 0; i < plan->attach.count; i++) {
-    if (write_file_at(AT_FDCWD, read_text(&items), text, (size_t)size) == 0) continue;
+    const char *file = read_text(&items);
+    if (slot_covers(slot, file) || write_file_at(AT_FDCWD, file, text, (size_t)size) == 0) continue;
     failure->stage = STAGE_CGROUP_ATTACH;
     failure->index = i;
     return fail(failure, "write");
@@ -229,7 +232,7 @@ bool cgroup_is(const struct plan *plan, bool frozen) {
   return holds(plan->freezer, "freezer.state", frozen ? "FROZEN" : "THAWED");
 }
 
-static bool remove_tree(int parent, const char *name, int depth) {
+static bool remove_below(int parent, const char *name, int depth) {
   if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT) return true;
   if (depth == DEPTH_MAXIMUM) return false;
   /* EBUSY: processes, or directories below that the container made. */
@@ -244,7 +247,7 @@ static bool remove_tree(int parent, const char *name, int depth) {
   for (struct dirent *entry; (entry = readdir(entries));) {
     if (entry->d_type != DT_DIR || entry->d_name[0] == '.') continue;
     found = true;
-    remove_tree(dirfd(entries), entry->d_name, depth + 1);
+    remove_below(dirfd(entries), entry->d_name, depth + 1);
   }
   closedir(entries);
   return found && (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT);
@@ -254,7 +257,7 @@ bool cgroup_remove(const struct plan *plan, bool *made) {
   bool done = true;
   for (uint32_t i = plan->directories.count; i-- > 0;) {
     if (!made[i]) continue;
-    if (remove_tree(AT_FDCWD, text_at(&plan->directories, i), 0)) made[i] = false;
+    if (remove_below(AT_FDCWD, text_at(&plan->directories, i), 0)) made[i] = false;
     else done = false;
   }
   return done;

@@ -8,8 +8,9 @@
 int cgroup_make(const struct plan *plan, bool *made, struct failure *failure);
 /* Write the limits and attach the device program. */
 int cgroup_limit(const struct plan *plan, struct failure *failure);
-/* Move a process (0: the caller) into the v1 hierarchies. */
-int cgroup_attach(const struct plan *plan, pid_t pid, struct failure *failure);
+/* Move a process (0: the caller) into the v1 hierarchies, other than those that it was born in by its warm slot. */
+struct slot;
+int cgroup_attach(const struct plan *plan, pid_t pid, const struct slot *slot, struct failure *failure);
 
 /* Send a signal to every process. SIGKILL is done so that a fork bomb or a frozen cgroup can't evade it. */
 void cgroup_signal(const struct plan *plan, int signal);

@@ -1,4 +1,6 @@
 #pragma once
 
-/* Serve requests from descriptor 3 until it ends. Returns the exit status. */
-int launcher_main(void);
+#include <stddef.h>
+
+/* Serve requests from descriptor 3 until it ends, and keep a warm slot in these v1 cgroups. Returns the exit status. */
+int launcher_main(char *const *parents, size_t parent_count);

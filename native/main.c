@@ -1,10 +1,13 @@
 /*
  * podling-helper: the one native program of Podling. lib/launch starts it; it is of no use by hand.
  *
- *   podling-helper launcher            serve requests from descriptor 3 (launcher.c)
+ *   podling-helper launcher [DIRECTORY...]
+ *                                      serve requests from descriptor 3 (launcher.c); keep a warm slot below these
+ *                                      cgroup v1 directories (slot.c)
  *   podling-helper unpack DIRECTORY    perform the operations that come on 0 in DIRECTORY, results on 1 (unpack.c)
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 
@@ -13,17 +16,29 @@
 #include "sealed.h"
 #include "unpack.h"
 
+/* Copy arguments and blank them out: an init is this program too, and shows its command line to its container. */
+static char *const *take_arguments(int count, char **arguments) {
+  char **copies = calloc((size_t)count + 1, sizeof(char *));
+  if (!copies) _exit(1);
+  for (int i = 0; i < count; i++) {
+    copies[i] = strdup(arguments[i]);
+    if (!copies[i]) _exit(1);
+    memset(arguments[i], 0, strlen(arguments[i]));
+  }
+  return copies;
+}
+
 int main(int argc, char **argv) {
-  if (argc == 2 && strcmp(argv[1], "launcher") == 0) {
+  if (argc >= 2 && strcmp(argv[1], "launcher") == 0) {
     if (become_sealed(argv) < 0) {
       perror("podling-helper: copy into a sealed memfd");
       return 1;
     }
     /* Until its execve a new process holds what the host sent; nothing of a container may look into it, nor a dump. */
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    return launcher_main();
+    return launcher_main(take_arguments(argc - 2, argv + 2), (size_t)argc - 2);
   }
   if (argc == 3 && strcmp(argv[1], "unpack") == 0) return unpack_main(0, 1, argv[2]);
-  fputs("usage: podling-helper launcher | podling-helper unpack DIRECTORY\n", stderr);
+  fputs("usage: podling-helper launcher [DIRECTORY...] | podling-helper unpack DIRECTORY\n", stderr);
   return 2;
 }

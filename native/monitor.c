@@ -15,6 +15,7 @@
 
 #include "cgroup.h"
 #include "exit_record.h"
+#include "slot.h"
 
 enum { ENDING_TRIES = 1000, DRAIN_CHUNKS = 64 };
 
@@ -102,7 +103,7 @@ static int furnish(struct monitor *monitor, struct failure *failure) {
 static void release(struct monitor *monitor) {
   struct failure failure = {0};
   if (process_map_ids(&monitor->main, &monitor->plan, &failure) == 0 &&
-      cgroup_attach(&monitor->plan, monitor->main.pid, &failure) == 0) {
+      cgroup_attach(&monitor->plan, monitor->main.pid, monitor->slot, &failure) == 0) {
     process_go_on(&monitor->main);
     return;
   }
@@ -116,11 +117,16 @@ static int start(struct monitor *monitor, const int *passed, size_t count, struc
   errno = ENOMEM;
   monitor->made = calloc((size_t)plan->directories.count + 1, sizeof(bool));
   if (!monitor->made) return fail(failure, "calloc");
+  if (monitor->slot && !slot_take(monitor->slot, plan, monitor->made)) monitor->slot = NULL;
   if (cgroup_make(plan, monitor->made, failure) < 0) return -1;
   int result = open_stdio(monitor, passed, count, stdio, ours, failure);
-  bool first = plan->uid_map || plan->attach.count > 0;
+  /* A cgroup namespace is rooted where its maker is: it must be in all cgroups before its first step. */
+  bool first = plan->uid_map != NULL;
+  struct reader attach = plan->attach.items;
+  for (uint32_t i = 0; i < plan->attach.count; i++)
+    if (!slot_covers(monitor->slot, read_text(&attach))) first = true;
   if (result == 0)
-    result = process_start(&monitor->main, plan, stdio, first ? GO_AFTER_WORD : GO_BEFORE_EXEC, failure);
+    result = process_start(&monitor->main, plan, stdio, first ? GO_AFTER_WORD : GO_BEFORE_EXEC, monitor->slot, failure);
   for (size_t i = 0; i < array_length(ours); i++) close_fd(&ours[i]);
   return result == 0 ? furnish(monitor, failure) : -1;
 }
@@ -279,9 +285,10 @@ static void watch(struct monitor *monitor) {
   peer_check_frozen(monitor);
 }
 
-_Noreturn void monitor_main(int stream, const int *passed, size_t count) {
+_Noreturn void monitor_main(int stream, const int *passed, size_t count, struct slot *slot) {
   static struct monitor monitor = {.listener = -1, .log_pipes = {-1, -1}, .log = {.fd = -1}, .freezing = -1};
   process_clear(&monitor.main);
+  monitor.slot = slot;
   become_own(&monitor);
   struct failure failure = {.stage = STAGE_PLAN};
   size_t size;

@@ -25,6 +25,7 @@ enum { POLLED_FIXED = 6, POLLED_PER_PEER = 3 };
 struct monitor {
   struct plan plan;
   struct process main;
+  struct slot *slot; /* that the container was started from, or NULL */
   bool *made; /* the cgroup directories that are ours to remove */
   int listener, signals;
   int log_pipes[2]; /* stdout, stderr; -1: not logged, or ended */
@@ -43,8 +44,8 @@ struct monitor {
   int freezing_fd;
 };
 
-/* Be the monitor of the container whose plan comes from `stream`. Never returns. */
-_Noreturn void monitor_main(int stream, const int *passed, size_t count);
+/* Be the monitor of the container whose plan comes from `stream`, by way of a warm slot where there is one. */
+_Noreturn void monitor_main(int stream, const int *passed, size_t count, struct slot *slot);
 
 /* peers.c */
 struct peer *peer_add(struct monitor *monitor, int fd, bool is_exec);

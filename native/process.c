@@ -14,6 +14,7 @@
 
 #include "cgroup.h"
 #include "child.h"
+#include "slot.h"
 
 void process_clear(struct process *process) {
   *process = (struct process){.pidfd = -1, .link = -1};
@@ -108,6 +109,7 @@ static pid_t clone_child(const struct plan *plan, const int stdio[3], int link, 
 
 /* Open all first: the paths are of the host, and the first mount namespace joined would take them away. */
 static int join_namespaces(const struct plan *plan, struct failure *failure) {
+  if (plan->join.count == 0) return 0;
   failure->stage = STAGE_JOIN;
   int *fds = calloc(plan->join.count, sizeof(int));
   if (!fds) return fail(failure, "calloc");
@@ -145,7 +147,13 @@ static pid_t fork_stage(void) {
   return pid;
 }
 
-int process_start(struct process *process, const struct plan *plan, const int stdio[3], enum go go,
+pid_t process_stage(const struct plan *plan, const int stdio[3], int link, enum go go, int into,
+                    struct failure *failure) {
+  if (join_namespaces(plan, failure) < 0) return -1;
+  return clone_child(plan, stdio, link, go, CLONE_PARENT, into, -1, NULL, failure);
+}
+
+int process_start(struct process *process, const struct plan *plan, const int stdio[3], enum go go, struct slot *slot,
                   struct failure *failure) {
   int ends[2];
   if (open_link(ends, failure) < 0) return -1;
@@ -154,6 +162,12 @@ int process_start(struct process *process, const struct plan *plan, const int st
   autoclose int into = open_into(plan, failure);
   if (plan->into && into < 0) return -1;
 
+  if (slot) {
+    process->pid = slot_clone(slot, plan, stdio, link, go, into, failure);
+    if (process->pid <= 0) return -1;
+    process->pidfd = sys_pidfd_open(process->pid);
+    return process->pidfd < 0 ? fail(failure, "pidfd_open") : 0;
+  }
   if (plan->join.count == 0) {
     process->pid = clone_child(plan, stdio, link, go, CLONE_PIDFD, into, -1, &process->pidfd, failure);
     return process->pid < 0 ? -1 : 0;
@@ -161,9 +175,7 @@ int process_start(struct process *process, const struct plan *plan, const int st
   process->stage = fork_stage();
   if (process->stage < 0) return fail(failure, "clone3");
   if (process->stage > 0) return 0;
-  pid_t pid = join_namespaces(plan, failure);
-  if (pid == 0) pid = clone_child(plan, stdio, link, go, CLONE_PARENT, into, -1, NULL, failure);
-  end_stage(link, failure, pid);
+  end_stage(link, failure, process_stage(plan, stdio, link, go, into, failure));
 }
 
 /* The namespaces that pid 1 does not share with its monitor. */
@@ -197,7 +209,7 @@ _Noreturn static void enter(const struct plan *container, int pidfd, int stream,
   }
   autoclose int into = open_into(container, &failure);
   if (container->into && into < 0) end_stage(link, &failure, -1);
-  if (cgroup_attach(container, 0, &failure) < 0) end_stage(link, &failure, -1);
+  if (cgroup_attach(container, 0, NULL, &failure) < 0) end_stage(link, &failure, -1);
 
   /*
    * The cgroup namespace is left to the new process: with nsdelegate, CLONE_INTO_CGROUP is refused to one whose own

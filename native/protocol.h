@@ -18,7 +18,6 @@ enum request_kind {
   REQUEST_KILL = 4, /* first: the signal; second: 1 for all processes of the container */
   REQUEST_PROCEED = 5, /* past the barrier */
   REQUEST_FREEZE = 6, /* first: 1 freeze, 0 thaw */
-  REQUEST_WARM = 7, /* to the launcher: keep warm slots as the plan on the stream describes */
 };
 
 struct request {
@@ -117,6 +116,9 @@ int fail_because(struct failure *failure, enum reason reason, const char *syscal
 
 /* Receive one request and up to REQUEST_FDS descriptors: 1; 0 at the end; -1 on failure (EAGAIN: nothing there). */
 int receive_request(int socket, struct request *request, int fds[REQUEST_FDS], size_t *count);
+
+/* Pass a request on. False: the other side is gone. */
+bool send_request(int socket, const struct request *request, const int *fds, size_t count);
 
 /* Send one frame without waiting. False: the peer is gone, or so far behind that it counts as gone. */
 bool send_frame(int socket, enum frame_kind kind, const void *head, size_t head_size, const void *tail, size_t tail_size);

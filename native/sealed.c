@@ -13,7 +13,7 @@
 
 enum { SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE };
 
-int become_sealed(char *const argv[]) {
+int become_sealed(char *argv[]) {
   autoclose int own = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
   if (own < 0) return -1;
   /* Only a memfd has seals: a file of any other kind answers EINVAL. */
@@ -32,8 +32,9 @@ int become_sealed(char *const argv[]) {
   }
   if (fcntl(owned, F_ADD_SEALS, SEALS) < 0) return -1;
   /* Not argv as it came: its first word is a path of the host, and an init shows it to its container. */
-  char name[] = "podling";
-  char *const shown[] = {name, argv[1], NULL}, *const nothing[] = {NULL};
-  fexecve(owned, shown, nothing);
+  static char name[] = "podling";
+  char *const nothing[] = {NULL};
+  argv[0] = name;
+  fexecve(owned, argv, nothing);
   return -1;
 }

@@ -22,7 +22,7 @@
  * that Node reads and writes in its usual way. This file is pure.
  */
 
-export const requestKinds = { launch: 1, unpack: 2, exec: 3, kill: 4, proceed: 5, freeze: 6, warm: 7 } as const
+export const requestKinds = { launch: 1, unpack: 2, exec: 3, kill: 4, proceed: 5, freeze: 6 } as const
 export type RequestKind = keyof typeof requestKinds
 
 export const frameKinds = { started: 1, ready: 2, failed: 3, exited: 4, answer: 5 } as const

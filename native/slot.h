@@ -1,0 +1,33 @@
+/*
+ * A warm slot: a monitor made before its container is asked for, whose stub process sits in v1 cgroups already. Moving a
+ * process into a v1 cgroup waits for an RCU grace period, 5 to 18 ms when nobody has done so lately; here it is over
+ * before the start begins. The stub clones the container's pid 1, which is born where the stub is, and ends.
+ *
+ *   slot_main: make PARENT/warm-PID for each parent ─▶ stub enters them ─▶ tell the launcher ─▶ wait for a launch
+ *   launch:    rename the directories to the container's ─▶ wake the stub ─▶ it clones and ends ─▶ an ordinary monitor
+ */
+#pragma once
+
+#include "plan.h"
+#include "process.h"
+
+struct slot;
+
+/* Prepare a slot, write a byte to `launcher` and wait there for a launch. Ends without a trace when the launcher does. */
+_Noreturn void slot_main(int launcher, char *const *parents, size_t count);
+
+/*
+ * Give the slot's directories the names that the plan wants, and mark them as made. False: the slot does not fit this
+ * plan (it has other hierarchies, or what it wants is there already); it is gone then, and the start goes the plain way.
+ */
+bool slot_take(struct slot *slot, const struct plan *plan, bool *made);
+
+/* Is the new process born in the cgroup of this cgroup.procs file? `slot`: NULL when there is none. */
+bool slot_covers(const struct slot *slot, const char *attach);
+
+/* As process_stage, but in the stub. The stub has ended then. */
+pid_t slot_clone(struct slot *slot, const struct plan *plan, const int stdio[3], int link, enum go go, int into,
+                 struct failure *failure);
+
+/* Remove what killed slots left behind. */
+void slot_sweep(char *const *parents, size_t count);
