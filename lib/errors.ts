@@ -38,6 +38,17 @@ export type ImageErrorCode =
 export type StorageErrorCode =
   'LAYER_INVALID' | 'LAYER_TOO_LARGE' | 'BLOB_NOT_FOUND' | 'DRIVER_UNSUPPORTED' | 'STATE_INVALID'
 
+/** Codes of lib/network: networks, their addresses, published ports. */
+export type NetworkErrorCode =
+  | 'NETWORK_NOT_FOUND'
+  | 'NETWORK_EXISTS'
+  | 'NETWORK_IN_USE'
+  | 'NETWORK_FAILED'
+  | 'SUBNET_OVERLAPS'
+  | 'SUBNET_EXHAUSTED'
+  | 'ADDRESS_IN_USE'
+  | 'PORT_IN_USE'
+
 /** Codes of lib/container: the handle and its states. */
 export type ContainerErrorCode =
   | 'CONTAINER_NOT_FOUND'
@@ -66,6 +77,7 @@ export type ErrorCode =
   | GeneralErrorCode
   | ImageErrorCode
   | StorageErrorCode
+  | NetworkErrorCode
   | ContainerErrorCode
   | LaunchErrorCode
   | CgroupErrorCode

@@ -73,6 +73,12 @@ export const peers = {
     reason: 'a program with helpers around it, for images made of the host',
     specs: 'spec/image/from-host',
   },
+  iproute2: {
+    package: 'iproute2',
+    provides: 'ip',
+    reason: 'shows links, addresses and routes by another program than ours, and makes those of a client',
+    specs: 'spec/network',
+  },
   libseccomp: {
     package: 'libseccomp-dev',
     provides: '/usr/include/seccomp.h',
@@ -84,6 +90,12 @@ export const peers = {
     provides: 'mmdebstrap',
     reason: 'makes a Debian image from scratch',
     specs: 'spec/journeys',
+  },
+  nftables: {
+    package: 'nftables',
+    provides: 'nft',
+    reason: 'shows firewall rules by another program than ours',
+    specs: 'spec/network',
   },
   openssl: {
     package: 'openssl',

@@ -1,0 +1,245 @@
+import { PodlingError } from '../errors.js'
+import { nearestName } from '../schema/nearest-name.js'
+import type { Database } from '../storage/database.js'
+import { contains } from './address.js'
+import type { Attachment, AttachRequest, EndpointOptions } from './attachment.js'
+import { removeBridge } from './bridge.js'
+import { blocksOf, Connector } from './connector.js'
+import type { ContainerAccess } from './container-access.js'
+import { Firewall, type Entry } from './firewall.js'
+import { HostNetwork } from './host-network.js'
+import { parseNetworkOptions, type NetworkOptions } from './network-options.js'
+import { defaultNetwork, networkOf, rulesOf, type Network, type NetworkRecord } from './network-record.js'
+import { NetworkStore } from './network-store.js'
+import { Presence } from './presence.js'
+
+export interface NetworksSetup {
+  readonly database: Database
+  /** The name of this root among those of the host: that of its firewall table. */
+  readonly instance: string
+  /** A file of the run directory, by which a process knows whether it is the last one on this root. */
+  readonly lockFile: string
+}
+
+export interface RemoveNetworkOptions {
+  /** Disconnect running containers first. @default false */
+  readonly force?: boolean
+}
+
+/** The networks of a root. */
+export class Networks {
+  readonly #host = new HostNetwork()
+  readonly #store: NetworkStore
+  readonly #firewall: Firewall
+  readonly #connector: Connector
+  readonly #presence: Presence
+  #containers: ContainerAccess | undefined
+
+  /** @internal Use {@link Runtime.networks}. */
+  constructor({ database, instance, lockFile }: NetworksSetup) {
+    this.#store = new NetworkStore(database, this.#host, instance)
+    this.#firewall = new Firewall(this.#host, instance, () =>
+      this.#store
+        .all()
+        .filter(({ driver }) => driver === 'bridge')
+        .map(rulesOf),
+    )
+    this.#connector = new Connector(this.#host, this.#firewall, this.#store)
+    this.#presence = new Presence(lockFile)
+  }
+
+  /** @internal Containers come after networks; the runtime makes them known here. */
+  useContainers(containers: ContainerAccess): void {
+    this.#containers = containers
+  }
+
+  /**
+   * Make a network. Its bridge comes into being with the first container on it.
+   * @throws PodlingError `INVALID_OPTION` with all mistakes at once, `NETWORK_EXISTS`, `SUBNET_OVERLAPS`, `SUBNET_EXHAUSTED`
+   */
+  async create(options: NetworkOptions): Promise<Network> {
+    return networkOf(await this.#store.create(parseNetworkOptions(options)))
+  }
+
+  /** One network by name, id or at least 12 digits of the id. @throws PodlingError `NETWORK_NOT_FOUND` */
+  async get(name: string): Promise<Network> {
+    return networkOf(await this.#record(name))
+  }
+
+  /** All networks, the default one among them, oldest first. */
+  async list(): Promise<Network[]> {
+    await this.#store.default()
+    return this.#store
+      .all()
+      .sort((a, b) => a.createdAt - b.createdAt)
+      .map(networkOf)
+  }
+
+  /**
+   * Remove a network and its bridge.
+   * @throws PodlingError `NETWORK_NOT_FOUND`; `NETWORK_IN_USE` while containers are made for it or, unless `force` is given, connected to it
+   */
+  async remove(name: string, { force = false }: RemoveNetworkOptions = {}): Promise<void> {
+    const record = await this.#record(name)
+    if (record.name === defaultNetwork) {
+      throw new PodlingError('INVALID_OPTION', `remove network ${defaultNetwork}: it is the default network`)
+    }
+    if (!force) this.#assertUnused(record)
+    else await this.#disconnectAll(record)
+    await this.#host.exclusively(async () => {
+      if (!force) this.#assertUnused(record)
+      if (record.driver === 'bridge') removeBridge(this.#host, this.#firewall, record)
+      await this.#store.remove(record.name)
+    })
+  }
+
+  #assertUnused(record: NetworkRecord): void {
+    const users = this.#containers?.usersOf(record.name) ?? []
+    const connected = this.#connected(record).map((id) => id.slice(0, 12))
+    const all = users.length > 0 ? users : connected
+    if (all.length === 0) return
+    throw new PodlingError(
+      'NETWORK_IN_USE',
+      `remove network ${record.name}: container ${all.slice(0, 5).join(', ')}${all.length > 5 ? ` and ${String(all.length - 5)} more` : ''} ${all.length === 1 ? 'uses' : 'use'} it; remove the containers first, or use force`,
+    )
+  }
+
+  async #disconnectAll(record: NetworkRecord): Promise<void> {
+    for (const id of this.#connected(record)) {
+      await this.disconnect(record.name, id).catch((error: unknown) => {
+        // It ended meanwhile, or is on another network of that address by now.
+        const gone = error instanceof PodlingError && ['CONTAINER_NOT_FOUND', 'INVALID_STATE'].includes(error.code)
+        if (!gone) throw error
+      })
+    }
+  }
+
+  /** The ids of containers that have an address of a network. */
+  #connected(record: NetworkRecord): string[] {
+    const blocks = blocksOf(record)
+    const leases = this.#firewall.entries('leases4', 'leases6')
+    const ours = leases.filter(({ element }) => blocks.some((block) => contains(block, element.key)))
+    return [...new Set(ours.map(({ element }) => element.comment ?? ''))]
+  }
+
+  /**
+   * Put a running container on a further network, as eth1 and so on.
+   * @throws PodlingError `NETWORK_NOT_FOUND`, `CONTAINER_NOT_FOUND`, `INVALID_STATE`, `ADDRESS_IN_USE`, `SUBNET_EXHAUSTED` ...
+   */
+  async connect(network: string, container: string, options: EndpointOptions = {}): Promise<void> {
+    const record = await this.#record(network)
+    await this.#presence.enter()
+    await this.#access().withRunning(container, async (running) => {
+      if (!running.ownNetwork) {
+        throw new PodlingError(
+          'INVALID_STATE',
+          `connect container ${running.name} to network ${network}: it has no network namespace of its own`,
+        )
+      }
+      await this.#connector.connect(running, record, options)
+    })
+  }
+
+  /**
+   * Take a running container off a network.
+   * @throws PodlingError `NETWORK_NOT_FOUND`, `CONTAINER_NOT_FOUND`, `INVALID_STATE`
+   */
+  async disconnect(network: string, container: string): Promise<void> {
+    const record = await this.#record(network)
+    await this.#access().withRunning(container, (running) => this.#connector.disconnect(running, record))
+  }
+
+  #access(): ContainerAccess {
+    if (this.#containers === undefined) throw new RangeError('networks know no containers')
+    return this.#containers
+  }
+
+  async #record(name: string): Promise<NetworkRecord> {
+    if (name === defaultNetwork) return await this.#store.default()
+    const record = this.#store.find(name)
+    if (record !== undefined) return record
+    const near = nearestName(name, [defaultNetwork, ...this.#store.all().map((network) => network.name)])
+    throw new PodlingError(
+      'NETWORK_NOT_FOUND',
+      `find network ${name}: this root has no network of this name or id${near === undefined ? '' : `; did you mean ${near}?`}`,
+    )
+  }
+
+  /**
+   * @internal Get addresses and ports for a container that is about to start.
+   * @throws PodlingError `NETWORK_NOT_FOUND`, `PORT_IN_USE`, `ADDRESS_IN_USE`, `SUBNET_EXHAUSTED`, `SUBNET_OVERLAPS`,
+   * `KERNEL_UNSUPPORTED`, `INVALID_OPTION`; nothing is left then
+   */
+  async attach(request: AttachRequest): Promise<Attachment> {
+    const networks = []
+    const seen = new Set<string>()
+    for (const options of request.networks) {
+      const record = await this.#record(options.name)
+      if (seen.has(record.id)) throw new PodlingError('INVALID_OPTION', `network: ${record.name} is given twice`)
+      seen.add(record.id)
+      networks.push({ record, options })
+    }
+    await this.#presence.enter()
+    return await this.#connector.attach(request, networks)
+  }
+
+  /**
+   * @internal Give back what a container has that its monitor did not: after a failed start, after connect(), or when its
+   * monitor died. To be called when it is certain that it doesn't run.
+   */
+  async release(container: string): Promise<void> {
+    await this.#host.exclusively(() => {
+      this.#firewall.removeEach(this.#firewall.claims().filter(({ element }) => element.comment === container))
+    })
+  }
+
+  /**
+   * @internal Give back what containers had that are no more, and when nothing is left, the bridges and the firewall.
+   * @returns how many addresses and ports were given back
+   */
+  async recover(): Promise<number> {
+    const stale = await this.#host.exclusively(async () => {
+      const dead = await this.#deadClaims()
+      this.#firewall.removeEach(dead)
+      return dead.length
+    })
+    await this.#removeIfUnused()
+    return stale
+  }
+
+  async #deadClaims(): Promise<Entry[]> {
+    const claims = this.#firewall.claims()
+    const ids = [...new Set(claims.map(({ element }) => element.comment ?? ''))]
+    const dead = new Set<string>()
+    for (const id of ids) if (!(await this.#access().lives(id))) dead.add(id)
+    return claims.filter(({ element }) => dead.has(element.comment ?? ''))
+  }
+
+  /** @internal How many addresses and ports containers of this root have. */
+  claimCount(): number {
+    return this.#firewall.claims().length
+  }
+
+  /** Leave no link, rule or table behind when this is the last process on the root and no container has an address. */
+  async #removeIfUnused(): Promise<void> {
+    await this.#presence.whenAlone(() =>
+      this.#host.exclusively(() => {
+        if (this.#firewall.claims().length > 0) return
+        for (const record of this.#store.all()) {
+          if (record.driver === 'bridge') removeBridge(this.#host, this.#firewall, record)
+        }
+        this.#firewall.removeTable()
+      }),
+    )
+  }
+
+  /** @internal */
+  async close(): Promise<void> {
+    try {
+      if (this.#presence.entered) await this.#removeIfUnused()
+    } finally {
+      this.#presence.leave()
+      this.#host.close()
+    }
+  }
+}
