@@ -4,6 +4,7 @@
  */
 #include "launcher.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -14,7 +15,12 @@
 #include "slot.h"
 #include "unpack.h"
 
-enum { CONTROL_FD = 3 };
+/*
+ * A slot's stub holds the kernel's cgroup mutex while it waits for its grace period, and a container that starts or ends
+ * meanwhile would wait for it with all its mkdir(2)s. So a new slot is made in a quiet moment. When starts come so fast
+ * that there is none, the grace period is not needed anyway.
+ */
+enum { CONTROL_FD = 3, QUIET_MS = 10 };
 
 static void report_fork_failure(int stream) {
   struct failure failure = {.stage = STAGE_FORK};
@@ -86,8 +92,10 @@ int launcher_main(char *const *parents, size_t parent_count) {
   signal(SIGCHLD, SIG_IGN);
   struct waiting slot = {.socket = -1, .parents = parents, .count = parent_count};
   slot_sweep(parents, parent_count);
+  keep_warm(&slot);
   for (;;) {
-    keep_warm(&slot);
+    struct pollfd control = {.fd = CONTROL_FD, .events = POLLIN};
+    if (slot.socket < 0 && slot.count > 0 && poll(&control, 1, QUIET_MS) == 0) keep_warm(&slot);
     struct request request;
     int fds[REQUEST_FDS];
     size_t count;

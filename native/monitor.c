@@ -232,7 +232,11 @@ static void step(struct monitor *monitor) {
   bool nobody = peer_owners(monitor) == 0;
   if (!monitor->ending && nobody && (monitor->plan.lifetime == LIFETIME_BOUND || !monitor->announced))
     monitor_end(monitor);
-  if (!monitor->ending && process_reap(&monitor->main)) monitor_end(monitor);
+  if (!monitor->ending && process_reap(&monitor->main)) {
+    /* pid 1 mostly takes all with it; then there is nothing to kill. */
+    if (cgroup_populated(&monitor->plan)) monitor_end(monitor);
+    else monitor->ending = true;
+  }
   if (!monitor->ending) return;
   process_reap(&monitor->main);
   if (is_over(monitor)) finish(monitor);

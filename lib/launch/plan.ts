@@ -65,7 +65,16 @@ export type Operation =
       readonly optional?: boolean
     }
   | { readonly op: 'mkdir'; readonly path: string; readonly mode: number; readonly uid: number; readonly gid: number }
-  | { readonly op: 'mknod'; readonly path: string; readonly type: 'c' | 'b' | 'p'; readonly mode: number; readonly major: number; readonly minor: number; readonly uid: number; readonly gid: number }
+  | {
+      readonly op: 'mknod'
+      readonly path: string
+      readonly type: 'c' | 'b' | 'p'
+      readonly mode: number
+      readonly major: number
+      readonly minor: number
+      readonly uid: number
+      readonly gid: number
+    }
   | { readonly op: 'symlink'; readonly target: string; readonly path: string }
   | { readonly op: 'write-file'; readonly path: string; readonly mode: number; readonly content: string | Uint8Array }
   /** pivot_root(2) into the root, and detach the old one. Before it `source` paths work; after it only the container's. */
@@ -100,7 +109,14 @@ export type Operation =
       readonly setHome: boolean
     }
   /** The five capability sets, as bit masks (capabilities(7)). Takes effect together with `user`, in the right order. */
-  | { readonly op: 'capabilities'; readonly effective: bigint; readonly permitted: bigint; readonly inheritable: bigint; readonly bounding: bigint; readonly ambient: bigint }
+  | {
+      readonly op: 'capabilities'
+      readonly effective: bigint
+      readonly permitted: bigint
+      readonly inheritable: bigint
+      readonly bounding: bigint
+      readonly ambient: bigint
+    }
   /** Load a classic BPF filter (seccomp(2)): `struct sock_filter[]` in host byte order. */
   | { readonly op: 'seccomp'; readonly filter: Uint8Array; readonly flags: number }
   /** chdir inside the container, checked to lie below its root. `create`: make it when missing. */

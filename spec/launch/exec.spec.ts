@@ -1,4 +1,4 @@
-import { createReadStream, existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs'
+import { createReadStream, existsSync, mkdirSync, readFileSync, readlinkSync, rmdirSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { Launcher } from '../../lib/launch/launcher.js'
@@ -34,7 +34,6 @@ t.test('a process joins all of the container', async (t) => {
   t.equal(lines[1], '/proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 /proc/self/fd/3')
   t.match(await process.exited, { exitCode: 3, signal: undefined })
   t.ok(lines.includes('0::/'), 'its cgroup namespace and its cgroup are those of pid 1')
-  const { readlinkSync } = await import('node:fs')
   for (const [i, name] of ['mnt', 'pid', 'uts', 'ipc', 'net', 'cgroup'].entries()) {
     t.equal(lines[2 + i], readlinkSync(`/proc/${container.pid}/ns/${name}`))
   }
@@ -72,7 +71,6 @@ t.test('input reaches it, and it is killed by signals', async (t) => {
   const input = pipe()
   const out = pipe()
   const cat = await container.exec(makeExec(['cat'], { stdin: 'pass', stdout: 'pass' }), [input.read, out.write])
-  const { writeSync } = await import('node:fs')
   writeSync(input.write, 'hello')
   close(input.write)
   t.equal((await readAll(out.read)).toString(), 'hello')
