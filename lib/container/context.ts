@@ -8,6 +8,7 @@ import type { Images } from '../storage/images.js'
 import type { Layers } from '../storage/layers.js'
 import type { HostFacts } from './generate-spec.js'
 import type { ContainerRecord } from './record.js'
+import type { SeccompStore } from './seccomp-store.js'
 
 /** What a runtime lends to its containers. */
 export interface ContainerContext {
@@ -20,6 +21,7 @@ export interface ContainerContext {
   readonly owner: string
   readonly database: Database
   readonly records: Table<ContainerRecord>
+  readonly seccomp: SeccompStore
   /** Container names to ids. */
   readonly names: Table<string>
   readonly images: Images

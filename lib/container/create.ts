@@ -36,9 +36,8 @@ export async function create(context: ContainerContext, given: ContainerOptions)
     image: { id: image.id, name: image.names.includes(options.image) ? options.image : (image.names[0] ?? image.id) },
     ...(image.chainId === undefined ? {} : { chainId: image.chainId }),
     options: storedOptions(options, image),
-    spec,
   }
-  const record = await context.database.transaction(() => reserve(context, base, options.name))
+  const record = await context.database.transaction(() => reserve(context, base, spec, options.name))
   try {
     await Promise.all([
       context.driver.prepare(id, image.chainId),
@@ -86,7 +85,8 @@ function storedOptions(options: NormalizedOptions, image: Image): StoredOptions 
 /** Take the name, hold the layers, write the record: all or nothing. */
 function reserve(
   context: ContainerContext,
-  base: Omit<ContainerRecord, 'name'>,
+  base: Omit<ContainerRecord, 'name' | 'spec' | 'seccomp'>,
+  spec: Spec,
   wanted: string | undefined,
 ): ContainerRecord {
   const name = wanted ?? freeName(context)
@@ -97,11 +97,16 @@ function reserve(
       `create container ${name}: the name is taken by container ${holder.slice(0, 12)}; remove that one first or choose another name`,
     )
   }
-  const record = { ...base, name }
+  const record = { ...base, name, ...storedSpec(context, spec) }
   void context.names.put(name, base.id)
   void context.records.put(base.id, record)
   if (base.chainId !== undefined) void context.layers.reference(base.chainId, `container:${base.id}`)
   return record
+}
+
+function storedSpec(context: ContainerContext, spec: Spec): Pick<ContainerRecord, 'spec' | 'seccomp'> {
+  const { seccomp, ...linux } = spec.linux ?? {}
+  return seccomp === undefined ? { spec } : { spec: { ...spec, linux }, seccomp: context.seccomp.put(seccomp) }
 }
 
 function freeName({ names }: ContainerContext): string {

@@ -26,7 +26,7 @@ export interface ContainerInspect {
   readonly spec: Spec
 }
 
-export function inspect({ record, status, monitor, exit, paths }: Lifecycle): ContainerInspect {
+export function inspect({ record, spec, status, monitor, exit, paths }: Lifecycle): ContainerInspect {
   const { options } = record
   const started = monitor?.started
   return {
@@ -42,7 +42,7 @@ export function inspect({ record, status, monitor, exit, paths }: Lifecycle): Co
     },
     detached: options.detach,
     ...(options.logDriver === 'none' ? {} : { logPath: paths.log }),
-    spec: started === undefined ? record.spec : withResolvedUser(record.spec, started),
+    spec: started === undefined ? spec : withResolvedUser(spec, started),
   }
 }
 

@@ -1,4 +1,5 @@
 import { PodlingError } from '../errors.js'
+import type { Spec } from '../launch/oci-spec.js'
 import { Monitor } from '../launch/monitor.js'
 import { readExitFile } from '../launch/exit-record.js'
 import type { ContainerContext } from './context.js'
@@ -40,6 +41,14 @@ export class Lifecycle {
     this.record = record
     this.paths = containerPaths(context.root, context.runRoot, record.id)
     this.#listener = listener
+  }
+
+  /** The OCI runtime spec that it runs by, whole. */
+  get spec(): Spec {
+    const { spec, seccomp } = this.record
+    return seccomp === undefined
+      ? spec
+      : { ...spec, linux: { ...spec.linux, seccomp: this.context.seccomp.get(seccomp) } }
   }
 
   /** Take up a monitor: from here on the state follows what it tells. */

@@ -21,7 +21,10 @@ export interface ContainerRecord {
   readonly image?: { readonly id: string; readonly name: string }
   readonly chainId?: string
   readonly options: StoredOptions
+  /** Without its seccomp rules. */
   readonly spec: Spec
+  /** The key of the rules in the {@link SeccompStore}. */
+  readonly seccomp?: string
 }
 
 /** Where a container's files are. */

@@ -23,15 +23,12 @@ export async function spawn(container: Lifecycle, argv: readonly string[], optio
   }
   if (options.signal?.aborted) throw aborted(argv, options.signal)
   const monitor = container.requireMonitor('exec in')
-  const plan = compileExec(
-    record.spec,
-    execProcess(record.spec, argv, options, monitor.started, context.host.capabilities ?? []),
-    {
-      stdin: 'pass',
-      stdout: 'pass',
-      stderr: 'pass',
-    },
-  )
+  const { spec } = container
+  const plan = compileExec(spec, execProcess(spec, argv, options, monitor.started, context.host.capabilities ?? []), {
+    stdin: 'pass',
+    stdout: 'pass',
+    stderr: 'pass',
+  })
   const input = inputEnd()
   const stdout = outputEnd()
   const stderr = outputEnd()

@@ -1,5 +1,8 @@
-import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
+// Not by promises of node:fs: each of them is a trip to the thread pool that costs more than all these small files.
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { hostname as osHostname } from 'node:os'
 import { compilePlan } from '../launch/compile.js'
+import type { Plan } from '../launch/plan.js'
 import { PodlingError } from '../errors.js'
 import { fileError } from '../storage/file-error.js'
 import { tryLock } from '../sys/libc.js'
@@ -20,20 +23,20 @@ export async function start(container: Lifecycle): Promise<void> {
 async function launch(container: Lifecycle): Promise<void> {
   const { context, paths, record } = container
   requireStatus('start', container.status, record.name)
-  await mkdir(paths.runDirectory, { recursive: true, mode: 0o700 })
+  mkdirSync(paths.runDirectory, { recursive: true, mode: 0o700 })
   // Two hosts on one root may want to start the same container. The lock goes with its descriptor, however we end.
-  const lock = await open(paths.lock, 'w', 0o600)
+  const lock = openSync(paths.lock, 'w', 0o600)
   try {
-    if (!tryLock(lock.fd, 'exclusive')) throw startedElsewhere(record.name)
-    await container.refresh()
+    if (!tryLock(lock, 'exclusive')) throw startedElsewhere(record.name)
+    if (existsSync(paths.socket)) await container.refresh()
     if (container.monitor !== undefined) throw startedElsewhere(record.name)
-    await Promise.all([rm(paths.exitFile, { force: true }), writeEtcFiles(container)])
+    rmSync(paths.exitFile, { force: true })
+    writeEtcFiles(container)
     // Another runtime on this root takes its empty parents along when it closes.
     await context.cgroups.prepare()
-    const monitor = await context.launcher.launch(planOf(container), [])
-    container.follow(monitor)
+    container.follow(await context.launcher.launch(planOf(container), []))
   } finally {
-    await lock.close()
+    closeSync(lock)
   }
 }
 
@@ -41,8 +44,8 @@ function startedElsewhere(name: string): PodlingError {
   return new PodlingError('INVALID_STATE', `start container ${name}: another process has started it`)
 }
 
-function planOf({ context, record, paths }: Lifecycle) {
-  const { options, spec } = record
+function planOf({ context, record, spec, paths }: Lifecycle): Plan {
+  const { options } = record
   const cgroup = context.cgroups.plan(record.id, spec.linux?.resources ?? {})
   const output = options.logDriver === 'none' ? 'null' : 'log'
   return compilePlan({
@@ -63,32 +66,30 @@ function planOf({ context, record, paths }: Lifecycle) {
 }
 
 /** Written anew at each start, since the host's own may have changed. */
-async function writeEtcFiles({ record, paths }: Lifecycle): Promise<void> {
+function writeEtcFiles({ record, paths }: Lifecycle): void {
   const { options, spec } = record
-  const hostname = spec.hostname ?? ''
-  const onHostNetwork = options.network === 'host'
-  const [hosts, resolver] = await Promise.all([
-    onHostNetwork ? readIfThere('/etc/hosts') : undefined,
-    onHostNetwork ? readIfThere('/etc/resolv.conf') : undefined,
-  ])
-  await Promise.all([
-    writeFile(
-      paths.hosts,
-      etcHosts({
-        hostname,
-        extraHosts: options.extraHosts,
-        addresses: [],
-        ...(hosts === undefined ? {} : { base: hosts }),
-      }),
-    ),
-    writeFile(paths.resolvConf, resolvConf({ servers: options.dns, search: [], options: [], base: resolver })),
-    writeFile(paths.hostname, `${hostname}\n`),
-  ])
+  const hostname = spec.hostname ?? osHostname()
+  const base = (path: string) => (options.network === 'host' ? readIfThere(path) : undefined)
+  const hosts = base('/etc/hosts')
+  writeFileSync(
+    paths.hosts,
+    etcHosts({
+      hostname,
+      extraHosts: options.extraHosts,
+      addresses: [],
+      ...(hosts === undefined ? {} : { base: hosts }),
+    }),
+  )
+  writeFileSync(
+    paths.resolvConf,
+    resolvConf({ servers: options.dns, search: [], options: [], base: base('/etc/resolv.conf') }),
+  )
+  writeFileSync(paths.hostname, `${hostname}\n`)
 }
 
-async function readIfThere(path: string): Promise<string | undefined> {
+function readIfThere(path: string): string | undefined {
   try {
-    return await readFile(path, 'utf8')
+    return readFileSync(path, 'utf8')
   } catch {
     // No such file on this host is an ordinary case; the container then gets one without the host's entries.
     return undefined

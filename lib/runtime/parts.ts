@@ -5,6 +5,8 @@ import { Containers } from '../container/containers.js'
 import type { ContainerContext } from '../container/context.js'
 import { readHostFacts } from '../container/host-facts.js'
 import { containersOf, type ContainerRecord } from '../container/record.js'
+import { SeccompStore } from '../container/seccomp-store.js'
+import { warmUp } from '../container/warm-up.js'
 import { recoverContainers, type RecoveryReport } from '../container/recover.js'
 import { Gate } from '../gate.js'
 import type { ProgramSearch } from '../image/from-host/programs.js'
@@ -88,6 +90,7 @@ async function open({ paths, facts, programs }: RuntimeInputs, teardown: Teardow
     host: readHostFacts(),
     database,
     records,
+    seccomp: new SeccompStore(database.table<string>('seccomp')),
     names: database.table<string>('container-names'),
     images,
     layers,
@@ -95,7 +98,9 @@ async function open({ paths, facts, programs }: RuntimeInputs, teardown: Teardow
     cgroups,
     launcher,
   }
+  const warm = warmUp()
   const recovered = { containers: await recoverContainers(context, (id) => Owner.lives(paths.runRoot, id)) }
+  await warm
   const info = runtimeInfo(paths, driver, cgroups, facts)
   return { gate, info, imageEvents, images, containers: new Containers(context), recovered, teardown }
 }

@@ -206,8 +206,22 @@ export async function loadSeccompProfile(path: string): Promise<SeccompProfile> 
   return parseSeccompProfile(value, what)
 }
 
-/** The OCI form of a profile: only the rules whose conditions hold here, errno names as numbers. Pure. */
+const resolved = new WeakMap<SeccompProfile, Map<string, LinuxSeccomp>>()
+
+/**
+ * The OCI form of a profile: only the rules whose conditions hold here, errno names as numbers. The same profile in the
+ * same context gives the same object, by which the compiled filter is known again. Pure.
+ */
 export function resolveSeccompProfile(profile: SeccompProfile, context: SeccompContext): LinuxSeccomp {
+  const key = `${context.arch} ${context.kernel ?? ''} ${context.capabilities.join(' ')}`
+  const known = resolved.get(profile) ?? new Map<string, LinuxSeccomp>()
+  resolved.set(profile, known)
+  const rules = known.get(key) ?? resolve(profile, context)
+  known.set(key, rules)
+  return rules
+}
+
+function resolve(profile: SeccompProfile, context: SeccompContext): LinuxSeccomp {
   const native = nativeArchitecture[context.arch]
   const mapped = profile.archMap?.find(({ architecture }) => architecture === native)
   const architectures =
