@@ -49,6 +49,9 @@ int op_mknod(struct child *child, struct reader *fields);
 int op_symlink(struct child *child, struct reader *fields);
 int op_write_file(struct child *child, struct reader *fields);
 
+/* netlink.c */
+int op_netlink(struct child *child, struct reader *fields);
+
 /* copy_up.c: copy the tree below `from` into `to`. */
 int copy_tree(int from, int to, struct failure *failure);
 

@@ -293,6 +293,13 @@ static int op_exec(struct child *child, struct reader *fields) {
   return execute(child, argv, environment);
 }
 
+static int op_exit(struct child *child, struct reader *fields) {
+  (void)fields;
+  wait_to_go_on(child);
+  if (tell_identity(child, RECORD_EXECUTING) < 0) return fail(&child->failure, "write");
+  _exit(0);
+}
+
 static int (*const operations[OP_COUNT])(struct child *, struct reader *) = {
     [OP_PROPAGATION] = op_propagation,
     [OP_ROOT_OVERLAY] = op_root_overlay,
@@ -323,6 +330,8 @@ static int (*const operations[OP_COUNT])(struct child *, struct reader *) = {
     [OP_INIT] = op_init,
     [OP_BARRIER] = op_barrier,
     [OP_EXEC] = op_exec,
+    [OP_NETLINK] = op_netlink,
+    [OP_EXIT] = op_exit,
 };
 
 int interpret(struct child *child) {

@@ -15,6 +15,7 @@
 
 #include "cgroup.h"
 #include "exit_record.h"
+#include "netlink.h"
 #include "slot.h"
 
 enum { ENDING_TRIES = 1000, DRAIN_CHUNKS = 64 };
@@ -103,7 +104,8 @@ static int furnish(struct monitor *monitor, struct failure *failure) {
 static void release(struct monitor *monitor) {
   struct failure failure = {0};
   if (process_map_ids(&monitor->main, &monitor->plan, &failure) == 0 &&
-      cgroup_attach(&monitor->plan, monitor->main.pid, monitor->slot, &failure) == 0) {
+      cgroup_attach(&monitor->plan, monitor->main.pid, monitor->slot, &failure) == 0 &&
+      netlink_make_links(&monitor->plan, monitor->main.pid, &failure) == 0) {
     process_go_on(&monitor->main);
     return;
   }
@@ -196,6 +198,7 @@ _Noreturn static void finish(struct monitor *monitor) {
       if (!log_pump(&monitor->log, i == 0 ? "stdout" : "stderr", monitor->log_pipes[i])) close_fd(&monitor->log_pipes[i]);
     }
   cgroup_remove(plan, monitor->made);
+  netlink_tear_down(plan);
   record.lost_lines = monitor->log.lost_lines;
   record.finished_at = now_ms();
   if (!failed && plan->has_monitor) exit_record_write(plan->exit_file, &record);
@@ -289,6 +292,12 @@ static void watch(struct monitor *monitor) {
   peer_check_frozen(monitor);
 }
 
+static size_t plan_streams(const struct plan *plan) {
+  size_t streams = 0;
+  for (size_t i = 0; i < array_length(plan->stdio); i++) streams += plan->stdio[i] == STDIO_PASS;
+  return streams;
+}
+
 _Noreturn void monitor_main(int stream, const int *passed, size_t count, struct slot *slot) {
   static struct monitor monitor = {.listener = -1, .log_pipes = {-1, -1}, .log = {.fd = -1}, .freezing = -1};
   process_clear(&monitor.main);
@@ -312,7 +321,8 @@ _Noreturn void monitor_main(int stream, const int *passed, size_t count, struct 
   } else if (monitor.main.pid > 0) {
     release(&monitor);
   }
-  for (size_t i = 0; i < count; i++) close(passed[i]);
+  /* What is more than streams are sockets that hold published ports; they end with us. */
+  for (size_t i = 0, streams = plan_streams(&monitor.plan); i < count && i < streams; i++) close(passed[i]);
   for (;;) {
     step(&monitor);
     watch(&monitor);

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* The fields of each operation: b u8, u u32, q u64, t text, m maybe, T list of text, y blob. */
+/* The fields of each operation: b u8, u u32, q u64, t text, m maybe, T list of text, y blob, Y list of blob. */
 static const char *const shapes[OP_COUNT] = {
     [OP_PROPAGATION] = "b",
     [OP_ROOT_OVERLAY] = "TmmTt",
@@ -33,6 +33,8 @@ static const char *const shapes[OP_COUNT] = {
     [OP_INIT] = "",
     [OP_BARRIER] = "",
     [OP_EXEC] = "TT",
+    [OP_NETLINK] = "Y",
+    [OP_EXIT] = "",
 };
 
 /* The next `size` bytes, or NULL when there are fewer. */
@@ -105,6 +107,7 @@ static void skip(struct reader *reader, const char *shape) {
       case 'm': read_maybe(reader); break;
       case 'T': read_texts(reader); break;
       case 'y': read_blob(reader); break;
+      case 'Y': read_blobs(reader); break;
       default: reader->broken = true;
     }
   }
@@ -121,6 +124,10 @@ static struct list read_list(struct reader *reader, const char *shape) {
 
 struct list read_texts(struct reader *reader) {
   return read_list(reader, "t");
+}
+
+struct list read_blobs(struct reader *reader) {
+  return read_list(reader, "y");
 }
 
 /* Operations carry their length; it must be just that of their fields. */
@@ -168,6 +175,8 @@ bool plan_decode(struct plan *plan, const void *bytes, size_t size) {
     plan->exit_file = read_text(&reader);
     plan->log = read_maybe(&reader);
   }
+  plan->links = read_list(&reader, "yu");
+  plan->teardown = read_blobs(&reader);
   plan->operations = read_operations(&reader);
   return !reader.broken && reader.at == reader.end;
 }

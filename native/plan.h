@@ -15,13 +15,14 @@
  *          list of text attach; maybe unified; maybe freezer; maybe oomEvents; blob deviceProgram
  *          u8 stdin, u8 stdout, u8 stderr
  *          u8 monitor, {u8 lifetime, text socket, text exitFile, maybe log} when 1
+ *          list of {blob message, u32 pidAt} links; list of blob teardown
  *          list of {u32 opcode, u32 length, fields} operations
  */
 #pragma once
 
 #include "common.h"
 
-enum { PLAN_MAGIC = 0x50444c50, PLAN_VERSION = 1, PLAN_MAXIMUM = 64 * 1024 * 1024 };
+enum { PLAN_MAGIC = 0x50444c50, PLAN_VERSION = 2, PLAN_MAXIMUM = 64 * 1024 * 1024 };
 
 /* A spec of lib/launch checks that these numbers and encode.ts agree, by reading this very file. */
 enum opcode {
@@ -54,7 +55,9 @@ enum opcode {
   OP_INIT = 27,
   OP_BARRIER = 28,
   OP_EXEC = 29,
-  OP_COUNT = 30,
+  OP_NETLINK = 30,
+  OP_EXIT = 31,
+  OP_COUNT = 32,
 };
 
 enum propagation {
@@ -92,6 +95,8 @@ struct operation {
   struct reader fields;
 };
 
+#define NO_PID UINT32_MAX
+
 struct plan {
   uint32_t create;
   struct list join; /* u32 type, text path */
@@ -105,6 +110,8 @@ struct plan {
   bool has_monitor;
   uint8_t lifetime;
   const char *socket, *exit_file, *log; /* log: NULL when absent */
+  struct list links; /* blob message, u32 offset of the pid in it; NO_PID: nowhere */
+  struct list teardown; /* blob */
   struct list operations;
 };
 
@@ -115,6 +122,7 @@ const char *read_text(struct reader *reader);
 const char *read_maybe(struct reader *reader);
 struct blob read_blob(struct reader *reader);
 struct list read_texts(struct reader *reader);
+struct list read_blobs(struct reader *reader);
 struct operation read_operation(struct reader *reader);
 
 /* Check every byte of a plan and point `plan` into it. The bytes must outlive the plan. False: it is malformed. */

@@ -27,7 +27,8 @@ struct request {
   uint32_t second;
 };
 
-enum { REQUEST_FDS = 4 };
+/* The kernel takes 253 (SCM_MAX_FD); all but five are sockets that hold published ports. */
+enum { REQUEST_FDS = 250 };
 
 enum frame_kind {
   FRAME_STARTED = 1, /* u32 pid, u64 startedAt, then the identity as in struct record */
@@ -56,6 +57,7 @@ enum stage {
   STAGE_DIED = 15, /* the new process was killed before its program ran; `error` is the signal */
   STAGE_ENDED = 16, /* an exec in a container that is ending */
   STAGE_ENTER = 17, /* an exec could not join the container's namespaces */
+  STAGE_LINK = 18, /* `index` counts the messages about links */
 };
 
 /* Failures whose meaning an errno alone does not tell. */

@@ -64,6 +64,11 @@ static void sample(struct writer *out) {
   put_text(out, "/run/s");
   put_text(out, "/run/e");
   put_u8(out, 0);
+  put_u32(out, 1);
+  put_u32(out, 4);
+  put(out, "link", 4);
+  put_u32(out, NO_PID);
+  put_u32(out, 0);
   put_u32(out, 2);
   put_u32(out, OP_HOSTNAME);
   put_u32(out, 4 + 5);

@@ -40,6 +40,8 @@ export function describeOperation(operation: Operation): string {
       return `set the domain name ${operation.name}`
     case 'sysctl':
       return `set the sysctl ${operation.key} to ${operation.value}`
+    case 'netlink':
+      return operation.what
     case 'loopback-up':
       return 'set the loopback link up'
     case 'rlimit':
@@ -64,6 +66,8 @@ export function describeOperation(operation: Operation): string {
       return 'start the init'
     case 'barrier':
       return 'wait at the barrier'
+    case 'exit':
+      return 'end the process'
     case 'exec':
       return `execute ${operation.argv[0] ?? ''}`
   }
@@ -128,6 +132,8 @@ function describeStage(failure: Failure, plan: Plan): string {
       return 'start the process'
     case 'ended':
       return 'execute a command in the container'
+    case 'link':
+      return 'make the links of the container'
     case 'enter':
       return 'join the namespaces of the container'
   }

@@ -6,7 +6,7 @@ import { PodlingError } from '../errors.js'
 import type { MountAttributes, NamespaceType, Operation, Plan, PlanCgroup, Propagation } from './plan.js'
 
 export const planMagic = 0x50444c50
-export const planVersion = 1
+export const planVersion = 2
 
 /** Numbers of the operations: `enum opcode`. */
 export const opcodes: Readonly<Record<Operation['op'], number>> = {
@@ -39,6 +39,8 @@ export const opcodes: Readonly<Record<Operation['op'], number>> = {
   init: 27,
   barrier: 28,
   exec: 29,
+  netlink: 30,
+  exit: 31,
 }
 
 /** `enum propagation`. */
@@ -55,6 +57,9 @@ export const stdioModes = { null: 0, log: 1, pass: 2 } as const
 
 /** `enum lifetime`. */
 export const lifetimes = { bound: 0, detached: 1 } as const
+
+/** A message that no pid is put into: `NO_PID`. */
+const noPid = 0xffffffff
 
 /** CLONE_NEW* of linux/sched.h. */
 export const namespaceFlags: Readonly<Record<NamespaceType, number>> = {
@@ -146,6 +151,12 @@ class Writer {
   texts(items: readonly string[]): void {
     this.list(items, (item) => {
       this.text(item)
+    })
+  }
+
+  blobs(items: readonly Uint8Array[]): void {
+    this.list(items, (item) => {
+      this.blob(item)
     })
   }
 
@@ -279,6 +290,9 @@ function writeFields(out: Writer, operation: Operation): void {
       out.texts(operation.argv)
       out.texts(operation.env)
       return
+    case 'netlink':
+      out.blobs(operation.messages)
+      return
     case 'pivot-root':
     case 'root-read-only':
     case 'loopback-up':
@@ -286,6 +300,7 @@ function writeFields(out: Writer, operation: Operation): void {
     case 'no-new-privs':
     case 'init':
     case 'barrier':
+    case 'exit':
       return
   }
 }
@@ -335,6 +350,11 @@ export function encodePlan(plan: Plan): Buffer {
       out.text(plan.monitor.exitFile)
       out.maybe(plan.monitor.log)
     }
+    out.list(plan.network?.links ?? [], ({ message, pidAt = noPid }) => {
+      out.blob(message)
+      out.u32(pidAt)
+    })
+    out.blobs(plan.network?.teardown ?? [])
     out.list(plan.operations, (operation) => {
       out.u32(opcodes[operation.op])
       out.sized(() => {

@@ -90,6 +90,14 @@ export type Operation =
   /** Write one sysctl, `net.ipv4.ip_forward`, through a descriptor that is checked to be the kernel's procfs. */
   | { readonly op: 'sysctl'; readonly key: string; readonly value: string }
   | { readonly op: 'loopback-up' }
+  /** Send messages of rtnetlink(7) in its own network namespace, once the monitor has made the plan's links. */
+  | {
+      readonly op: 'netlink'
+      /** For messages: `configure the link eth0`. */
+      readonly what: string
+      /** Each with its ACK flag set; the first that the kernel refuses fails the step. */
+      readonly messages: readonly Uint8Array[]
+    }
   | { readonly op: 'rlimit'; readonly resource: number; readonly soft: bigint; readonly hard: bigint }
   | { readonly op: 'oom-score-adj'; readonly value: number }
   | { readonly op: 'umask'; readonly mask: number }
@@ -125,6 +133,8 @@ export type Operation =
   | { readonly op: 'init' }
   /** Tell the monitor that all is prepared and wait for its word to go on (OCI create and start told apart). */
   | { readonly op: 'barrier' }
+  /** End with exit code 0: all was done by the steps before. Stands in the place of an exec. */
+  | { readonly op: 'exit' }
   /** execve(2) of `argv`, found along the environment's PATH unless it has a slash. Always last. */
   | { readonly op: 'exec'; readonly argv: readonly string[]; readonly env: readonly string[] }
 
@@ -159,6 +169,18 @@ export interface PlanStdio {
   readonly stderr: 'null' | 'log' | 'pass'
 }
 
+/** What the monitor does in the host's network namespace. */
+export interface PlanNetwork {
+  /** Messages of rtnetlink(7), with their ACK flag set, sent in this order once the new process has a pid. */
+  readonly links: readonly {
+    readonly message: Uint8Array
+    /** Where that pid is written into it, u32, little-endian; absent: nowhere. */
+    readonly pidAt?: number
+  }[]
+  /** Batches of nf_tables, sent when all of the container is dead; how they fare is not looked at. */
+  readonly teardown: readonly Uint8Array[]
+}
+
 /** How a monitor keeps its container. Absent from the plan of an exec. */
 export interface PlanMonitor {
   /** `bound`: the container ends when the host's connection closes. `detached`: it goes on. */
@@ -181,5 +203,6 @@ export interface Plan {
   readonly cgroup: PlanCgroup
   readonly stdio: PlanStdio
   readonly operations: readonly Operation[]
+  readonly network?: PlanNetwork
   readonly monitor?: PlanMonitor
 }

@@ -46,6 +46,7 @@ export const stages = {
   died: 15,
   ended: 16,
   enter: 17,
+  link: 18,
 } as const
 export type Stage = keyof typeof stages
 

@@ -1,0 +1,83 @@
+#include "netlink.h"
+
+#include <linux/netlink.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "child.h"
+
+enum { MESSAGE_MAXIMUM = 4096, ANSWER_MAXIMUM = 8192, BUFFER = 4 * 1024 * 1024 };
+
+static int open_netlink(int protocol) {
+  return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+}
+
+/* The acknowledgement of what was just sent: the kernel has done the work by then, so it is there. */
+static int acknowledged(int socket) {
+  union {
+    char bytes[ANSWER_MAXIMUM];
+    struct nlmsghdr header;
+  } answer;
+  ssize_t size = recv(socket, &answer, sizeof(answer), MSG_DONTWAIT);
+  if (size < 0) return -1;
+  const struct nlmsgerr *error = NLMSG_DATA(&answer.header);
+  if ((size_t)size < NLMSG_LENGTH(sizeof(*error)) || answer.header.nlmsg_type != NLMSG_ERROR) {
+    errno = EBADMSG;
+    return -1;
+  }
+  errno = -error->error;
+  return error->error == 0 ? 0 : -1;
+}
+
+static int transact(int socket, const void *message, size_t size) {
+  return send(socket, message, size, 0) < 0 ? -1 : acknowledged(socket);
+}
+
+int netlink_make_links(const struct plan *plan, pid_t pid, struct failure *failure) {
+  if (plan->links.count == 0) return 0;
+  failure->stage = STAGE_LINK;
+  autoclose int socket = open_netlink(NETLINK_ROUTE);
+  if (socket < 0) return fail(failure, "socket");
+  struct reader items = plan->links.items;
+  for (uint32_t i = 0; i < plan->links.count; i++) {
+    failure->index = i;
+    struct blob blob = read_blob(&items);
+    uint32_t pid_at = read_u32(&items), value = (uint32_t)pid;
+    uint8_t message[MESSAGE_MAXIMUM];
+    errno = EMSGSIZE;
+    if (blob.size > sizeof(message)) return fail(failure, "send");
+    memcpy(message, blob.data, blob.size);
+    if (pid_at != NO_PID) {
+      errno = EINVAL;
+      if (blob.size < sizeof(value) || pid_at > blob.size - sizeof(value)) return fail(failure, "send");
+      memcpy(message + pid_at, &value, sizeof(value));
+    }
+    if (transact(socket, message, blob.size) < 0) return fail(failure, "netlink");
+  }
+  return 0;
+}
+
+void netlink_tear_down(const struct plan *plan) {
+  if (plan->teardown.count == 0) return;
+  autoclose int socket = open_netlink(NETLINK_NETFILTER);
+  if (socket < 0) return;
+  int size = BUFFER; /* thousands of ports are one batch */
+  setsockopt(socket, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+  struct reader items = plan->teardown.items;
+  for (uint32_t i = 0; i < plan->teardown.count; i++) {
+    struct blob blob = read_blob(&items);
+    send(socket, blob.data, blob.size, 0);
+  }
+}
+
+int op_netlink(struct child *child, struct reader *fields) {
+  struct list messages = read_blobs(fields);
+  wait_to_go_on(child); /* the monitor makes the links meanwhile */
+  autoclose int socket = open_netlink(NETLINK_ROUTE);
+  if (socket < 0) return fail(&child->failure, "socket");
+  for (uint32_t i = 0; i < messages.count; i++) {
+    struct blob blob = read_blob(&messages.items);
+    if (transact(socket, blob.data, blob.size) < 0) return fail(&child->failure, "netlink");
+  }
+  return 0;
+}
