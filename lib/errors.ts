@@ -72,6 +72,16 @@ export type CgroupErrorCode = 'CGROUP_UNAVAILABLE' | 'CGROUP_CONTROLLER_MISSING'
 /** Codes of lib/security: capabilities, seccomp profiles, labels. */
 export type SecurityErrorCode = 'SECCOMP_PROFILE_INVALID' | 'CAPABILITY_UNKNOWN'
 
+/** Codes of what lib/network runs beside itself: CNI plugins, user-mode networks, the responder for names. */
+export type NetworkProgramErrorCode =
+  | 'CNI_PLUGIN_NOT_FOUND'
+  | 'CNI_PLUGIN_FAILED'
+  | 'CNI_PLUGIN_TIMEOUT'
+  | 'CNI_RESULT_INVALID'
+  | 'NETWORK_PROGRAM_NOT_FOUND'
+  | 'NETWORK_PROGRAM_FAILED'
+  | 'NAMES_FAILED'
+
 /** Every code that a {@link PodlingError} can carry. */
 export type ErrorCode =
   | GeneralErrorCode
@@ -82,6 +92,7 @@ export type ErrorCode =
   | LaunchErrorCode
   | CgroupErrorCode
   | SecurityErrorCode
+  | NetworkProgramErrorCode
 
 /** What a {@link PodlingError} can carry beside its code and message. */
 export interface PodlingErrorDetails {

@@ -36,6 +36,12 @@ export const peers = {
     reason: 'the smallest image there is',
     specs: 'spec/container, spec/journeys, spec/security',
   },
+  'cni-plugins': {
+    package: 'containernetworking-plugins',
+    provides: '/usr/lib/cni/bridge',
+    reason: 'real CNI plugins',
+    specs: 'spec/network/cni',
+  },
   'containers-common': {
     package: 'golang-github-containers-common',
     provides: '/usr/share/containers/seccomp.json',
@@ -78,6 +84,12 @@ export const peers = {
     provides: 'ip',
     reason: 'shows links, addresses and routes by another program than ours, and makes those of a client',
     specs: 'spec/network',
+  },
+  iptables: {
+    package: 'iptables',
+    provides: 'iptables',
+    reason: 'the CNI plugins firewall and portmap call it',
+    specs: 'spec/network/cni',
   },
   libseccomp: {
     package: 'libseccomp-dev',

@@ -1,0 +1,198 @@
+/** One run of one plugin (CNI specification, section 2). */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { access, constants } from 'node:fs/promises'
+import { join } from 'node:path'
+import { CniError, type CniCommand, type CniFailure } from './cni-error.js'
+import { excerpt, parseErrorResult } from './result.js'
+
+/** Where plugins are found and how long they may take. */
+export interface CniHost {
+  /** Directories of plugins' programs, the first that has one counts. @default {@link defaultPluginDirectories} */
+  readonly pluginDirectories?: readonly string[]
+  /** Milliseconds for one run of one plugin; then it is killed. @default 60000 */
+  readonly timeout?: number
+}
+
+/** Where other runtimes and distributions have them; `/usr/lib/cni` is Debian's. */
+export const defaultPluginDirectories = ['/opt/cni/bin', '/usr/local/libexec/cni', '/usr/libexec/cni', '/usr/lib/cni']
+
+const defaultTimeout = 60_000
+const outputLimit = 1 << 20
+const stderrKept = 4096
+/** What a plugin leaves running may hold its streams open; this long they are read on after its end. */
+const lingering = 200
+
+/** Plugins call programs by their names, such as iptables. */
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+export interface PluginRun {
+  readonly plugin: string
+  readonly command: CniCommand
+  readonly config: Readonly<Record<string, unknown>>
+  /** CNI_CONTAINERID and the like. */
+  readonly env: Readonly<Record<string, string>>
+  /** For messages: `add container web to network mynet`. */
+  readonly what: string
+}
+
+/**
+ * @returns what it printed
+ * @throws CniError `CNI_PLUGIN_NOT_FOUND`, `CNI_PLUGIN_FAILED`, `CNI_PLUGIN_TIMEOUT`, `CNI_RESULT_INVALID`
+ */
+export async function runPlugin(host: CniHost, run: PluginRun): Promise<string> {
+  const program = await findPlugin(host, run)
+  // A process group of its own: a plugin has others do a part of its work, which must not outlive it.
+  const child = spawn(program, [], {
+    cwd: '/',
+    env: { PATH, ...run.env, CNI_COMMAND: run.command, CNI_PATH: directoriesOf(host).join(':') },
+    stdio: ['pipe', 'pipe', 'pipe'],
+    detached: true,
+  })
+  const failure = { plugin: run.plugin, command: run.command }
+  const stdout = new Collector(outputLimit, () => {
+    killGroup(child)
+  })
+  const stderr = new Collector(outputLimit)
+  child.stdout.on('data', (chunk: Buffer) => {
+    stdout.add(chunk)
+  })
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr.add(chunk)
+  })
+  // It may end without having read what it is told; then its exit status says more than our EPIPE.
+  child.stdin.on('error', () => undefined)
+  child.stdin.end(JSON.stringify(run.config))
+  const limit = host.timeout ?? defaultTimeout
+  const deadline = new AbortController()
+  const timer = setTimeout(() => {
+    deadline.abort()
+    killGroup(child)
+  }, limit)
+  try {
+    const [code, signal] = await ended(child)
+    const told = { ...failure, ...tailOf(stderr.text) }
+    if (deadline.signal.aborted) {
+      throw error('CNI_PLUGIN_TIMEOUT', run, `it was killed after ${String(limit)} ms`, told)
+    }
+    if (stdout.full) throw error('CNI_RESULT_INVALID', run, `it printed more than ${String(outputLimit)} bytes`, told)
+    if (code === 0) return stdout.text
+    throw failed(run, stdout.text, code, signal, told)
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function failed(
+  run: PluginRun,
+  output: string,
+  code: number | null,
+  signal: NodeJS.Signals | null,
+  told: CniFailure,
+): CniError {
+  const parsed = parseErrorResult(output)
+  if (parsed === undefined) {
+    const how = signal === null ? `it ended with status ${String(code)}` : `it was ended by ${signal}`
+    return error('CNI_PLUGIN_FAILED', run, `${how} and printed ${excerpt(output)}`, told)
+  }
+  const { code: pluginCode, msg, details } = parsed
+  const more = details === undefined ? '' : ` (${details})`
+  return error('CNI_PLUGIN_FAILED', run, `${msg}${more}, code ${String(pluginCode)}`, {
+    ...told,
+    pluginCode,
+    pluginMessage: msg,
+    ...(details === undefined ? {} : { pluginDetails: details }),
+  })
+}
+
+function error(
+  code: 'CNI_PLUGIN_FAILED' | 'CNI_PLUGIN_TIMEOUT' | 'CNI_RESULT_INVALID',
+  { what, plugin, command }: PluginRun,
+  why: string,
+  failure: CniFailure,
+): CniError {
+  const said = failure.stderr === undefined ? '' : `; on stderr: ${excerpt(failure.stderr)}`
+  return new CniError(code, `${what}: CNI plugin ${plugin} (${command}): ${why}${said}`, failure)
+}
+
+function tailOf(stderr: string): { stderr?: string } {
+  const text = stderr.trim()
+  return text === '' ? {} : { stderr: text.slice(-stderrKept) }
+}
+
+/** @throws CniError `CNI_PLUGIN_NOT_FOUND` */
+export async function findPlugin(
+  host: CniHost,
+  { plugin, command, what }: Pick<PluginRun, 'plugin' | 'command' | 'what'>,
+): Promise<string> {
+  const directories = directoriesOf(host)
+  for (const directory of directories) {
+    const path = join(directory, plugin)
+    try {
+      await access(path, constants.X_OK)
+      return path
+    } catch {
+      // The next directory may have it.
+    }
+  }
+  throw new CniError(
+    'CNI_PLUGIN_NOT_FOUND',
+    `${what}: there is no CNI plugin ${plugin} in ${directories.join(', ')}; Debian's package containernetworking-plugins has the usual ones`,
+    { plugin, command },
+  )
+}
+
+function directoriesOf({ pluginDirectories = defaultPluginDirectories }: CniHost): readonly string[] {
+  return pluginDirectories
+}
+
+/** How a process ended, once its streams have been read. */
+async function ended(child: ChildProcess): Promise<readonly [code: number | null, signal: NodeJS.Signals | null]> {
+  const closed = once(child, 'close')
+  closed.catch(() => undefined)
+  const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
+  let timer: NodeJS.Timeout | undefined
+  const longEnough = new Promise((resolve) => {
+    timer = setTimeout(resolve, lingering)
+  })
+  await Promise.race([closed, longEnough])
+  clearTimeout(timer)
+  child.stdout?.destroy()
+  child.stderr?.destroy()
+  return [code, signal]
+}
+
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined) return
+  try {
+    process.kill(-child.pid, 'SIGKILL')
+  } catch {
+    // It has just ended.
+  }
+}
+
+/** The bytes of a stream up to a limit. */
+class Collector {
+  readonly #chunks: Buffer[] = []
+  readonly #limit: number
+  readonly #onFull: () => void
+  #size = 0
+  full = false
+
+  constructor(limit: number, onFull: () => void = () => undefined) {
+    this.#limit = limit
+    this.#onFull = onFull
+  }
+
+  add(chunk: Buffer): void {
+    if (this.full) return
+    this.#size += chunk.length
+    this.full = this.#size > this.#limit
+    if (this.full) this.#onFull()
+    else this.#chunks.push(chunk)
+  }
+
+  get text(): string {
+    return Buffer.concat(this.#chunks).toString('utf8')
+  }
+}
