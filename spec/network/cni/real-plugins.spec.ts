@@ -8,7 +8,8 @@ import { CniError } from '../../../lib/network/cni/cni-error.js'
 import { parseCniConfig, type CniVersion } from '../../../lib/network/cni/config.js'
 import { temporaryDirectory } from '../../fixtures/directory.js'
 import { rejectsWith } from '../../fixtures/errors.js'
-import { inOwnNetSpace, standIn, type StandIn } from '../../fixtures/net-space.js'
+import { inOwnNetwork } from '../../fixtures/own-network.js'
+import { standIn, type StandIn } from '../../fixtures/stand-in.js'
 import { needs } from '../../peers.js'
 
 const tools = needs('root', 'cni-plugins', 'iptables')
@@ -76,7 +77,7 @@ async function ask(from: StandIn, to: StandIn, address: string): Promise<string>
 const rules = () => execFileSync('iptables-save', { encoding: 'utf8' })
 const links = () => execFileSync('ip', ['-o', 'link'], { encoding: 'utf8' })
 
-if (inOwnNetSpace(import.meta.url)) {
+if (inOwnNetwork(import.meta.url)) {
   for (const version of ['0.3.1', '0.4.0', '1.0.0'] as const) {
     t.test(`a container's life on a network of version ${version}`, tools, async (t) => {
       const { cni, network } = await setup(t, version)
