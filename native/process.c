@@ -260,7 +260,8 @@ bool process_listen(struct process *process) {
     uint8_t bytes[8 + IDENTITY_WIRE_MAXIMUM];
   } record;
   ssize_t size = recv(process->link, &record, sizeof(record), MSG_DONTWAIT);
-  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return true;
+  /* ECONNRESET: it ended with our 'g' unread. The kernel tells that first, and what it said before is there still. */
+  if (size < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNRESET)) return true;
   if (size < (ssize_t)sizeof(uint32_t)) {
     close_fd(&process->link);
     end_of_stage(process);

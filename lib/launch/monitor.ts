@@ -88,6 +88,13 @@ class Remote {
     this.#answers.clear()
   }
 
+  /** The exit, for which the event loop stays alive. Whoever drops the promise has no unhandled rejection. */
+  awaitExit(): Promise<ExitRecord> {
+    const exit = this.connection.holdWhile(this.exited.promise)
+    exit.catch(() => undefined)
+    return exit
+  }
+
   /** Ask, and wait for the answer. `what` begins the message of an error. */
   async ask(kind: RequestKind, first: number, second: number, what: string): Promise<void> {
     const id = this.#nextId++
@@ -132,7 +139,7 @@ export class ExecProcess {
    * vanished, and the process with it.
    */
   get exited(): Promise<ExitRecord> {
-    return this.#remote.connection.holdWhile(this.#remote.exited.promise)
+    return this.#remote.awaitExit()
   }
 
   /** Send a signal to it. @throws PodlingError `INVALID_STATE` when it has ended. */
@@ -254,7 +261,7 @@ export class Monitor {
    * without that, use {@link observe}. Rejects with `MONITOR_DIED` when the monitor vanished without a record.
    */
   get exited(): Promise<ExitRecord> {
-    return this.#remote.connection.holdWhile(this.#remote.exited.promise)
+    return this.#remote.awaitExit()
   }
 
   /** As {@link exited}, but nothing that a Node process stays alive for. */

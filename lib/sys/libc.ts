@@ -27,6 +27,7 @@ const c = {
   pipe2: library.func('int pipe2(_Out_ int *fds, int flags)'),
   socketpair: library.func('int socketpair(int domain, int type, int protocol, _Out_ int *fds)'),
   close: library.func('int close(int fd)'),
+  fcntl: library.func('int fcntl(int fd, int command, ...)'),
   flock: library.func('int flock(int fd, int operation)'),
   ioctl: library.func('int ioctl(int fd, unsigned long request, _Out_ int *value)'),
   socket: library.func('int socket(int domain, int type, int protocol)'),
@@ -96,6 +97,7 @@ function check(result: number, syscall: string, what: string, path?: string): nu
 const O_RDWR = 0o2
 const O_NONBLOCK = 0o4000
 const O_CLOEXEC = 0o2000000
+const F_SETPIPE_SZ = 1031
 const AF_UNIX = 1
 const SOCK_STREAM = 1
 const SOL_SOCKET = 1
@@ -108,10 +110,18 @@ const LOCK_SH = 1
 const LOCK_EX = 2
 const LOCK_NB = 4
 
-/** A pipe(7), close-on-exec at both ends; neither end is non-blocking unless asked. */
-export function pipe(options: { readonly nonBlocking?: boolean } = {}): { read: number; write: number } {
+/**
+ * A pipe(7), close-on-exec at both ends; neither end is non-blocking unless asked.
+ * @param options.size how many bytes it shall hold, 65536 without it. A wish: the kernel gives an unprivileged user only
+ * so much. With 1 MiB a fast writer and Node pass 2 GB/s where they pass 1 GB/s otherwise.
+ */
+export function pipe(options: { readonly nonBlocking?: boolean; readonly size?: number } = {}): {
+  read: number
+  write: number
+} {
   const fds = [0, 0]
   check(c.pipe2(fds, O_CLOEXEC | (options.nonBlocking ? O_NONBLOCK : 0)) as number, 'pipe2', 'make a pipe')
+  if (options.size !== undefined) c.fcntl(fds[0]!, F_SETPIPE_SZ, 'int', options.size)
   return { read: fds[0]!, write: fds[1]! }
 }
 

@@ -119,11 +119,11 @@ t.test('a bound container ends with its last connection', async (t) => {
 t.test('a fork bomb can’t outlive its end', async (t) => {
   const group = cgroup()
   const plan = makePlan(rootfs, {
-    argv: ['sh', '-c', 'trap "" TERM INT HUP; f() { usleep 1000; f & f & }; f; sleep 1000'],
+    argv: ['sh', '-c', 'trap "" TERM INT HUP; f() { usleep 50000; f & f & wait; }; f'],
     cgroup: group,
     create: ['mount', 'uts', 'ipc', 'network'],
     before: [
-      { op: 'rlimit', resource: 6, soft: 100n, hard: 100n },
+      { op: 'rlimit', resource: 6, soft: 1000n, hard: 1000n },
       { op: 'user', user: '54321', groups: [], setHome: false },
     ],
   })
@@ -215,23 +215,23 @@ t.test(
   },
 )
 
+function privateKilobytes(pid: number): number {
+  const monitor = /^PPid:\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]!
+  const rollup = readFileSync(`/proc/${monitor}/smaps_rollup`, 'utf8')
+  return [...rollup.matchAll(/^Private_\w+: +(\d+) kB/gm)].reduce((sum, match) => sum + Number(match[1]), 0)
+}
+
 t.test('a monitor is small', async (t) => {
-  const monitor = await launcher.launch(
-    makePlan(rootfs, {
-      argv: ['seq', '1', '100000'],
-      stdio: logged,
-      log: join(rootfs.directory, 'small'),
-      before: [{ op: 'barrier' }],
-    }),
-    [],
-  )
-  await monitor.proceed()
-  const sleeping = await launcher.launch(makePlan(rootfs, { argv: ['sleep', '1000'] }), [])
-  const parent = /^PPid:\t(\d+)/m.exec(readFileSync(`/proc/${sleeping.pid}/status`, 'utf8'))![1]!
-  const rollup = readFileSync(`/proc/${parent}/smaps_rollup`, 'utf8')
-  const kilobytes = [...rollup.matchAll(/^Private_\w+: +(\d+) kB/gm)].reduce((sum, match) => sum + Number(match[1]), 0)
-  t.comment(`${kilobytes} kB private`)
-  t.ok(kilobytes < 600)
-  await sleeping.kill(9)
-  await sleeping.exited
+  const quiet = await launcher.launch(makePlan(rootfs, { argv: ['sleep', '1000'] }), [])
+  const log = join(rootfs.directory, 'small')
+  const argv = ['sh', '-c', 'seq 1 100000; echo done; sleep 1000']
+  const busy = await launcher.launch(makePlan(rootfs, { argv, stdio: logged, log }), [])
+  await until(() => /^.* F done$/m.test(readFileSync(log, 'utf8')), 'all is logged')
+  for (const monitor of [quiet, busy]) {
+    const kilobytes = privateKilobytes(monitor.pid)
+    t.comment(`${kilobytes} kB private`)
+    t.ok(kilobytes < 600)
+    await monitor.kill(9)
+    await monitor.exited
+  }
 })
