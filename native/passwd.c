@@ -86,10 +86,16 @@ bool has_member(struct field members, struct field name) {
 static int read_database(int root, const char *path, char **data, size_t *size, struct failure *failure) {
   *data = NULL;
   *size = 0;
-  /* Non-blocking: a FIFO in its place must not hold us up. */
-  autoclose int fd = resolve(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-  if (fd < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : fail(failure, "openat2");
+  /* Looked at before it is opened: opening a device can do something, and the device filter may not be in force yet. */
+  autoclose int found = resolve(root, path, O_PATH);
+  if (found < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : fail(failure, "openat2");
   struct stat status;
+  if (fstat(found, &status) < 0) return fail(failure, "fstat");
+  errno = 0;
+  if (!S_ISREG(status.st_mode)) return fail_because(failure, REASON_NOT_A_FILE, path);
+  /* Non-blocking: a FIFO that took its place meanwhile must not hold us up. */
+  autoclose int fd = resolve(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0) return fail(failure, "openat2");
   if (fstat(fd, &status) < 0) return fail(failure, "fstat");
   errno = 0;
   if (!S_ISREG(status.st_mode)) return fail_because(failure, REASON_NOT_A_FILE, path);

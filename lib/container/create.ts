@@ -39,7 +39,8 @@ export async function create(context: ContainerContext, given: ContainerOptions)
   }
   const record = await context.database.transaction(() => reserve(context, base, spec, options.name))
   try {
-    await Promise.all([
+    // Both to their ends, or one would still make what the other's failure takes back.
+    await settleAll(`create container ${record.name}`, [
       context.driver.prepare(id, image.chainId),
       mkdir(containerPaths(context.root, context.runRoot, id).directory, { recursive: true, mode: 0o700 }),
     ])
@@ -97,6 +98,12 @@ function reserve(
       `create container ${name}: the name is taken by container ${holder.slice(0, 12)}; remove that one first or choose another name`,
     )
   }
+  if (base.chainId !== undefined && !context.layers.has(base.chainId)) {
+    throw new PodlingError(
+      'IMAGE_NOT_FOUND',
+      `create container ${name}: its image ${base.image?.name ?? ''} was removed meanwhile; get it again`,
+    )
+  }
   const record = { ...base, name, ...storedSpec(context, spec) }
   void context.names.put(name, base.id)
   void context.records.put(base.id, record)
@@ -124,11 +131,11 @@ async function undo(context: ContainerContext, record: ContainerRecord, error: u
       context.driver.remove(record.id),
       rm(directory, { recursive: true, force: true }),
     ])
+    if (record.chainId !== undefined) await context.layers.release(record.chainId, `container:${record.id}`)
     await context.database.transaction(() => {
       void context.names.remove(record.name)
       void context.records.remove(record.id)
     })
-    if (record.chainId !== undefined) await context.layers.release(record.chainId, `container:${record.id}`)
     return error
   } catch (second) {
     const message = error instanceof Error ? error.message : String(error)

@@ -9,6 +9,11 @@ export interface ExitStatus {
   readonly signal?: string
   /** The kernel killed one of its processes because the memory limit was reached. */
   readonly oomKilled: boolean
+  /**
+   * Lines of its output that its log lacks, since the disk was full: the container goes on without them.
+   * @default 0
+   */
+  readonly lostLogLines: number
   readonly startedAt: Date
   readonly finishedAt: Date
 }
@@ -18,6 +23,7 @@ export function exitStatus(record: ExitRecord): ExitStatus {
     exitCode: record.exitCode,
     ...(record.signal === undefined ? {} : { signal: signalName(record.signal) }),
     oomKilled: record.oomKilled,
+    lostLogLines: record.lostLogLines,
     startedAt: new Date(record.startedAt),
     finishedAt: new Date(record.finishedAt),
   }

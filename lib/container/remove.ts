@@ -22,11 +22,11 @@ export async function remove(container: Lifecycle): Promise<void> {
     rm(paths.directory, { recursive: true, force: true }),
     rm(paths.runDirectory, { recursive: true, force: true }),
   ])
+  if (record.chainId !== undefined) await context.layers.release(record.chainId, `container:${record.id}`)
   await context.database.transaction(() => {
     void context.records.remove(record.id)
     if (context.names.get(record.name) === record.id) void context.names.remove(record.name)
   })
-  if (record.chainId !== undefined) await context.layers.release(record.chainId, `container:${record.id}`)
   container.set('removed')
 }
 

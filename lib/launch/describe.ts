@@ -1,9 +1,10 @@
 /** Failures of the helper in words. Pure: what failed is known by its index in the plan. */
-import { constants } from 'node:os'
-import { PodlingError, type ErrorCode } from '../errors.js'
-import { codeForErrno, errnoName } from '../sys/libc.js'
+import { PodlingError } from '../errors.js'
+import { errnoName } from '../sys/libc.js'
+import { explain } from './explain.js'
 import type { Operation, Plan } from './plan.js'
 import type { Failure } from './protocol.js'
+import { rlimitName } from './rlimits.js'
 
 /** What an operation does, as the beginning of a message: `mount proc at /proc`. */
 export function describeOperation(operation: Operation): string {
@@ -45,7 +46,7 @@ export function describeOperation(operation: Operation): string {
     case 'loopback-up':
       return 'set the loopback link up'
     case 'rlimit':
-      return `set the resource limit ${String(operation.resource)} to ${String(operation.soft)}:${String(operation.hard)}`
+      return `set the limit ${rlimitName(operation.resource)} to ${String(operation.soft)}:${String(operation.hard)}`
     case 'oom-score-adj':
       return `set oom_score_adj to ${String(operation.value)}`
     case 'umask':
@@ -73,11 +74,12 @@ export function describeOperation(operation: Operation): string {
   }
 }
 
-function pathOf(operation: Operation | undefined): string | undefined {
+function pathOf(operation: Operation | undefined, syscall: string): string | undefined {
   switch (operation?.op) {
     case 'mount':
-    case 'bind':
       return operation.target
+    case 'bind':
+      return syscall === 'open_tree' ? operation.source : operation.target
     case 'mkdir':
     case 'mknod':
     case 'symlink':
@@ -139,60 +141,13 @@ function describeStage(failure: Failure, plan: Plan): string {
   }
 }
 
-const signalNames = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]))
-
-/** The signal's name for a number, `'SIGKILL'` for 9. */
-export function signalName(number: number): string {
-  return signalNames.get(number) ?? `signal ${String(number)}`
-}
-
-function explain(failure: Failure, plan: Plan): { code: ErrorCode; why: string } {
-  const errno = errnoName(failure.error)
-  const operation = failure.stage === 'operation' ? plan.operations[failure.index] : undefined
-  switch (failure.reason) {
-    case 'user-not-found':
-      return { code: 'USER_NOT_FOUND', why: 'no such user in the /etc/passwd of the image' }
-    case 'group-not-found':
-      return { code: 'USER_NOT_FOUND', why: 'no such group in the /etc/group of the image' }
-    case 'command-not-found':
-      return { code: 'COMMAND_NOT_FOUND', why: 'no such program in the container' }
-    case 'interpreter-not-found':
-      return { code: 'COMMAND_NOT_FOUND', why: 'the program is there, but its interpreter or loader is not' }
-    case 'command-not-executable':
-      return {
-        code: 'COMMAND_NOT_EXECUTABLE',
-        why: errno === 'ENOEXEC' ? 'not a program for this machine (ENOEXEC)' : `not executable (${errno})`,
-      }
-    case 'workdir-invalid':
-      return { code: 'WORKDIR_INVALID', why: errno }
-    case 'workdir-outside':
-      return { code: 'WORKDIR_INVALID', why: 'it lies outside of the root' }
-    case 'not-procfs':
-      return { code: 'START_FAILED', why: '/proc is not the kernel’s procfs' }
-    case 'not-dev-null':
-      return { code: 'START_FAILED', why: '/dev/null of the container is not the null device' }
-    case 'not-a-file':
-      return { code: operation?.op === 'user' ? 'USER_NOT_FOUND' : 'START_FAILED', why: 'not a regular file' }
-    case 'too-large':
-      return {
-        code: operation?.op === 'user' ? 'USER_NOT_FOUND' : 'START_FAILED',
-        why: `/${failure.syscall} is too large`,
-      }
-    case 'syscall':
-      break
-  }
-  if (failure.stage === 'died') return { code: 'START_FAILED', why: `it was killed by ${signalName(failure.error)}` }
-  if (failure.stage === 'ended') return { code: 'INVALID_STATE', why: 'it does not run' }
-  const code = codeForErrno(errno)
-  return { code: code === 'SYSTEM_CALL_FAILED' ? 'START_FAILED' : code, why: errno }
-}
-
-/** The error for a start or exec that the helper could not do. */
+/** The error for a start or exec that the helper could not do: what was tried, why it failed, what to do. */
 export function failureError(failure: Failure, plan: Plan): PodlingError {
-  const { code, why } = explain(failure, plan)
-  const path = failure.stage === 'operation' ? pathOf(plan.operations[failure.index]) : undefined
+  const { code, why, remedy } = explain(failure, plan)
+  const path = failure.stage === 'operation' ? pathOf(plan.operations[failure.index], failure.syscall) : undefined
   const system = failure.stage !== 'died' && failure.error !== 0
-  return new PodlingError(code, `${describeStage(failure, plan)}: ${why}`, {
+  const message = `${describeStage(failure, plan)}: ${why}${remedy === undefined ? '' : `; ${remedy}`}`
+  return new PodlingError(code, message, {
     ...(system ? { syscall: failure.syscall, errno: errnoName(failure.error) } : {}),
     ...(path === undefined ? {} : { path }),
   })

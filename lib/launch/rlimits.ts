@@ -19,6 +19,11 @@ export const rlimitNumbers: Readonly<Record<string, number>> = {
   RLIMIT_RTTIME: 15,
 }
 
+/** `'RLIMIT_NOFILE'` for 7. */
+export function rlimitName(number: number): string {
+  return Object.keys(rlimitNumbers).find((name) => rlimitNumbers[name] === number) ?? String(number)
+}
+
 /**
  * No limit, in an OCI spec: 2^64-1 there, which a JavaScript number rounds to 2^64. JSON text with the exact number is
  * made by `formatSpec`.

@@ -1,4 +1,4 @@
-import { mkdir, open, rm, type FileHandle } from 'node:fs/promises'
+import { mkdir, open, readdir, rm, stat, type FileHandle } from 'node:fs/promises'
 import { randomBytes } from 'node:crypto'
 import { tryLock } from '../sys/libc.js'
 
@@ -20,11 +20,14 @@ export class Owner {
   static async register(runRoot: string): Promise<Owner> {
     const directory = `${runRoot}/owners`
     await mkdir(directory, { recursive: true, mode: 0o700 })
-    const id = randomBytes(8).toString('hex')
-    const path = `${directory}/${id}`
-    const file = await open(path, 'wx', 0o600)
-    tryLock(file.fd, 'exclusive')
-    return new Owner(id, path, file)
+    for (;;) {
+      const id = randomBytes(8).toString('hex')
+      const path = `${directory}/${id}`
+      const file = await open(path, 'wx', 0o600)
+      // Between its making and its lock the file looks like one of the dead, and may have been removed as such.
+      if (tryLock(file.fd, 'exclusive') && (await isStill(path, file))) return new Owner(id, path, file)
+      await file.close()
+    }
   }
 
   /** Whether the instance of that id has its lock. The file of a dead one is removed. */
@@ -46,8 +49,19 @@ export class Owner {
     }
   }
 
+  /** Remove the files of all that are dead, also of those that no record speaks of. */
+  static async forgetDead(runRoot: string): Promise<void> {
+    const ids = await readdir(`${runRoot}/owners`)
+    await Promise.all(ids.map((id) => Owner.lives(runRoot, id)))
+  }
+
   async release(): Promise<void> {
     await rm(this.#path, { force: true })
     await this.#file.close()
   }
+}
+
+async function isStill(path: string, file: FileHandle): Promise<boolean> {
+  const [there, ours] = await Promise.all([stat(path).catch(() => undefined), file.stat()])
+  return there?.ino === ours.ino
 }

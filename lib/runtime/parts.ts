@@ -1,5 +1,4 @@
 import { EventEmitter } from 'eventemitter3'
-import { mkdir } from 'node:fs/promises'
 import { openCgroups } from '../cgroup/open.js'
 import { Containers } from '../container/containers.js'
 import type { ContainerContext } from '../container/context.js'
@@ -13,6 +12,7 @@ import type { ProgramSearch } from '../image/from-host/programs.js'
 import { Launcher } from '../launch/launcher.js'
 import { Owner } from './owners.js'
 import { runtimeInfo, type RuntimeInfo } from './info.js'
+import { makeRoot } from './make-root.js'
 import type { RuntimePaths } from './paths.js'
 import { ContentStore } from '../storage/content.js'
 import { Database } from '../storage/database.js'
@@ -60,7 +60,8 @@ async function open({ paths, facts, programs }: RuntimeInputs, teardown: Teardow
     teardown.add(() => close(part))
     return part
   }
-  for (const directory of [paths.root, paths.runRoot]) await mkdir(directory, { recursive: true, mode: 0o700 })
+  await makeRoot('root', paths.root)
+  await makeRoot('runRoot', paths.runRoot)
   const gate = new Gate()
   const owner = await keep(Owner.register(paths.runRoot), (part) => part.release())
   const database = await keep(Database.open(`${paths.root}/database`), (part) => part.close())
@@ -100,6 +101,7 @@ async function open({ paths, facts, programs }: RuntimeInputs, teardown: Teardow
   }
   const warm = warmUp()
   const recovered = { containers: await recoverContainers(context, (id) => Owner.lives(paths.runRoot, id)) }
+  await Owner.forgetDead(paths.runRoot)
   await warm
   const info = runtimeInfo(paths, driver, cgroups, facts)
   return { gate, info, imageEvents, images, containers: new Containers(context), recovered, teardown }

@@ -18,8 +18,11 @@ export const DEFAULT_RUN_ROOT = '/run/podling'
 /** `c/`, half an id, `/monitor.sock` must fit behind it into the 108 bytes of a socket's address (unix(7)). */
 const LONGEST_RUN_ROOT = 107 - '/c/'.length - 32 - '/monitor.sock'.length
 
-/** Pure. @throws PodlingError `INVALID_OPTION` */
+const OPTIONS = ['root', 'runRoot']
+
+/** Pure. @throws PodlingError `INVALID_OPTION` with all mistakes at once */
 export function runtimePaths(given: { readonly root?: string; readonly runRoot?: string }): RuntimePaths {
+  checkShape(given)
   const root = resolve(given.root ?? DEFAULT_ROOT)
   // A root elsewhere is mostly a test's or a tool's: its run directory then lies in it, and goes with it.
   const runRoot = given.runRoot ?? (given.root === undefined ? DEFAULT_RUN_ROOT : `${root}/run`)
@@ -38,4 +41,15 @@ export function runtimePaths(given: { readonly root?: string; readonly runRoot?:
 /** Two roots on one machine must not take each other's cgroups for their own. */
 function shortHash(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 12)
+}
+
+function checkShape(given: object): void {
+  const entries = Object.entries(given) as [string, unknown][]
+  const faults = entries.flatMap(([name, value]) => {
+    if (!OPTIONS.includes(name)) return [`${name}: unknown option; there are ${OPTIONS.join(' and ')}`]
+    if (value === undefined) return []
+    if (typeof value === 'string' && value !== '' && !value.includes('\0')) return []
+    return [`${name}: must be the path of a directory, got ${JSON.stringify(value) ?? typeof value}`]
+  })
+  if (faults.length > 0) throw new PodlingError('INVALID_OPTION', `open the runtime: ${faults.join('; ')}`)
 }

@@ -71,9 +71,11 @@ export function codeForErrno(errno: string): ErrorCode {
     case 'EAGAIN':
     case 'ENOMEM':
     case 'EUSERS':
+    case 'E2BIG':
       return 'LIMIT_REACHED'
     case 'EPERM':
     case 'EACCES':
+    case 'EROFS':
       return 'PERMISSION_DENIED'
     default:
       return 'SYSTEM_CALL_FAILED'

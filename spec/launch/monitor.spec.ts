@@ -112,7 +112,8 @@ t.test('a bound container ends with its last connection', async (t) => {
   await second.kill(0)
   t.ok(lives(second.pid))
   second.close()
-  await until(() => !lives(second.pid) && !existsSync(group.unified), 'the container is gone')
+  const { exitFile } = plan.monitor!
+  await until(() => !lives(second.pid) && !existsSync(group.unified) && existsSync(exitFile), 'the container is gone')
   t.match(await readExitFile(plan.monitor!.exitFile), { signal: 9 })
 })
 

@@ -1,0 +1,241 @@
+/** Why a start or exec failed and what to do about it: from the helper's stage, reason and errno. Pure. */
+import { constants } from 'node:os'
+import type { ErrorCode } from '../errors.js'
+import { codeForErrno, errnoName } from '../sys/libc.js'
+import type { Operation, Plan } from './plan.js'
+import type { Failure } from './protocol.js'
+
+export interface Explanation {
+  readonly code: ErrorCode
+  readonly why: string
+  /** What the caller can do; absent where that is anybody's guess. */
+  readonly remedy?: string
+}
+
+const signalNames = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]))
+
+/** The signal's name for a number, `'SIGKILL'` for 9. */
+export function signalName(number: number): string {
+  return signalNames.get(number) ?? `signal ${String(number)}`
+}
+
+/** What there is to know of a failure. */
+export function explain(failure: Failure, plan: Plan): Explanation {
+  const errno = errnoName(failure.error)
+  const operation = failure.stage === 'operation' ? plan.operations[failure.index] : undefined
+  const found =
+    explainReason(failure, errno, operation) ??
+    explainStage(failure, errno, plan) ??
+    (operation === undefined ? undefined : explainOperation(failure, errno, operation))
+  if (found !== undefined) return found
+  const code = codeForErrno(errno)
+  return { code: code === 'SYSTEM_CALL_FAILED' ? 'START_FAILED' : code, why: errno, ...remedyForCode(code) }
+}
+
+function remedyForCode(code: ErrorCode): { remedy?: string } {
+  if (code === 'DISK_FULL') return { remedy: 'free space on the disk of the root, or of the mount that this is about' }
+  if (code === 'LIMIT_REACHED') return { remedy: 'raise the limit, or end something that counts against it' }
+  return {}
+}
+
+/** Failures that the helper itself has a word for. */
+function explainReason({ reason, syscall }: Failure, errno: string, operation?: Operation): Explanation | undefined {
+  const database = operation?.op === 'user' ? 'USER_NOT_FOUND' : 'START_FAILED'
+  switch (reason) {
+    case 'user-not-found':
+      return {
+        code: 'USER_NOT_FOUND',
+        why: 'no such user in the /etc/passwd of the image',
+        remedy: 'name one that is there, or give a uid',
+      }
+    case 'group-not-found':
+      return {
+        code: 'USER_NOT_FOUND',
+        why: 'no such group in the /etc/group of the image',
+        remedy: 'name one that is there, or give a gid',
+      }
+    case 'command-not-found':
+      return {
+        code: 'COMMAND_NOT_FOUND',
+        why: 'no such program in the container',
+        remedy: 'give its absolute path, or see that the image has it in a directory of its PATH',
+      }
+    case 'interpreter-not-found':
+      return {
+        code: 'COMMAND_NOT_FOUND',
+        why: 'the program is there, but its interpreter or loader is not',
+        remedy: 'add to the image what its #! line or its ELF header names',
+      }
+    case 'command-not-executable':
+      return errno === 'ENOEXEC'
+        ? {
+            code: 'COMMAND_NOT_EXECUTABLE',
+            why: 'not a program for this machine (ENOEXEC)',
+            remedy: 'a script needs a #! line, a binary must be built for this processor',
+          }
+        : {
+            code: 'COMMAND_NOT_EXECUTABLE',
+            why: `not executable (${errno})`,
+            remedy: 'it must be a file that the user may execute, on a mount without noexec',
+          }
+    case 'workdir-invalid':
+      return { code: 'WORKDIR_INVALID', why: errno, remedy: 'choose a workdir that is a directory, or that can be made' }
+    case 'workdir-outside':
+      return { code: 'WORKDIR_INVALID', why: 'it lies outside of the root', remedy: 'choose a workdir inside of it' }
+    case 'not-procfs':
+      return { code: 'START_FAILED', why: '/proc is not the kernel’s procfs', remedy: 'mount nothing else there' }
+    case 'not-dev-null':
+      return {
+        code: 'START_FAILED',
+        why: '/dev/null of the container is not the null device',
+        remedy: 'leave /dev/null as it is made by default',
+      }
+    case 'not-a-file':
+      return {
+        code: database,
+        why: operation?.op === 'user' ? `/${syscall} of the image is not a regular file` : 'not a regular file',
+        ...(operation?.op === 'user' ? { remedy: 'mend the image' } : {}),
+      }
+    case 'too-large':
+      return { code: database, why: `/${syscall} is too large`, remedy: 'mend the image' }
+    case 'syscall':
+      return undefined
+  }
+}
+
+/** Limits of namespaces(7), which the kernel reports as it reports a full disk. */
+const namespaceLimits = '/proc/sys/user/max_*_namespaces'
+
+function explainStage({ stage, error, index }: Failure, errno: string, plan: Plan): Explanation | undefined {
+  switch (stage) {
+    case 'died':
+      return { code: 'START_FAILED', why: `it was killed by ${signalName(error)}`, ...remedyForDeath(error, plan) }
+    case 'ended':
+      return { code: 'INVALID_STATE', why: 'it does not run', remedy: 'start it again' }
+    case 'clone':
+      if (errno === 'ENOSPC' || errno === 'EUSERS') {
+        return {
+          code: 'LIMIT_REACHED',
+          why: `there can be no more namespaces of a kind (${errno})`,
+          remedy: `raise the limits in ${namespaceLimits}, or end some containers`,
+        }
+      }
+      if (errno === 'EAGAIN') {
+        return {
+          code: 'LIMIT_REACHED',
+          why: 'there can be no more processes (EAGAIN)',
+          remedy: 'raise pids.max of the cgroups above, RLIMIT_NPROC or /proc/sys/kernel/pid_max',
+        }
+      }
+      return undefined
+    case 'cgroup-directory':
+      return errno === 'EAGAIN' || errno === 'ENOSPC'
+        ? {
+            code: 'LIMIT_REACHED',
+            why: `there can be no more cgroups (${errno})`,
+            remedy: 'raise cgroup.max.descendants of the cgroups above, or end some containers',
+          }
+        : undefined
+    case 'cgroup-write':
+      return explainLimit(plan.cgroup.writes[index]?.path ?? '', errno)
+    default:
+      return undefined
+  }
+}
+
+function remedyForDeath(signal: number, plan: Plan): { remedy?: string } {
+  const filtered = plan.operations.some(({ op }) => op === 'seccomp')
+  if (filtered && (signal === constants.signals.SIGSYS || signal === constants.signals.SIGSEGV)) {
+    return { remedy: 'the seccomp profile must allow execve and what the program begins with' }
+  }
+  const limited = plan.cgroup.writes.some(({ path }) => path.includes('/memory.'))
+  if (limited && signal === constants.signals.SIGKILL) return { remedy: 'its memory limit may be too small to start' }
+  return {}
+}
+
+/** Values that the kernel refuses are the caller's to change. */
+function explainLimit(path: string, errno: string): Explanation | undefined {
+  const file = path.slice(path.lastIndexOf('/') + 1)
+  const refused = errno === 'EINVAL' || errno === 'ERANGE' || errno === 'EACCES'
+  if (refused && file.startsWith('cpuset.')) {
+    return {
+      code: 'INVALID_OPTION',
+      why: `there is no such ${file === 'cpuset.mems' ? 'memory node' : 'cpu'} for this cgroup (${errno})`,
+      remedy: `cpuset can name those in ${file} of the cgroup above`,
+    }
+  }
+  if (refused || errno === 'EBUSY') {
+    return {
+      code: 'INVALID_OPTION',
+      why: `the kernel takes no such limit here (${errno})`,
+      remedy: 'choose another value; those of the cgroups above bound it',
+    }
+  }
+  return undefined
+}
+
+function explainOperation({ syscall }: Failure, errno: string, operation: Operation): Explanation | undefined {
+  switch (operation.op) {
+    case 'bind':
+      if (syscall === 'open_tree' && errno === 'ENOENT') {
+        return {
+          code: 'MOUNT_SOURCE_NOT_FOUND',
+          why: 'the source is not there (ENOENT)',
+          remedy: 'make it on the host first; Podling makes nothing there',
+        }
+      }
+      return explainTarget(syscall, errno)
+    case 'mount':
+      if (syscall === 'fsconfig' && errno === 'EINVAL') {
+        return { code: 'INVALID_OPTION', why: `${operation.fstype} takes no such option (EINVAL)`, remedy: 'see mount(8)' }
+      }
+      return explainTarget(syscall, errno)
+    case 'rlimit':
+      return errno === 'EPERM'
+        ? {
+            code: 'PERMISSION_DENIED',
+            why: 'it is above what this host allows (EPERM)',
+            remedy: 'RLIMIT_NOFILE can be at most /proc/sys/fs/nr_open, others need CAP_SYS_RESOURCE to grow',
+          }
+        : undefined
+    case 'sysctl':
+      if (errno === 'ENOENT') {
+        return {
+          code: 'INVALID_OPTION',
+          why: 'no such sysctl in the namespaces of the container (ENOENT)',
+          remedy: 'look below /proc/sys in one',
+        }
+      }
+      return errno === 'EINVAL'
+        ? { code: 'INVALID_OPTION', why: 'the kernel takes no such value (EINVAL)', remedy: 'choose another' }
+        : undefined
+    case 'exec':
+      return errno === 'E2BIG'
+        ? {
+            code: 'LIMIT_REACHED',
+            why: 'its arguments and environment are too large (E2BIG)',
+            remedy: 'one string can have 128 KiB, all together a quarter of the stack limit (execve(2)); use a file',
+          }
+        : undefined
+    default:
+      return undefined
+  }
+}
+
+function explainTarget(syscall: string, errno: string): Explanation | undefined {
+  if (syscall === 'move_mount' && errno === 'EINVAL') {
+    return {
+      code: 'INVALID_OPTION',
+      why: 'one of source and target is a directory and the other is none (EINVAL)',
+      remedy: 'mount a directory on a directory, a file on a file',
+    }
+  }
+  if (syscall === 'openat2' && errno === 'ENOTDIR') {
+    return {
+      code: 'INVALID_OPTION',
+      why: 'the target lies below a file of the image (ENOTDIR)',
+      remedy: 'choose another target',
+    }
+  }
+  return undefined
+}
