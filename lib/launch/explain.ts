@@ -79,7 +79,11 @@ function explainReason({ reason, syscall }: Failure, errno: string, operation?: 
             remedy: 'it must be a file that the user may execute, on a mount without noexec',
           }
     case 'workdir-invalid':
-      return { code: 'WORKDIR_INVALID', why: errno, remedy: 'choose a workdir that is a directory, or that can be made' }
+      return {
+        code: 'WORKDIR_INVALID',
+        why: errno,
+        remedy: 'choose a workdir that is a directory, or that can be made',
+      }
     case 'workdir-outside':
       return { code: 'WORKDIR_INVALID', why: 'it lies outside of the root', remedy: 'choose a workdir inside of it' }
     case 'not-procfs':
@@ -187,7 +191,11 @@ function explainOperation({ syscall }: Failure, errno: string, operation: Operat
       return explainTarget(syscall, errno)
     case 'mount':
       if (syscall === 'fsconfig' && errno === 'EINVAL') {
-        return { code: 'INVALID_OPTION', why: `${operation.fstype} takes no such option (EINVAL)`, remedy: 'see mount(8)' }
+        return {
+          code: 'INVALID_OPTION',
+          why: `${operation.fstype} takes no such option (EINVAL)`,
+          remedy: 'see mount(8)',
+        }
       }
       return explainTarget(syscall, errno)
     case 'rlimit':

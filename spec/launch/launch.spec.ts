@@ -92,7 +92,10 @@ t.test('failures say what was being done', async (t) => {
   }
   await fails(
     { argv: ['nothing'] },
-    { code: 'COMMAND_NOT_FOUND', message: /^execute nothing: no such program in the container; give its absolute path/ },
+    {
+      code: 'COMMAND_NOT_FOUND',
+      message: /^execute nothing: no such program in the container; give its absolute path/,
+    },
   )
   await fails(
     { argv: ['/bin/nothing'] },
@@ -121,7 +124,10 @@ t.test('failures say what was being done', async (t) => {
     { code: 'START_FAILED', message: 'mount nofs at /q: ENODEV', syscall: 'fsopen' },
   )
   const missing = { op: 'bind', source: '/missing', target: '/q', recursive: true, attributes: {} } as const
-  await fails({ argv: ['true'], mounts: [missing] }, { message: 'bind /missing at /q: ENOENT' })
+  await fails(
+    { argv: ['true'], mounts: [missing] },
+    { code: 'MOUNT_SOURCE_NOT_FOUND', message: /^bind \/missing at \/q: the source is not there/ },
+  )
   await fails(
     { argv: ['true'], join: [{ type: 'network', path: '/missing' }] },
     { message: 'join the network namespace /missing: ENOENT' },
