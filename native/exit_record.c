@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-int exit_record_write(const char *path, const struct exit_record *record) {
+int exit_record_write(const char *path, const struct exit_record *record, bool durable) {
   char temporary[PATH_MAX], text[512], signal[16] = "null";
   int size = snprintf(temporary, sizeof(temporary), "%s.new", path);
   if (size < 0 || (size_t)size >= sizeof(temporary)) {
@@ -21,7 +21,7 @@ int exit_record_write(const char *path, const struct exit_record *record) {
                   record->finished_at, record->lost_lines);
   autoclose int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0) return -1;
-  if (write_all(fd, text, (size_t)size) < 0 || fsync(fd) < 0 || rename(temporary, path) < 0) {
+  if (write_all(fd, text, (size_t)size) < 0 || (durable && fsync(fd) < 0) || rename(temporary, path) < 0) {
     int saved = errno;
     unlink(temporary);
     errno = saved;

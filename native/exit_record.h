@@ -3,5 +3,8 @@
 
 #include "protocol.h"
 
-/* Write `path` as JSON through a temporary file that is synced and renamed. */
-int exit_record_write(const char *path, const struct exit_record *record);
+/*
+ * Write `path` as JSON through a temporary file that is renamed. `durable`: synced first, so that it outlives a crash of
+ * the machine; what a bound container leaves is worth nothing after one, and a sync can wait long for a busy disk.
+ */
+int exit_record_write(const char *path, const struct exit_record *record, bool durable);

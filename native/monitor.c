@@ -201,7 +201,7 @@ _Noreturn static void finish(struct monitor *monitor) {
   netlink_tear_down(plan);
   record.lost_lines = monitor->log.lost_lines;
   record.finished_at = now_ms();
-  if (!failed && plan->has_monitor) exit_record_write(plan->exit_file, &record);
+  if (!failed && plan->has_monitor) exit_record_write(plan->exit_file, &record, plan->lifetime == LIFETIME_DETACHED);
   if (monitor->listener >= 0) unlink(plan->socket);
 
   if (failed && monitor->failure.stage == 0)

@@ -66,7 +66,7 @@ async function open({ paths, facts, programs }: RuntimeInputs, teardown: Teardow
   const owner = await keep(Owner.register(paths.runRoot), (part) => part.release())
   const database = await keep(Database.open(`${paths.root}/database`), (part) => part.close())
   const cgroups = await keep(openCgroups({ parent: paths.cgroupParent }), (part) => part.close())
-  const launcher = await keep(Launcher.start(), (part) => part.close())
+  const launcher = await keep(Launcher.start({ warm: cgroups.plan('warm', {}).attach }), (part) => part.close())
   const content = await ContentStore.open(`${paths.root}/content`)
   const openUnpacker = unpackerBy(launcher)
   const layers = await Layers.open(`${paths.root}/layers`, database, openUnpacker)

@@ -13,16 +13,14 @@ import {
   chmodSync,
   chownSync,
   mkdirSync,
-  opendirSync,
   readdirSync,
   readlinkSync,
   renameSync,
-  rmdirSync,
   rmSync,
   statSync,
   symlinkSync,
-  unlinkSync,
 } from 'node:fs'
+import { readdir, rmdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PodlingError } from '../../errors.js'
 import { fileError, isErrno } from '../file-error.js'
@@ -126,14 +124,15 @@ export class OverlayDriver implements StorageDriver {
     const directory = this.#path(containerId)
     // A name of its own, so that a crash from here on leaves nothing that looks prepared; open() finishes it.
     const name = `${containerId}-${randomUUID()}`
+    const removed = join(this.#directory, 'removed')
     try {
-      if (removeSmall(directory, { left: smallTree })) return
-      renameSync(directory, join(this.#directory, 'removed', name))
+      renameSync(directory, join(removed, name))
     } catch (error) {
       if (isErrno(error, 'ENOENT')) return
       throw fileError(error, `remove the root of container ${containerId}`)
     }
-    await removeTrees(this.#openUnpacker, join(this.#directory, 'removed'), [name])
+    if (await removeSmall(join(removed, name), { left: smallTree })) return
+    await removeTrees(this.#openUnpacker, removed, [name])
   }
 
   #path(containerId: string): string {
@@ -167,23 +166,26 @@ function makeDirectory(path: string, mode: number): void {
 
 /**
  * Remove a tree that turns out to be small. Nothing else works in it, so going by path is safe; symbolic links are
- * removed, not followed.
+ * removed, not followed. By promises: freeing what was written can wait for the disk, and the event loop must not.
  * @returns false when it is not small, or resists: part of it may be gone then.
  */
-function removeSmall(path: string, budget: { left: number }): boolean {
-  const directory = opendirSync(path)
+async function removeSmall(path: string, budget: { left: number }): Promise<boolean> {
   try {
-    for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) {
-      if (--budget.left < 0) return false
-      const child = join(path, entry.name)
-      if (!entry.isDirectory()) unlinkSync(child)
-      else if (!removeSmall(child, budget)) return false
-    }
-    rmdirSync(path)
+    const entries = await readdir(path, { withFileTypes: true })
+    budget.left -= entries.length
+    if (budget.left < 0) return false
+    const removed = await Promise.all(
+      entries.map(async (entry) => {
+        const child = join(path, entry.name)
+        if (entry.isDirectory()) return removeSmall(child, budget)
+        await unlink(child)
+        return true
+      }),
+    )
+    if (removed.includes(false)) return false
+    await rmdir(path)
     return true
   } catch {
     return false
-  } finally {
-    directory.closeSync()
   }
 }
