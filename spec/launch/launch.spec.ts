@@ -353,6 +353,18 @@ t.test('the barrier holds a container until it may go on', async (t) => {
   t.match(await killed.exited, { signal: 9 })
 })
 
+t.test('a user namespace of its own', async (t) => {
+  const plan = makePlan(rootfs, {
+    argv: ['sh', '-c', 'id -u; cat /proc/self/uid_map; hostname inside && hostname'],
+    stdio: { stdout: 'pass' },
+    create: ['user', 'mount', 'pid', 'uts', 'ipc', 'network', 'cgroup'],
+  })
+  const map = '0 100000 65536\n'
+  const operations = plan.operations.filter(({ op }) => op !== 'mknod')
+  const { output } = await run(launcher, { ...plan, idMaps: { uid: map, gid: map }, operations })
+  t.match(output, /^0\n +0 +100000 +65536\ninside\n$/)
+})
+
 t.test('many starts at once', async (t) => {
   const records = await Promise.all(
     Array.from(

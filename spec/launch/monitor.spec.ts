@@ -4,7 +4,7 @@ import t from 'tap'
 import { readExitFile } from '../../lib/launch/exit-record.js'
 import { Launcher } from '../../lib/launch/launcher.js'
 import { Monitor } from '../../lib/launch/monitor.js'
-import type { PlanCgroup } from '../../lib/launch/plan.js'
+import type { Operation, PlanCgroup } from '../../lib/launch/plan.js'
 import { lives, makePlan, makeRootfs, noCgroup, run, shell, until } from './rootfs.js'
 
 const rootfs = makeRootfs()
@@ -138,19 +138,19 @@ t.test('a fork bomb can’t outlive its end', async (t) => {
 t.test('all processes of a container can be signalled, frozen and thawed', async (t) => {
   const group = cgroup()
   const plan = makePlan(rootfs, {
-    argv: ['sh', '-c', 'sleep 1000; sleep 1001'],
+    argv: ['sh', '-c', 'sleep 1000 & sleep 1001'],
     cgroup: group,
     create: ['mount', 'uts'],
   })
   const monitor = await launcher.launch(plan, [])
-  await monitor.freeze()
-  t.match(readFileSync(join(group.unified, 'cgroup.events'), 'utf8'), 'frozen 1')
-  await monitor.thaw()
-  t.match(readFileSync(join(group.unified, 'cgroup.events'), 'utf8'), 'frozen 0')
   await until(
     () => readFileSync(join(group.unified, 'cgroup.procs'), 'utf8').trim().split('\n').length === 2,
     'both are there',
   )
+  await monitor.freeze()
+  t.match(readFileSync(join(group.unified, 'cgroup.events'), 'utf8'), 'frozen 1')
+  await monitor.thaw()
+  t.match(readFileSync(join(group.unified, 'cgroup.events'), 'utf8'), 'frozen 0')
   await monitor.kill(15, { all: true })
   t.match(await monitor.exited, { signal: 15 })
   t.notOk(existsSync(group.unified))
@@ -159,6 +159,49 @@ t.test('all processes of a container can be signalled, frozen and thawed', async
   frozen.kill(9, { all: true }).catch(() => undefined)
   t.match(await frozen.exited, { signal: 9 }, 'a frozen one dies too')
 })
+
+const freezer = existsSync('/sys/fs/cgroup/freezer') ? '/sys/fs/cgroup/freezer/podling-spec-launch' : undefined
+
+t.test(
+  'with v1 alone, freezing makes the kill sure',
+  { skip: freezer === undefined && 'this machine has no v1 freezer' },
+  async (t) => {
+    mkdirSync(freezer!, { recursive: true })
+    t.teardown(() => {
+      rmdirSync(freezer!)
+    })
+    const directory = join(freezer!, 'one')
+    const group: PlanCgroup = {
+      ...noCgroup,
+      directories: [directory],
+      attach: [join(directory, 'cgroup.procs')],
+      freezer: directory,
+    }
+    const argv = ['sh', '-c', 'trap "" TERM INT HUP; f() { usleep 50000; f & f & wait; }; f']
+    const before: Operation[] = [
+      { op: 'rlimit', resource: 6, soft: 1000n, hard: 1000n },
+      { op: 'user', user: '54322', groups: [], setHome: false },
+    ]
+    const monitor = await launcher.launch(
+      makePlan(rootfs, { argv, before, cgroup: group, create: ['mount', 'uts'] }),
+      [],
+    )
+    await monitor.freeze()
+    t.equal(readFileSync(join(directory, 'freezer.state'), 'utf8'), 'FROZEN\n')
+    await monitor.thaw()
+    await until(() => readFileSync(join(directory, 'cgroup.procs'), 'utf8').split('\n').length > 20, 'it has forked')
+    monitor.close()
+    await until(() => !existsSync(directory), 'all are dead')
+    const frozen = await launcher.launch(
+      makePlan(rootfs, { argv: ['sleep', '1000'], cgroup: group, create: ['mount', 'uts'] }),
+      [],
+    )
+    await frozen.freeze()
+    await frozen.kill(9, { all: true })
+    t.match(await frozen.exited, { signal: 9 })
+    t.notOk(existsSync(directory))
+  },
+)
 
 t.test('cgroups that the container made are removed with its own', async (t) => {
   const group = cgroup()

@@ -67,6 +67,7 @@ export function makeRootfs(): Rootfs {
   const root = join(directory, 'root')
   for (const name of ['bin', 'etc', 'dev', 'proc', 'sys', 'tmp', 'root', 'home/ann', 'work'])
     mkdirSync(join(root, name), { recursive: true })
+  chmodSync(directory, 0o711)
   chmodSync(join(root, 'tmp'), 0o1777)
   copyFileSync('/usr/bin/busybox', join(root, 'bin/busybox'))
   for (const applet of applets) symlinkSync('busybox', join(root, 'bin', applet))
