@@ -102,7 +102,7 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
     const { gate, containers, teardown } = this.#parts
     gate.close()
     await settleAll('close the runtime', [
-      containers.removeBound().finally(() => teardown.run('close the parts of the runtime')),
+      containers.close().finally(() => teardown.run('close the parts of the runtime')),
     ])
   }
 

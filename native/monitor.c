@@ -232,7 +232,7 @@ static bool is_over(struct monitor *monitor) {
 
 static void step(struct monitor *monitor) {
   peer_forget_closed(monitor);
-  bool nobody = peer_owners(monitor) == 0;
+  bool nobody = !peer_owned(monitor);
   if (!monitor->ending && nobody && (monitor->plan.lifetime == LIFETIME_BOUND || !monitor->announced))
     monitor_end(monitor);
   if (!monitor->ending && process_reap(&monitor->main)) {
@@ -314,7 +314,9 @@ _Noreturn void monitor_main(int stream, const int *passed, size_t count, struct 
     _exit(0);
   }
   errno = ENOMEM;
-  if (!peer_add(&monitor, stream, false)) _exit(1);
+  struct peer *owner = peer_add(&monitor, stream, false);
+  if (!owner) _exit(1);
+  owner->is_owner = true;
   if (start(&monitor, passed, count, &failure) < 0) {
     monitor.failure = failure;
     monitor_end(&monitor);

@@ -16,6 +16,7 @@
 struct peer {
   int fd; /* -1: closed, but its exec'd process is not reaped yet */
   bool is_exec;
+  bool is_owner; /* it started the container, which is bound to it; others only look in */
   struct process process; /* of an exec */
   bool told_started;
 };
@@ -53,7 +54,7 @@ void peer_accept(struct monitor *monitor);
 void peer_receive(struct monitor *monitor, struct peer *peer);
 void peer_close(struct peer *peer);
 void peer_forget_closed(struct monitor *monitor);
-size_t peer_owners(const struct monitor *monitor);
+bool peer_owned(const struct monitor *monitor);
 /* An exec's process said something, or ended. */
 void peer_process_spoke(struct peer *peer);
 void peer_process_ended(struct peer *peer);

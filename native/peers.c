@@ -58,11 +58,10 @@ void peer_forget_closed(struct monitor *monitor) {
   monitor->peer_count = kept;
 }
 
-size_t peer_owners(const struct monitor *monitor) {
-  size_t owners = 0;
+bool peer_owned(const struct monitor *monitor) {
   for (size_t i = 0; i < monitor->peer_count; i++)
-    if (!monitor->peers[i].is_exec && monitor->peers[i].fd >= 0) owners++;
-  return owners;
+    if (monitor->peers[i].is_owner && monitor->peers[i].fd >= 0) return true;
+  return false;
 }
 
 static void answer(struct peer *peer, uint32_t id, int error) {

@@ -199,6 +199,11 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
     })
   }
 
+  /** @internal The runtime is closed. */
+  release(): void {
+    this.#lifecycle.release()
+  }
+
   /** @internal Look at what other processes did to it. */
   refresh(): Promise<void> {
     return this.#lifecycle.queue.run(() => this.#lifecycle.refresh())

@@ -105,8 +105,16 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
     return statuses === undefined ? containers : containers.filter(({ status }) => statuses.includes(status))
   }
 
-  /** @internal End and remove what this runtime started and bound to itself. */
-  async removeBound(): Promise<void> {
+  /** @internal End and remove what this runtime started and bound to itself; let go of all else. */
+  async close(): Promise<void> {
+    try {
+      await this.#removeBound()
+    } finally {
+      for (const container of this.#handles.values()) container.release()
+    }
+  }
+
+  async #removeBound(): Promise<void> {
     const { records, owner } = this.#context
     const bound = [...records.entries()].filter(([, record]) => record.owner === owner && !record.options.detach)
     await settleAll(

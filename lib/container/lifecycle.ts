@@ -23,7 +23,7 @@ export interface LifecycleListener {
  */
 export class Lifecycle {
   readonly context: ContainerContext
-  readonly record: ContainerRecord
+  record: ContainerRecord
   readonly paths: ContainerPaths
   /** Serialises the verbs that change the state. */
   readonly queue = new Queue()
@@ -34,6 +34,7 @@ export class Lifecycle {
   exit: ExitStatus | undefined
   /** Settles when the present or last run has ended; rejects with `MONITOR_DIED` when nobody knows how. */
   ended: Promise<ExitStatus> | undefined
+  #released = false
   readonly #listener: LifecycleListener
 
   constructor(context: ContainerContext, record: ContainerRecord, listener: LifecycleListener) {
@@ -65,16 +66,24 @@ export class Lifecycle {
         return this.exit
       },
       async (error: unknown) => {
+        if (this.#released) throw this.#closed('wait for')
         await this.#afterLoss()
         throw error
       },
     )
     // Whoever calls wait() hears of a loss; without a caller it is told by the event alone.
     ended.catch((error: unknown) => {
-      this.#listener.lost(error as PodlingError)
+      if (!this.#released) this.#listener.lost(error as PodlingError)
     })
     this.ended = ended
     this.#listener.started()
+  }
+
+  /** Let go of a container, however it is, since the runtime is closed. One that runs goes on without this handle. */
+  release(): void {
+    this.#released = true
+    this.monitor?.close()
+    this.monitor = undefined
   }
 
   /** The monitor died: its pid 1 died with it, what is left of the cgroup is ended and removed here. */
@@ -110,9 +119,14 @@ export class Lifecycle {
     else this.#listener.changed()
   }
 
+  #closed(verb: string): PodlingError {
+    return new PodlingError('RUNTIME_CLOSED', `${verb} container ${this.record.name}: its runtime was closed`)
+  }
+
   /** The monitor of a container that runs. @throws PodlingError `INVALID_STATE` when it has just ended. */
   requireMonitor(verb: string): Monitor {
     if (this.monitor !== undefined) return this.monitor
+    if (this.#released) throw this.#closed(verb)
     throw new PodlingError('INVALID_STATE', `${verb} container ${this.record.name}: it has ended`)
   }
 }

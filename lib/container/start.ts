@@ -32,12 +32,28 @@ async function launch(container: Lifecycle): Promise<void> {
     if (container.monitor !== undefined) throw startedElsewhere(record.name)
     rmSync(paths.exitFile, { force: true })
     writeEtcFiles(container)
+    await takeOver(container)
     // Another runtime on this root takes its empty parents along when it closes.
     await context.cgroups.prepare()
     container.follow(await context.launcher.launch(planOf(container), []))
   } finally {
     closeSync(lock)
   }
+}
+
+/** A container is bound to the process that starts it, whichever made it. */
+async function takeOver(container: Lifecycle): Promise<void> {
+  const { context, record } = container
+  if (record.owner === context.owner) return
+  const { records } = context
+  const taken = { ...record, owner: context.owner }
+  await context.database.transaction(() => {
+    if (records.get(record.id) === undefined) {
+      throw new PodlingError('INVALID_STATE', `start container ${record.name}: another process has removed it`)
+    }
+    void records.put(record.id, taken)
+  })
+  container.record = taken
 }
 
 function startedElsewhere(name: string): PodlingError {

@@ -339,7 +339,7 @@ export class Monitor {
   }
 
   /**
-   * Drop the connection. The monitor of a bound container whose last connection is closed ends the container. Nothing is
+   * Drop the connection. Of a bound container, that of the one who started it is its life: the monitor ends it then. Nothing is
    * told after that: {@link exited} rejects, unless it has settled.
    */
   close(): void {

@@ -1,131 +1,148 @@
-import { spawn, type ChildProcess } from 'node:child_process'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
-import t from 'tap'
+import { readFile, readlink } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
 import { Runtime } from 'podling'
-import { leftovers } from '../fixtures/leftovers.js'
+import { startHost, type Host } from '../fixtures/host.js'
+import { containerFiles, holdersOfNetwork, identity, nothing, settledLeftovers, within } from '../fixtures/leftovers.js'
 import { testRuntime } from '../fixtures/runtime.js'
 
-const program = fileURLToPath(new URL('../fixtures/host-program.js', import.meta.url))
 const MARKER = '86399'
-
-interface Host {
-  readonly process: ChildProcess
-  /** Resolves with the first line that begins so. */
-  saw(word: string): Promise<string>
-  end(signal: NodeJS.Signals): Promise<void>
-}
-
-function startHost(root: string, script: string): Host {
-  const child = spawn(process.execPath, [program, root, script], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const closed = new Promise<void>((resolve) =>
-    child.once('close', () => {
-      resolve()
-    }),
-  )
-  const waiting = new Map<string, (line: string) => void>()
-  createInterface({ input: child.stdout }).on('line', (line) => {
-    const word = line.split(' ')[0] ?? ''
-    waiting.get(word)?.(line)
-  })
-  return {
-    process: child,
-    saw: (word) => new Promise((resolve) => waiting.set(word, resolve)),
-    async end(signal) {
-      child.kill(signal)
-      await closed
-    },
-  }
-}
-
-async function within<T>(milliseconds: number, probe: () => Promise<T>, good: (value: T) => boolean): Promise<T> {
-  const deadline = Date.now() + milliseconds
-  for (;;) {
-    const value = await probe()
-    if (good(value) || Date.now() > deadline) return value
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
-
 const setup = await testRuntime()
 const { root } = setup
 // The image stays on the root; the hosts of this spec are processes of their own.
 await setup.runtime.close()
 t.teardown(() => setup[Symbol.asyncDispose]())
-const before = await leftovers(MARKER)
-const nothing = (now: typeof before) => JSON.stringify(now) === JSON.stringify(before)
+
+/** Nothing runs any more; the next open reports what it cleans, and after it nothing lies on disk either. */
+async function allGone(t: Test, reported: number, before: readonly string[] = []): Promise<void> {
+  t.strictSame(await settledLeftovers(root, MARKER), nothing, 'no process, cgroup or mount is left')
+  t.strictSame(await survivors(before), [], 'nothing that the host had started lives')
+  const runtime = await Runtime.open({ root })
+  t.equal(runtime.recovered.containers.length, reported, 'the next open reports what was left')
+  t.strictSame(await runtime.containers.list(), [])
+  await runtime.close()
+  t.strictSame(await containerFiles(root), [], 'no file of a container is left')
+}
+
+async function survivors(identities: readonly string[]): Promise<string[]> {
+  const look = async () => {
+    const now = await Promise.all(identities.map((one) => identity(Number(one.split('@')[0]))))
+    return identities.filter((one) => now.includes(one))
+  }
+  return within(10_000, look, (alive) => alive.length === 0)
+}
+
+async function running(script: Parameters<typeof startHost>[1] = 'run'): Promise<{ host: Host; pid: number }> {
+  const host = startHost(root, script)
+  return { host, pid: Number((await host.saw('running')).split(' ')[1]) }
+}
 
 for (const signal of ['SIGKILL', 'SIGTERM', 'SIGSEGV'] as const) {
   t.test(`a host that ends by ${signal} takes its containers along`, async (t) => {
-    const host = startHost(root, 'run')
-    await host.saw('running')
-    t.ok((await leftovers(MARKER)).processes.length >= 2, 'something runs')
+    const { host, pid } = await running()
+    const before = await host.descendants()
+    t.ok(before.length >= 4, 'a launcher, a monitor, a container and its child')
+    const network = await readlink(`/proc/${String(pid)}/ns/net`)
     await host.end(signal)
-    // A second is the promise; five are allowed for, since a loaded machine is no failure of the promise.
-    t.strictSame(await within(5000, () => leftovers(MARKER), nothing), before, 'no process, cgroup or mount is left')
+    await allGone(t, 1, before)
+    t.strictSame(await holdersOfNetwork(network), [], 'its network namespace is gone')
     await using runtime = await Runtime.open({ root })
-    t.match(runtime.recovered.containers, [{ name: 'bound' }], 'the next open reports it')
-    t.strictSame(await runtime.containers.list(), [])
-    await using again = await runtime.run({ image: 'busybox:test', command: ['true'], network: 'none', name: 'bound' })
+    await using again = await runtime.run({
+      image: 'busybox:test',
+      command: ['true'],
+      network: 'none',
+      name: `bound-${String(host.pid)}`,
+    })
     t.equal((await again.wait()).exitCode, 0, 'and the name is free')
   })
 }
 
-t.test('kill -9 in the middle of every step, two hundred times', async (t) => {
-  const steps = ['create', 'start', 'exec', 'stop', 'restart', 'remove']
-  for (let round = 0; round < 200; round++) {
-    const host = startHost(root, 'cycle')
-    const step = steps[round % steps.length] ?? ''
-    await host.saw(step)
-    // A little into the step, a different little each time.
-    const delay = (round * 7) % 23
-    await new Promise((resolve) => setTimeout(resolve, delay / 4))
-    await host.end('SIGKILL')
-    if (round % 20 === 19) {
-      const left = await within(5000, () => leftovers(MARKER), nothing)
-      if (!nothing(left)) t.strictSame(left, before, `nothing is left after a kill in ${step}, round ${String(round)}`)
-    }
-  }
-  t.strictSame(await within(5000, () => leftovers(MARKER), nothing), before)
-  const runtime = await Runtime.open({ root })
-  t.strictSame(await runtime.containers.list(), [], 'every record is cleaned up')
-  await runtime.close()
-  t.strictSame(await leftovers(MARKER), before)
+for (const script of ['exit', 'throw', 'reject'] as const) {
+  t.test(`a host that ends by itself (${script}), without close()`, async (t) => {
+    const { host } = await running(script)
+    t.match(await host.ended, { code: script === 'exit' ? 3 : 1, signal: null })
+    await allGone(t, 1)
+  })
+}
+
+t.test('the end of main without close(): what has ended holds no process up', async (t) => {
+  const host = startHost(root, 'end')
+  t.match(await host.ended, { code: 0, signal: null })
+  await allGone(t, 2)
 })
+
+t.test('a host that is stopped is not dead; killed then, it is', async (t) => {
+  const { host, pid } = await running()
+  process.kill(host.pid, 'SIGSTOP')
+  await sleep(300)
+  t.ok(await identity(pid), 'its container goes on')
+  const other = await Runtime.open({ root })
+  t.equal(other.recovered.containers.length, 0, 'and others leave it alone')
+  await other.close()
+  await host.end('SIGKILL')
+  await allGone(t, 1)
+})
+
+t.test('of two hosts on one root, only the dead one loses its containers', async (t) => {
+  const [first, second] = await Promise.all([running(), running()])
+  await first.host.end('SIGKILL')
+  await within(
+    10_000,
+    () => identity(first.pid),
+    (found) => found === undefined,
+  )
+  t.notOk(await identity(first.pid))
+  t.ok(await identity(second.pid))
+  const runtime = await Runtime.open({ root })
+  t.match(runtime.recovered.containers, [{ name: `bound-${String(first.host.pid)}` }])
+  const kept = await runtime.containers.get(`bound-${String(second.host.pid)}`)
+  t.equal((await kept.exec(['echo', 'here'])).stdout, 'here\n')
+  await runtime.close()
+  t.ok(await identity(second.pid), 'nor does the end of a third one touch it')
+  await second.host.end('SIGKILL')
+  await allGone(t, 1)
+})
+
+t.test('host, launcher and monitor are killed at once', async (t) => {
+  const { host, pid } = await running()
+  const before = await host.descendants()
+  const helpers = (await Promise.all(before.map(comm))).filter(({ name }) => name.startsWith('podling-'))
+  t.ok(helpers.length >= 2)
+  // Stopped first, so that none of them sees another one's end.
+  for (const { pid } of [...helpers, { pid: host.pid }]) process.kill(pid, 'SIGSTOP')
+  for (const { pid } of helpers) process.kill(pid, 'SIGKILL')
+  await host.end('SIGKILL')
+  await within(
+    10_000,
+    () => identity(pid),
+    (found) => found === undefined,
+  )
+  t.notOk(await identity(pid), 'pid 1 dies with its monitor')
+  t.strictSame(await survivors(before), [])
+  // Its cgroup had nobody left to remove it: the next open does.
+  const runtime = await Runtime.open({ root })
+  t.equal(runtime.recovered.containers.length, 1)
+  await runtime.close()
+  await allGone(t, 0)
+})
+
+async function comm(one: string): Promise<{ pid: number; name: string }> {
+  const pid = Number(one.split('@')[0])
+  return { pid, name: (await readFile(`/proc/${String(pid)}/comm`, 'utf8').catch(() => '')).trim() }
+}
 
 t.test('a detached container outlives its host', async (t) => {
   const first = await Runtime.open({ root })
-  const container = await first.run({
-    image: 'busybox:test',
-    command: ['sleep', MARKER],
-    network: 'none',
-    name: 'stays',
-    detach: true,
-  })
-  const { pid } = container
+  const options = { image: 'busybox:test', command: ['sleep', MARKER], network: 'none', name: 'stays' } as const
+  const { pid } = await first.run({ ...options, detach: true })
   await first.close()
-  await using second = await Runtime.open({ root })
+  const second = await Runtime.open({ root })
   t.strictSame(second.recovered.containers, [])
   const adopted = await second.containers.get('stays')
   t.equal(adopted.status, 'running')
   t.equal(adopted.pid, pid)
   t.equal((await adopted.exec(['echo', 'here'])).stdout, 'here\n')
   await adopted.remove({ force: true })
-})
-
-t.test('a monitor that is killed takes its container along, and it is told', async (t) => {
-  await using runtime = await Runtime.open({ root })
-  await using container = await runtime.run({ image: 'busybox:test', command: ['sleep', MARKER], network: 'none' })
-  const { readFile } = await import('node:fs/promises')
-  const status = await readFile(`/proc/${String(container.pid)}/status`, 'utf8')
-  const monitor = Number(/^PPid:\s+(\d+)/m.exec(status)?.[1])
-  const waiting = container.wait()
-  const lost = new Promise((resolve) => container.once('lost', resolve))
-  process.kill(monitor, 'SIGKILL')
-  await t.rejects(waiting, { code: 'MONITOR_DIED' })
-  t.match(await lost, { code: 'MONITOR_DIED' })
-  t.equal(container.status, 'exited')
-  t.strictSame(await within(5000, () => leftovers(MARKER), nothing), before)
-  await container.start()
-  t.equal(container.status, 'running', 'it can be started again')
+  await second.close()
+  await allGone(t, 0)
 })

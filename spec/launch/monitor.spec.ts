@@ -103,15 +103,17 @@ t.test('a detached container outlives its host’s connection, and is adopted', 
   await t.rejects(Monitor.connect(plan.monitor!.socket), { code: 'MONITOR_DIED' })
 })
 
-t.test('a bound container ends with its last connection', async (t) => {
+t.test('a bound container ends with the connection that started it', async (t) => {
   const group = cgroup()
   const plan = makePlan(rootfs, { argv: ['sh', '-c', 'sleep 1000 & sleep 1000'], cgroup: group })
   const first = await launcher.launch(plan, [])
   const second = await Monitor.connect(plan.monitor!.socket)
-  first.close()
-  await second.kill(0)
-  t.ok(lives(second.pid))
   second.close()
+  const third = await Monitor.connect(plan.monitor!.socket)
+  await first.kill(0)
+  t.ok(lives(first.pid), 'one that adopted it may come and go')
+  first.close()
+  t.match(await third.exited, { signal: 9 }, 'nor does one that looks on keep it alive')
   const { exitFile } = plan.monitor!
   await until(() => !lives(second.pid) && !existsSync(group.unified) && existsSync(exitFile), 'the container is gone')
   t.match(await readExitFile(plan.monitor!.exitFile), { signal: 9 })
