@@ -41,7 +41,7 @@ int op_bind(struct child *child, struct reader *fields);
 int op_pivot_root(struct child *child, struct reader *fields);
 int op_mask(struct child *child, struct reader *fields);
 int op_read_only(struct child *child, struct reader *fields);
-int op_root_read_only(struct child *child, struct reader *fields);
+int op_mount_read_only(struct child *child, struct reader *fields);
 
 /* interpret_files.c */
 int op_mkdir(struct child *child, struct reader *fields);

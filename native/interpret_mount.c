@@ -187,10 +187,12 @@ int op_read_only(struct child *child, struct reader *fields) {
   return attach(child, cover, place);
 }
 
-int op_root_read_only(struct child *child, struct reader *fields) {
-  (void)fields;
+int op_mount_read_only(struct child *child, struct reader *fields) {
+  const char *path = read_text(fields);
+  autoclose int place = resolve(child->root, path, O_PATH | O_DIRECTORY);
+  if (place < 0) return fail(&child->failure, "openat2");
   struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
-  if (mount_setattr(child->root, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)
+  if (mount_setattr(place, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)
     return fail(&child->failure, "mount_setattr");
   return 0;
 }

@@ -135,7 +135,7 @@ function cgroupOperations(target: string, mounts: LaunchInput['cgroupMounts'], r
       options: ['mode=755', 'size=64k'],
     },
     ...mounts.map(({ name, source }) => bind(name, source)),
-    ...(readOnly ? [{ op: 'read-only', path: target } as const] : []),
+    ...(readOnly ? [{ op: 'mount-read-only', path: target } as const] : []),
   ]
 }
 
@@ -200,7 +200,7 @@ function namespaceOperations(spec: Spec): Operation[] {
   for (const [key, value] of Object.entries(linux.sysctl ?? {})) operations.push({ op: 'sysctl', key, value })
   for (const path of linux.readonlyPaths ?? []) operations.push({ op: 'read-only', path })
   for (const path of linux.maskedPaths ?? []) operations.push({ op: 'mask', path })
-  if (spec.root?.readonly) operations.push({ op: 'root-read-only' })
+  if (spec.root?.readonly) operations.push({ op: 'mount-read-only', path: '/' })
   return operations
 }
 

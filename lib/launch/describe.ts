@@ -33,8 +33,8 @@ export function describeOperation(operation: Operation): string {
       return `mask ${operation.path}`
     case 'read-only':
       return `make ${operation.path} read-only`
-    case 'root-read-only':
-      return 'make the root read-only'
+    case 'mount-read-only':
+      return `make the mount ${operation.path} read-only`
     case 'hostname':
       return `set the host name ${operation.name}`
     case 'domainname':
@@ -86,6 +86,7 @@ function pathOf(operation: Operation | undefined, syscall: string): string | und
     case 'write-file':
     case 'mask':
     case 'read-only':
+    case 'mount-read-only':
     case 'chdir':
       return operation.path
     case 'exec':

@@ -22,7 +22,7 @@ export const opcodes: Readonly<Record<Operation['op'], number>> = {
   'pivot-root': 10,
   mask: 11,
   'read-only': 12,
-  'root-read-only': 13,
+  'mount-read-only': 13,
   hostname: 14,
   domainname: 15,
   sysctl: 16,
@@ -245,6 +245,7 @@ function writeFields(out: Writer, operation: Operation): void {
       return
     case 'mask':
     case 'read-only':
+    case 'mount-read-only':
       out.text(operation.path)
       return
     case 'hostname':
@@ -294,7 +295,6 @@ function writeFields(out: Writer, operation: Operation): void {
       out.blobs(operation.messages)
       return
     case 'pivot-root':
-    case 'root-read-only':
     case 'loopback-up':
     case 'keyring':
     case 'no-new-privs':

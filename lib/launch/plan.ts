@@ -83,8 +83,8 @@ export type Operation =
   | { readonly op: 'mask'; readonly path: string }
   /** Bind a path onto itself read-only. A missing path is skipped. */
   | { readonly op: 'read-only'; readonly path: string }
-  /** Remount `/` itself read-only (not what is mounted below it). */
-  | { readonly op: 'root-read-only' }
+  /** Make what is mounted at `path` read-only where it is, not what is mounted below it; `/` is the root. */
+  | { readonly op: 'mount-read-only'; readonly path: string }
   | { readonly op: 'hostname'; readonly name: string }
   | { readonly op: 'domainname'; readonly name: string }
   /** Write one sysctl, `net.ipv4.ip_forward`, through a descriptor that is checked to be the kernel's procfs. */

@@ -260,7 +260,7 @@ t.test('masked and read-only paths', async (t) => {
     "sh: can't create /proc/sys/kernel/panic: Read-only file system\ntouch: /work/x: Read-only file system\nfine",
   )
   const { output: all } = await shell(launcher, rootfs, 'touch /x; touch /dev/x && echo fine', {
-    before: [{ op: 'root-read-only' }],
+    before: [{ op: 'mount-read-only', path: '/' }],
   })
   t.equal(all, 'touch: /x: Read-only file system\nfine\n')
   const fake: Operation[] = [
