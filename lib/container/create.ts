@@ -3,6 +3,7 @@ import { PodlingError } from '../errors.js'
 import type { Spec } from '../launch/oci-spec.js'
 import { validateSpec } from '../launch/validate-spec.js'
 import { loadSeccompProfile } from '../security/seccomp-profile.js'
+import { formatPlatform, parsePlatform } from '../image/platform.js'
 import { settleAll } from '../teardown.js'
 import { fileError } from '../storage/file-error.js'
 import type { ContainerContext, Image } from './context.js'
@@ -27,6 +28,7 @@ export interface Created {
 export async function create(context: ContainerContext, given: ContainerOptions): Promise<Created> {
   const options = parseOptions(given)
   const image = await context.images.get(options.image)
+  checkPlatform(options, image)
   const id = randomId()
   const spec = await specOf(context, options, image, id)
   const base = {
@@ -48,6 +50,14 @@ export async function create(context: ContainerContext, given: ContainerOptions)
   } catch (error) {
     throw await undo(context, record, fileError(error, `create container ${record.name}`))
   }
+}
+
+function checkPlatform({ platform }: NormalizedOptions, image: Image): void {
+  if (platform === undefined || formatPlatform(parsePlatform(platform)) === formatPlatform(image.platform)) return
+  throw new PodlingError(
+    'PLATFORM_NOT_FOUND',
+    `create a container for ${platform}: the image is for ${formatPlatform(image.platform)}; get it with that platform`,
+  )
 }
 
 async function specOf(context: ContainerContext, options: NormalizedOptions, image: Image, id: string): Promise<Spec> {
