@@ -5,6 +5,8 @@
  *                                      serve requests from descriptor 3 (launcher.c); keep a warm slot below these
  *                                      cgroup v1 directories (slot.c)
  *   podling-helper unpack DIRECTORY    perform the operations that come on 0 in DIRECTORY, results on 1 (unpack.c)
+ *   podling-helper dns NAME DIRECTORY RESOLV_CONF|- ADDRESS/PREFIX...
+ *                                      answer questions for the names of one network (dns.c); tell on 3 how it began
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +14,7 @@
 #include <sys/prctl.h>
 
 #include "common.h"
+#include "dns_server.h"
 #include "launcher.h"
 #include "sealed.h"
 #include "unpack.h"
@@ -39,6 +42,7 @@ int main(int argc, char **argv) {
     return launcher_main(take_arguments(argc - 2, argv + 2), (size_t)argc - 2);
   }
   if (argc == 3 && strcmp(argv[1], "unpack") == 0) return unpack_main(0, 1, argv[2]);
-  fputs("usage: podling-helper launcher [DIRECTORY...] | podling-helper unpack DIRECTORY\n", stderr);
+  if (argc >= 6 && strcmp(argv[1], "dns") == 0) return dns_main(argv + 2, (size_t)argc - 2);
+  fputs("usage: podling-helper launcher [DIRECTORY...] | podling-helper unpack DIRECTORY | podling-helper dns ...\n", stderr);
   return 2;
 }

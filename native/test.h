@@ -11,3 +11,4 @@ void test_passwd(void);
 void test_log(void);
 void test_resolve(void);
 void test_overlay(void);
+void test_dns(void);

@@ -23,6 +23,7 @@ int main(void) {
   test_log();
   test_resolve();
   test_overlay();
+  test_dns();
   printf("1..%d\n", count);
   return failed > 0;
 }

@@ -66,6 +66,12 @@ export const peers = {
     reason: 'the package holds a helper for linux-arm64',
     specs: 'spec/journeys/package.spec.ts',
   },
+  dig: {
+    package: 'bind9-dnsutils',
+    provides: 'dig',
+    reason: 'asks for names, and reads the answers, by other code than ours',
+    specs: 'spec/network',
+  },
   'docker-registry': {
     package: 'docker-registry',
     provides: 'docker-registry',

@@ -1,0 +1,282 @@
+/**
+ * Names of containers on networks. For each network a small process of the native helper answers (native/dns.c), which
+ * needs no host: hosts write a file for each container, and find the responder by an abstract unix(7) address, which
+ * belongs to the network namespace and ends with it.
+ */
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { PodlingError } from '../errors.js'
+import { close, connectUnix, errnoName, pipe, reap, spawnHelper } from '../sys/libc.js'
+
+/** Names work with and without this domain; native/dns_names.c has it too. */
+export const namesDomain = 'dns.podling'
+
+export interface NamesSetup {
+  /** A directory of the run directory, the same for all hosts on one root. */
+  readonly directory: string
+  /** The helper program. */
+  readonly helper: string
+  /** Where the host's resolvers stand. @default '/etc/resolv.conf' */
+  readonly resolvConf?: string
+}
+
+/** What a responder must know of its network. */
+export interface NamedNetwork {
+  readonly id: string
+  readonly name: string
+  /** The host's addresses on it, with prefix length, `'10.88.0.1/16'`: containers ask there. */
+  readonly gateways: readonly string[]
+  /** Ask the host's resolvers for what is no container; not on internal networks. */
+  readonly forward: boolean
+}
+
+/** What others find of a container. */
+export interface NamedContainer {
+  readonly id: string
+  /** A process with whose end it is forgotten: this one before its start, then its pid 1. */
+  readonly pid: number
+  /** The first is what its addresses stand for. Names that DNS can't say are left out. */
+  readonly names: readonly string[]
+  /** Without prefix length. */
+  readonly addresses: readonly string[]
+  /** Resolvers that are asked for it in the place of the host's. */
+  readonly servers?: readonly string[]
+}
+
+interface Responder {
+  readonly connection: Socket
+  /** Of a process that this one started. */
+  readonly pid: number | undefined
+}
+
+const connectTries = 20
+const endPatience = 100
+
+export class Names {
+  readonly #setup: NamesSetup
+  readonly #responders = new Map<string, Responder>()
+  readonly #starting = new Map<string, Promise<void>>()
+  /** Of this process: the networks with what it has published on them. */
+  readonly #published = new Map<string, { network: NamedNetwork; containers: Set<string> }>()
+  #closed = false
+
+  constructor(setup: NamesSetup) {
+    this.#setup = setup
+  }
+
+  /**
+   * Make a container known on a network, or known anew. When this resolves, whoever asks gets it.
+   * @throws PodlingError `NAMES_FAILED`
+   */
+  async publish(network: NamedNetwork, container: NamedContainer): Promise<void> {
+    const directory = this.#directory(network.id)
+    // The responder is nobody, and reads here; the directory above is closed to others.
+    mkdirSync(directory, { recursive: true, mode: 0o755 })
+    const temporary = `${directory}/.${container.id}-${String(process.pid)}`
+    writeFileSync(temporary, entryText(container), { mode: 0o644 })
+    renameSync(temporary, `${directory}/${container.id}`)
+    const published = this.#published.get(network.id) ?? { network, containers: new Set() }
+    published.containers.add(container.id)
+    this.#published.set(network.id, published)
+    await this.#ensure(network)
+  }
+
+  /** Forget a container, on one network or on all. */
+  withdraw(container: string, network?: string): void {
+    for (const id of network === undefined ? this.#networks() : [network]) {
+      rmSync(`${this.#directory(id)}/${container}`, { force: true })
+      const published = this.#published.get(id)
+      published?.containers.delete(container)
+      if (published?.containers.size === 0) this.#published.delete(id)
+    }
+  }
+
+  /** Forget a network, once no container is on it. */
+  async remove(network: string): Promise<void> {
+    this.#published.delete(network)
+    const directory = this.#directory(network)
+    for (const name of filesIn(directory)) rmSync(`${directory}/${name}`, { force: true })
+    await this.#letGo(network)
+    rmSync(this.#directory(network), { recursive: true, force: true })
+  }
+
+  /** Remove the files of containers that are gone; answers don't come from them any more. */
+  async sweep(lives: (container: string) => Promise<boolean>): Promise<void> {
+    for (const network of this.#networks()) {
+      for (const name of filesIn(this.#directory(network))) {
+        const container = name.replace(/^\.([0-9a-f]*)-\d+$/, '$1')
+        if (!(await lives(container))) rmSync(`${this.#directory(network)}/${name}`, { force: true })
+      }
+    }
+  }
+
+  /** Let go of the responders. Each ends, unless another host or a container of it lives. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.allSettled(this.#starting.values())
+    await Promise.all([...this.#responders.keys()].map((network) => this.#letGo(network)))
+  }
+
+  #directory(network: string): string {
+    return `${this.#setup.directory}/${network}`
+  }
+
+  #networks(): string[] {
+    return filesIn(this.#setup.directory)
+  }
+
+  async #ensure(network: NamedNetwork): Promise<void> {
+    if (this.#responders.has(network.id)) return
+    const starting = this.#starting.get(network.id) ?? this.#start(network)
+    this.#starting.set(network.id, starting)
+    try {
+      await starting
+    } finally {
+      this.#starting.delete(network.id)
+    }
+  }
+
+  /** Connect to the responder, or start it. Its files are written before: it ends when it finds none. */
+  async #start(network: NamedNetwork): Promise<void> {
+    const address = `podling-dns-${hash(this.#directory(network.id))}`
+    let pid: number | undefined
+    for (let attempt = 1; attempt <= connectTries; attempt++) {
+      const connection = tryConnect(address)
+      if (connection !== undefined) {
+        this.#keep(network, connection, pid)
+        return
+      }
+      pid = await this.#spawn(network, address)
+      // Another host has begun one that is not ready yet, or it is about to end.
+      if (pid === undefined) await delay(attempt)
+    }
+    throw new PodlingError(
+      'NAMES_FAILED',
+      `answer for names on network ${network.name}: the responder ends as soon as it has begun`,
+    )
+  }
+
+  #keep(network: NamedNetwork, connection: Socket, pid: number | undefined): void {
+    this.#responders.set(network.id, { connection, pid })
+    connection.on('error', () => undefined)
+    connection.on('close', () => {
+      this.#responders.delete(network.id)
+      if (pid !== undefined) reapLater(pid)
+      // It was killed. All it knew stands in files, so another one goes on from there.
+      const published = this.#published.get(network.id)
+      if (!this.#closed && published !== undefined) this.#ensure(published.network).catch(() => undefined)
+    })
+    connection.resume()
+    connection.unref()
+  }
+
+  async #letGo(network: string): Promise<void> {
+    const responder = this.#responders.get(network)
+    if (responder === undefined) return
+    const closed = once(responder.connection, 'close')
+    responder.connection.ref().end()
+    await closed
+    // Its end, if this is its end, is not later than the runtime's.
+    const until = Date.now() + endPatience
+    while (responder.pid !== undefined && Date.now() < until && !reap(responder.pid)) await delay(1)
+  }
+
+  /** @returns its pid; undefined when there is one already */
+  async #spawn(network: NamedNetwork, address: string): Promise<number | undefined> {
+    const { helper, resolvConf = '/etc/resolv.conf' } = this.#setup
+    const report = pipe()
+    let pid: number
+    try {
+      pid = spawnHelper(
+        helper,
+        ['dns', address, this.#directory(network.id), network.forward ? resolvConf : '-', ...network.gateways],
+        report.write,
+      )
+    } catch (error) {
+      close(report.read)
+      throw error
+    } finally {
+      close(report.write)
+    }
+    const said = await readAll(report.read)
+    if (said === 'ready\n') return pid
+    reapLater(pid)
+    if (said === 'busy\n') return undefined
+    throw startError(network, said)
+  }
+}
+
+function filesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+}
+
+/** The file of a container; native/dns_names.c reads it. */
+function entryText({ pid, names, addresses, servers = [] }: NamedContainer): string {
+  const line = (word: string) => (value: string) => `${word} ${value}\n`
+  return [
+    `pid ${String(pid)} ${startOf(pid)}\n`,
+    ...names.filter((name) => /^[^\s]{1,255}$/.test(name)).map(line('name')),
+    ...addresses.map(line('address')),
+    ...servers.map(line('server')),
+  ].join('')
+}
+
+/** When a process began, in clock ticks since the boot: field 22 of proc_pid_stat(5), behind a name that may hold anything. */
+function startOf(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${String(pid)}/stat`, 'latin1')
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '0'
+  } catch {
+    // It has ended; the responder will see that too.
+    return '0'
+  }
+}
+
+function hash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 32)
+}
+
+function tryConnect(address: string): Socket | undefined {
+  try {
+    return new Socket({ fd: connectUnix(`\0${address}`), readable: true, writable: true })
+  } catch (error) {
+    if (error instanceof PodlingError && (error.errno === 'ECONNREFUSED' || error.errno === 'EAGAIN')) return undefined
+    throw error
+  }
+}
+
+async function readAll(fd: number): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of new Socket({ fd, readable: true, writable: false })) chunks.push(chunk as Buffer)
+  return Buffer.concat(chunks).toString()
+}
+
+/** `failed ERRNO CALL ABOUT`, or nothing from one that was killed. */
+function startError({ name }: NamedNetwork, said: string): PodlingError {
+  const [, number = '', syscall = '', about = ''] = /^failed (\d+) (\S*) (.*)\n$/.exec(said) ?? []
+  const what = `answer for names on network ${name}`
+  if (syscall === '') return new PodlingError('NAMES_FAILED', `${what}: the responder died at its start`)
+  const errno = errnoName(Number(number))
+  const address = about.split('/')[0] ?? about
+  const why =
+    errno === 'EADDRINUSE'
+      ? `another program has port 53 of ${address}; have it listen at other addresses, or make the network with dns: false`
+      : `${syscall} ${about}: ${errno}`
+  return new PodlingError('NAMES_FAILED', `${what}: ${why}`, { syscall, errno })
+}
+
+/** A child that has ended or will: nobody else takes its exit status. */
+function reapLater(pid: number, pause = 1): void {
+  if (reap(pid)) return
+  setTimeout(() => {
+    reapLater(pid, Math.min(pause * 2, 5000))
+  }, pause).unref()
+}
