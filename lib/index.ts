@@ -51,6 +51,14 @@ export type { Signal } from './container/signals.js'
 export type { SpawnOptions } from './container/spawn-options.js'
 export type { ContainerStatus } from './container/status.js'
 
+export { Networks } from './network/networks.js'
+export type { RemoveNetworkOptions } from './network/networks.js'
+export type { BoundPort, Endpoint, EndpointOptions } from './network/attachment.js'
+export type { Protocol } from './network/firewall-table.js'
+export type { NetworkOptions } from './network/network-options.js'
+export type { Network, NetworkDriver, Subnet } from './network/network-record.js'
+export type { PortObject, PortOption } from './network/ports.js'
+
 export type { SeccompProfile, SeccompProfileRule } from './security/seccomp-profile.js'
 export type * from './launch/oci-spec.js'
 
@@ -62,6 +70,7 @@ export type {
   GeneralErrorCode,
   ImageErrorCode,
   LaunchErrorCode,
+  NetworkErrorCode,
   PodlingErrorDetails,
   SecurityErrorCode,
   StorageErrorCode,

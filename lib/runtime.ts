@@ -8,6 +8,7 @@ import { searchAlong } from './image/from-host/host-image.js'
 import { openParts, type RuntimeParts } from './runtime/parts.js'
 import type { RuntimeInfo } from './runtime/info.js'
 import { runtimePaths } from './runtime/paths.js'
+import type { Networks } from './network/networks.js'
 import type { ImageEvent, Images } from './storage/images.js'
 import { checkHost, isPrivileged } from './sys/kernel.js'
 import { probeHost } from './sys/probe.js'
@@ -45,6 +46,8 @@ export interface RuntimeEvents {
 export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposable {
   /** The images of this root. */
   readonly images: Images
+  /** The networks of this root. */
+  readonly networks: Networks
   /** The containers of this root. */
   readonly containers: Containers
   /** What {@link Runtime.open} found left behind by hosts that died, and removed. */
@@ -56,6 +59,7 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
     super()
     this.#parts = parts
     this.images = parts.images
+    this.networks = parts.networks
     this.containers = parts.containers
     this.recovered = parts.recovered
     this.containers.on('container', (event) => this.emit('container', event))

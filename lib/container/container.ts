@@ -9,6 +9,10 @@ import type { LogLine } from './log/line.js'
 import { readLog, type LogOptions } from './log/read-log.js'
 import type { ContainerProcess } from './process.js'
 import type { ContainerRecord } from './record.js'
+import type { BoundPort, Endpoint } from '../network/attachment.js'
+import type { RunningContainer } from '../network/container-access.js'
+import { runningContainer } from './network-access.js'
+import { readNetworkState } from './network-state.js'
 import { killNow, remove, type RemoveOptions } from './remove.js'
 import { signalNumber, type Signal } from './signals.js'
 import type { SpawnOptions } from './spawn-options.js'
@@ -80,6 +84,16 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
   /** The image it was made from: the name that was asked for, and the id it had then. */
   get image(): { readonly id: string; readonly name: string } | undefined {
     return this.#lifecycle.record.image
+  }
+
+  /** Its published ports, while it runs: which of the host's lead to which of its own. */
+  get ports(): readonly BoundPort[] {
+    return this.#lifecycle.monitor === undefined ? [] : readNetworkState(this.#lifecycle.paths.network).ports
+  }
+
+  /** Its places on networks, while it runs. */
+  get networks(): readonly Endpoint[] {
+    return this.#lifecycle.monitor === undefined ? [] : readNetworkState(this.#lifecycle.paths.network).endpoints
   }
 
   get labels(): Readonly<Record<string, string>> {
@@ -202,6 +216,11 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
   /** @internal The runtime is closed. */
   release(): void {
     this.#lifecycle.release()
+  }
+
+  /** @internal Change its networks, with no other change to it meanwhile. */
+  withNetwork<T>(work: (container: RunningContainer) => Promise<T>): Promise<T> {
+    return this.#lifecycle.queue.run(() => work(runningContainer(this.#lifecycle, 'change the networks of')))
   }
 
   /** @internal Look at what other processes did to it. */

@@ -5,6 +5,7 @@ import { Container } from './container.js'
 import type { ContainerContext } from './context.js'
 import { create } from './create.js'
 import type { ExitStatus } from './exit-status.js'
+import { networkAccess } from './network-access.js'
 import type { ReadyCondition } from './normalized-options.js'
 import type { ContainerOptions } from './options.js'
 import type { ContainerRecord } from './record.js'
@@ -41,6 +42,7 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
   constructor(context: ContainerContext) {
     super()
     this.#context = context
+    context.networks.useContainers(networkAccess(context, (idOrName) => this.get(idOrName)))
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { Cgroups } from '../cgroup/cgroups.js'
 import type { Gate } from '../gate.js'
 import type { Launcher } from '../launch/launcher.js'
+import type { Networks } from '../network/networks.js'
 import type { Database, Table } from '../storage/database.js'
 import type { StorageDriver } from '../storage/drivers/driver.js'
 import type { Image } from '../storage/image.js'
@@ -29,6 +30,7 @@ export interface ContainerContext {
   readonly driver: StorageDriver
   readonly cgroups: Cgroups
   readonly launcher: Launcher
+  readonly networks: Networks
   readonly host: HostFacts
 }
 

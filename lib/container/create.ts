@@ -29,6 +29,7 @@ export async function create(context: ContainerContext, given: ContainerOptions)
   const options = parseOptions(given)
   const image = await context.images.get(options.image)
   checkPlatform(options, image)
+  await checkNetworks(context, options)
   const id = randomId()
   const spec = await specOf(context, options, image, id)
   const base = {
@@ -58,6 +59,12 @@ function checkPlatform({ platform }: NormalizedOptions, image: Image): void {
     'PLATFORM_NOT_FOUND',
     `create a container for ${platform}: the image is for ${formatPlatform(image.platform)}; get it with that platform`,
   )
+}
+
+/** That they are there; the rest is seen at the start. */
+async function checkNetworks({ networks }: ContainerContext, { network }: NormalizedOptions): Promise<void> {
+  if (typeof network === 'string' || network.kind !== 'networks') return
+  for (const { name } of network.networks) await networks.get(name)
 }
 
 async function specOf(context: ContainerContext, options: NormalizedOptions, image: Image, id: string): Promise<Spec> {

@@ -237,7 +237,9 @@ function resources({ memory, cpus, cpuset, pidsLimit, privileged }: NormalizedOp
 
 /** Every group may send pings, as with Podman (icmp(7)); it is a parameter of the container's own network. */
 function defaultSysctls({ network }: NormalizedOptions): Record<string, string> {
-  return network === 'host' ? {} : { 'net.ipv4.ping_group_range': '0 0' }
+  // Namespaces that are another's are not for us to change.
+  const own = network === 'none' || (typeof network === 'object' && network.kind === 'networks')
+  return own ? { 'net.ipv4.ping_group_range': '0 0' } : {}
 }
 
 /** A mount of the caller's takes the place of a default one at the same path. */

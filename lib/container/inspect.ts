@@ -1,6 +1,8 @@
 import type { Spec } from '../launch/oci-spec.js'
 import type { ExitStatus } from './exit-status.js'
 import type { Lifecycle } from './lifecycle.js'
+import type { BoundPort, Endpoint } from '../network/attachment.js'
+import { noNetworkState, readNetworkState } from './network-state.js'
 import type { ContainerStatus } from './status.js'
 
 /** All that is known of a container. */
@@ -18,6 +20,9 @@ export interface ContainerInspect {
     /** How the last run ended. */
     readonly exit?: ExitStatus
   }
+  /** While it runs. */
+  readonly networks: readonly Endpoint[]
+  readonly ports: readonly BoundPort[]
   /** Outlives the host process. */
   readonly detached: boolean
   /** The file that its log is written to; absent with `logDriver: 'none'`. */
@@ -29,6 +34,7 @@ export interface ContainerInspect {
 export function inspect({ record, spec, status, monitor, exit, paths }: Lifecycle): ContainerInspect {
   const { options } = record
   const started = monitor?.started
+  const network = monitor === undefined ? noNetworkState : readNetworkState(paths.network)
   return {
     id: record.id,
     name: record.name,
@@ -40,6 +46,8 @@ export function inspect({ record, spec, status, monitor, exit, paths }: Lifecycl
       ...(started === undefined ? {} : { pid: started.pid, startedAt: new Date(started.startedAt) }),
       ...(exit === undefined ? {} : { exit }),
     },
+    networks: network.endpoints,
+    ports: network.ports,
     detached: options.detach,
     ...(options.logDriver === 'none' ? {} : { logPath: paths.log }),
     spec: started === undefined ? spec : withResolvedUser(spec, started),

@@ -1,9 +1,11 @@
+import { rmSync } from 'node:fs'
 import { PodlingError } from '../errors.js'
 import type { Spec } from '../launch/oci-spec.js'
 import { Monitor } from '../launch/monitor.js'
 import { readExitFile } from '../launch/exit-record.js'
 import type { ContainerContext } from './context.js'
 import { exitStatus, type ExitStatus } from './exit-status.js'
+import { readNetworkState } from './network-state.js'
 import { Queue } from './queue.js'
 import { containerPaths, type ContainerPaths, type ContainerRecord } from './record.js'
 import type { ContainerStatus } from './status.js'
@@ -58,7 +60,8 @@ export class Lifecycle {
     this.exit = undefined
     this.status = 'running'
     const ended = monitor.exited.then(
-      (record) => {
+      async (record) => {
+        await this.#leaveNetworks()
         this.monitor = undefined
         this.exit = exitStatus(record)
         this.status = 'exited'
@@ -93,9 +96,21 @@ export class Lifecycle {
     try {
       await cgroups.kill(this.record.id)
       await cgroups.remove(this.record.id)
+      if (this.#onNetworks()) await this.context.networks.release(this.record.id)
     } finally {
       this.status = 'exited'
     }
+  }
+
+  #onNetworks(): boolean {
+    const { network } = this.record.options
+    return readNetworkState(this.paths.network).changed || (typeof network === 'object' && network.kind === 'networks')
+  }
+
+  /** The monitor gave back what it knew of. */
+  async #leaveNetworks(): Promise<void> {
+    if (readNetworkState(this.paths.network).changed) await this.context.networks.release(this.record.id)
+    rmSync(this.paths.network, { force: true })
   }
 
   /** Look at what other processes may have done: adopt a monitor that runs, read how it ended. */

@@ -1,5 +1,6 @@
 import type { CapabilityName } from '../security/capabilities.js'
 import type { SeccompProfile } from '../security/seccomp-profile.js'
+import type { NetworkMode } from '../network/mode.js'
 import type { SpecMount } from '../launch/oci-spec.js'
 
 /** {@link ContainerOptions} checked and in one form: numbers for sizes, milliseconds for durations, defaults filled in. */
@@ -19,7 +20,7 @@ export interface NormalizedOptions {
   /** Of `mounts`, `volumes` and `tmpfs` together, parents before what lies below them. */
   readonly mounts: readonly SpecMount[]
   readonly readOnly: boolean
-  readonly network: 'none' | 'host'
+  readonly network: NetworkMode
   readonly extraHosts: readonly { readonly name: string; readonly address: string }[]
   readonly dns: readonly string[]
   /** Bytes. */

@@ -12,9 +12,7 @@ const maximumId = 2 ** 32 - 2
 
 /** Options that DESIGN names and that this version can't do. */
 export const unsupportedOptions: ReadonlySet<string> = new Set([
-  'ports',
   'pod',
-  'networkAliases',
   'health',
   'restart',
   'tty',
@@ -178,7 +176,12 @@ export const optionsSchema = {
     volumes: texts,
     tmpfs: texts,
     readOnly: flag,
-    network: { type: 'string' },
+    network: { type: ['string', 'array'], items: { type: 'string' } },
+    ports: { type: 'array', items: { type: ['string', 'number', 'object'] } },
+    networkAliases: texts,
+    ip: { type: 'string' },
+    ip6: { type: 'string' },
+    mac: { type: 'string' },
     extraHosts: texts,
     dns: { type: 'array', items: { type: 'string', address: true } },
     memory: { type: ['string', 'number'], size: minimumMemory },

@@ -1,3 +1,4 @@
+import type { PortOption } from '../network/ports.js'
 import type { SeccompProfile } from '../security/seccomp-profile.js'
 import type { Duration, Size } from './quantities.js'
 
@@ -60,10 +61,25 @@ export interface ContainerOptions {
   readonly readOnly?: boolean
 
   /**
-   * `'none'`: a network of its own with nothing but loopback. `'host'`: the host's (`--network`).
+   * `'none'`: a network of its own with nothing but loopback. `'host'`: the host's. `'bridge'`: the default network,
+   * `podling`. The name of a network, or several, as {@link Networks} has them: eth0, eth1 and so on. `'container:NAME'`:
+   * that of another container. `'ns:PATH'`: the network namespace at this path of the host (`--network`).
    * @default 'none'
    */
-  readonly network?: 'none' | 'host'
+  readonly network?: string | readonly string[]
+  /**
+   * Ports of the container that are reached by ports of the host (`--publish`): `80` (a free port of the host),
+   * `'8080:80'`, `'127.0.0.1:8080:80/tcp'`, `'8000-8010:80-90'`, or objects. What was bound, {@link Container.ports} tells.
+   */
+  readonly ports?: readonly PortOption[]
+  /** Further names by which others on its networks find it (`--network-alias`). */
+  readonly networkAliases?: readonly string[]
+  /** A fixed IPv4 address on its (first) network (`--ip`). @default a free one */
+  readonly ip?: string
+  /** A fixed IPv6 address on its (first) network (`--ip6`). @default a free one */
+  readonly ip6?: string
+  /** Of its link on its (first) network, `'02:00:00:00:00:01'` (`--mac-address`). @default one made from its address */
+  readonly mac?: string
   /** Lines of /etc/hosts, `'name:address'` (`--add-host`). */
   readonly extraHosts?: readonly string[]
   /** Addresses of name servers for /etc/resolv.conf (`--dns`). @default the host's */

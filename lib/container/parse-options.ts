@@ -3,6 +3,7 @@ import { isIP } from 'node:net'
 import { PodlingError } from '../errors.js'
 import { faultFinder, formatFaults, show, type Fault, under } from '../schema/faults.js'
 import { rlimitNumbers, unlimited } from '../launch/rlimits.js'
+import { parseNetworkMode, type NetworkMode } from '../network/mode.js'
 import { capabilityName, isAll, type CapabilityName } from '../security/capabilities.js'
 import { seccompProfileFaults } from '../security/seccomp-profile.js'
 import { nearestName } from '../schema/nearest-name.js'
@@ -46,15 +47,16 @@ export function parseOptions(options: ContainerOptions): NormalizedOptions {
     ulimits: parseUlimits(sound.ulimits, faults),
     seccomp: parseSeccomp(sound.seccomp, faults),
     ready: parseReady(sound.ready, faults),
+    network: parseNetwork(sound, faults),
   }
-  faults.push(...networkFaults(sound), ...contradictions(sound), ...checkSysctls(sound))
+  faults.push(...contradictions(sound), ...checkSysctls(sound))
   if (faults.length > 0) throw new PodlingError('INVALID_OPTION', formatFaults('container options', unique(faults)))
   return { ...normalize(sound), ...parts }
 }
 
 function normalize(
   options: ContainerOptions,
-): Omit<NormalizedOptions, 'mounts' | 'extraHosts' | 'ulimits' | 'seccomp' | 'ready'> {
+): Omit<NormalizedOptions, 'mounts' | 'extraHosts' | 'ulimits' | 'seccomp' | 'ready' | 'network'> {
   const { image, entrypoint, user } = options
   return {
     image: typeof image === 'string' ? image : image.id,
@@ -68,7 +70,6 @@ function normalize(
     labels: options.labels ?? {},
     annotations: options.annotations ?? {},
     readOnly: options.readOnly ?? false,
-    network: options.network ?? 'none',
     dns: options.dns ?? [],
     memory: options.memory === undefined ? undefined : parseSize(options.memory),
     cpus: options.cpus,
@@ -176,16 +177,12 @@ function parseSeccomp(seccomp: ContainerOptions['seccomp'], faults: Fault[]): Se
   return { kind: 'profile', profile: seccomp }
 }
 
-function networkFaults(options: ContainerOptions): Fault[] {
-  const { dns } = options
-  const network: string = options.network ?? 'none'
-  if (network === 'host') return []
-  if (network === 'none') {
-    return dns?.length ? [{ path: 'dns', message: `has no effect with network: 'none'` }] : []
-  }
-  const near = nearestName(network, ['none', 'host'])
-  const message = `must be 'none' or 'host' in this version, got ${show(network)}`
-  return [{ path: 'network', message: near === undefined ? message : `${message}; did you mean '${near}'?` }]
+function parseNetwork(options: ContainerOptions, faults: Fault[]): NetworkMode {
+  const { mode, faults: wrong } = parseNetworkMode(options)
+  faults.push(...wrong)
+  if (mode === 'none' && options.dns?.length)
+    faults.push({ path: 'dns', message: `has no effect with network: 'none'` })
+  return mode
 }
 
 function contradictions(options: ContainerOptions): Fault[] {

@@ -38,6 +38,8 @@ export interface ContainerPaths {
   readonly hostname: string
   /** Gone with a reboot, as what it stands for is: the monitor's socket and the lock of a start. */
   readonly runDirectory: string
+  /** What it has of networks, while it runs. */
+  readonly network: string
   readonly socket: string
   readonly lock: string
 }
@@ -54,6 +56,7 @@ export function containerPaths(root: string, runRoot: string, id: string): Conta
     resolvConf: `${directory}/resolv.conf`,
     hostname: `${directory}/hostname`,
     runDirectory,
+    network: `${runDirectory}/network.json`,
     socket: `${runDirectory}/monitor.sock`,
     lock: `${runDirectory}/lock`,
   }

@@ -2,13 +2,18 @@
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname as osHostname } from 'node:os'
 import { compilePlan } from '../launch/compile.js'
+import type { Spec } from '../launch/oci-spec.js'
 import type { Plan } from '../launch/plan.js'
+import type { Attachment, NetworkStatus } from '../network/attachment.js'
+import type { NetworkMode } from '../network/mode.js'
 import { PodlingError } from '../errors.js'
 import { fileError } from '../storage/file-error.js'
 import { tryLock } from '../sys/libc.js'
 import { cgroupMounts } from './cgroup-mounts.js'
 import { etcHosts, resolvConf } from './etc-files.js'
+import { attach, givenToMonitor, withNetworkPath } from './join-network.js'
 import type { Lifecycle } from './lifecycle.js'
+import { writeNetworkState } from './network-state.js'
 import { requireStatus } from './status.js'
 
 /** Make pid 1: compile the plan, hand it to the launcher, take up the monitor. Resolves when the command runs. */
@@ -31,11 +36,22 @@ async function launch(container: Lifecycle): Promise<void> {
     if (existsSync(paths.socket)) await container.refresh()
     if (container.monitor !== undefined) throw startedElsewhere(record.name)
     rmSync(paths.exitFile, { force: true })
-    writeEtcFiles(container)
     await takeOver(container)
     // Another runtime on this root takes its empty parents along when it closes.
     await context.cgroups.prepare()
-    container.follow(await context.launcher.launch(planOf(container), []))
+    const spec = await withNetworkPath(container)
+    const attachment = await attach(container)
+    try {
+      const status = attachment?.status ?? { endpoints: [], ports: [] }
+      writeNetworkState(paths.network, { ...status, changed: false })
+      writeEtcFiles(container, status)
+      const plan = planOf(container, spec, attachment)
+      container.follow(await context.launcher.launch(plan, givenToMonitor(attachment)))
+    } catch (error) {
+      // The monitor gives all of it back, if it came so far; to look is to be sure.
+      if (attachment !== undefined) await context.networks.release(record.id)
+      throw error
+    }
   } finally {
     closeSync(lock)
   }
@@ -60,7 +76,7 @@ function startedElsewhere(name: string): PodlingError {
   return new PodlingError('INVALID_STATE', `start container ${name}: another process has started it`)
 }
 
-function planOf({ context, record, spec, paths }: Lifecycle): Plan {
+function planOf({ context, record, paths }: Lifecycle, spec: Spec, attachment: Attachment | undefined): Plan {
   const { options } = record
   const cgroup = context.cgroups.plan(record.id, spec.linux?.resources ?? {})
   const output = options.logDriver === 'none' ? 'null' : 'log'
@@ -78,11 +94,12 @@ function planOf({ context, record, spec, paths }: Lifecycle): Plan {
       ...(output === 'log' ? { log: paths.log } : {}),
     },
     init: options.init,
+    ...(attachment === undefined ? {} : { network: attachment.launch }),
   })
 }
 
 /** Written anew at each start, since the host's own may have changed. */
-function writeEtcFiles({ record, paths }: Lifecycle): void {
+function writeEtcFiles({ record, paths }: Lifecycle, status: NetworkStatus): void {
   const { options, spec } = record
   const hostname = spec.hostname ?? osHostname()
   const base = (path: string) => (options.network === 'host' ? readIfThere(path) : undefined)
@@ -92,15 +109,22 @@ function writeEtcFiles({ record, paths }: Lifecycle): void {
     etcHosts({
       hostname,
       extraHosts: options.extraHosts,
-      addresses: [],
+      addresses: status.endpoints.flatMap(({ addresses }) => addresses.map((text) => text.split('/')[0] ?? '')),
       ...(hosts === undefined ? {} : { base: hosts }),
     }),
   )
   writeFileSync(
     paths.resolvConf,
-    resolvConf({ servers: options.dns, search: [], options: [], base: base('/etc/resolv.conf') }),
+    resolvConf({ servers: options.dns, search: [], options: [], base: resolverBase(options.network) }),
   )
   writeFileSync(paths.hostname, `${hostname}\n`)
+}
+
+/** The host's resolvers, as far as they can be reached from where the container is. */
+function resolverBase(network: NetworkMode): string | undefined {
+  if (network === 'none') return undefined
+  const text = readIfThere('/etc/resolv.conf')
+  return network === 'host' ? text : text?.replaceAll(/^\s*nameserver\s+(127\.|::1\b).*$/gm, '')
 }
 
 function readIfThere(path: string): string | undefined {

@@ -4,7 +4,7 @@ import { compileSeccomp } from '../security/seccomp-compile.js'
 import { rlimitNumbers, rlimitValue } from './rlimits.js'
 import { parseMountOptions } from './mount-options.js'
 import type { Spec, SpecCapabilities, SpecMount, SpecNamespaceType, SpecProcess } from './oci-spec.js'
-import type { NamespaceType, Operation, Plan, PlanCgroup, PlanMonitor, PlanStdio } from './plan.js'
+import type { NamespaceType, Operation, Plan, PlanCgroup, PlanMonitor, PlanNetwork, PlanStdio } from './plan.js'
 
 /** What a launch needs beside the spec: what the host has made for it. */
 export interface LaunchInput {
@@ -15,6 +15,8 @@ export interface LaunchInput {
   /** What stands below /sys/fs/cgroup in the container: host directories by name; `''` alone is a pure v2 tree. */
   readonly cgroupMounts: readonly { readonly name: string; readonly source: string }[]
   readonly stdio: PlanStdio
+  /** Links to networks: what the monitor does, and what the new process does. */
+  readonly network?: PlanNetwork & { readonly operations: readonly Operation[] }
   readonly monitor: PlanMonitor
   /** Stay as pid 1 and reap (`init: true`). */
   readonly init: boolean
@@ -27,7 +29,7 @@ const architecture = process.arch === 'arm64' ? 'arm64' : 'amd64'
 
 /** The plan that makes a container's pid 1. */
 export function compilePlan(input: LaunchInput): Plan {
-  const { spec, cgroup, stdio, monitor } = input
+  const { spec, cgroup, stdio, monitor, network } = input
   const linux = spec.linux ?? {}
   const namespaces = linux.namespaces ?? []
   return {
@@ -37,7 +39,12 @@ export function compilePlan(input: LaunchInput): Plan {
     cgroup,
     stdio,
     monitor,
-    operations: [...rootOperations(input), ...namespaceOperations(spec), ...processOperations(input)],
+    ...(network === undefined ? {} : { network: { links: network.links, teardown: network.teardown } }),
+    operations: [
+      ...rootOperations(input),
+      ...namespaceOperations(spec, network?.operations ?? []),
+      ...processOperations(input),
+    ],
   }
 }
 
@@ -189,12 +196,12 @@ const defaultLinks = [
 ] as const
 
 /** What is set for the namespaces as a whole, after the pivot: nothing of the host can be named any more. */
-function namespaceOperations(spec: Spec): Operation[] {
+function namespaceOperations(spec: Spec, network: readonly Operation[]): Operation[] {
   const linux = spec.linux ?? {}
   const own = (type: SpecNamespaceType) =>
     (linux.namespaces ?? []).some((namespace) => namespace.type === type && namespace.path === undefined)
   const operations: Operation[] = []
-  if (own('network')) operations.push({ op: 'loopback-up' })
+  if (own('network')) operations.push({ op: 'loopback-up' }, ...network)
   if (spec.hostname !== undefined) operations.push({ op: 'hostname', name: spec.hostname })
   if (spec.domainname !== undefined) operations.push({ op: 'domainname', name: spec.domainname })
   for (const [key, value] of Object.entries(linux.sysctl ?? {})) operations.push({ op: 'sysctl', key, value })

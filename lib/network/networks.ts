@@ -198,6 +198,8 @@ export class Networks {
    * @returns how many addresses and ports were given back
    */
   async recover(): Promise<number> {
+    // Containers are on networks that the database knows.
+    if (this.#store.all().length === 0) return 0
     const stale = await this.#host.exclusively(async () => {
       const dead = await this.#deadClaims()
       this.#firewall.removeEach(dead)

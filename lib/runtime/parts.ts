@@ -14,6 +14,7 @@ import { Owner } from './owners.js'
 import { runtimeInfo, type RuntimeInfo } from './info.js'
 import { makeRoot } from './make-root.js'
 import type { RuntimePaths } from './paths.js'
+import { Networks } from '../network/networks.js'
 import { ContentStore } from '../storage/content.js'
 import { Database } from '../storage/database.js'
 import { OverlayDriver } from '../storage/drivers/overlay.js'
@@ -31,6 +32,7 @@ export interface RuntimeParts {
   readonly info: RuntimeInfo
   readonly images: Images
   readonly imageEvents: EventEmitter<{ image: [ImageEvent] }>
+  readonly networks: Networks
   readonly containers: Containers
   readonly recovered: RecoveryReport
   readonly teardown: Teardown
@@ -82,6 +84,12 @@ async function open({ paths, facts, programs }: RuntimeInputs, teardown: Teardow
     onEvent: (event) => imageEvents.emit('image', event),
     programs,
   })
+  const networks = await keep(
+    Promise.resolve(
+      new Networks({ database, instance: paths.cgroupParent, lockFile: `${paths.runRoot}/networks.lock` }),
+    ),
+    (part) => part.close(),
+  )
   const context: ContainerContext = {
     gate,
     root: paths.root,
@@ -98,13 +106,16 @@ async function open({ paths, facts, programs }: RuntimeInputs, teardown: Teardow
     driver,
     cgroups,
     launcher,
+    networks,
   }
   const warm = warmUp()
   const recovered = { containers: await recoverContainers(context, (id) => Owner.lives(paths.runRoot, id)) }
   await Owner.forgetDead(paths.runRoot)
   await warm
+  const containers = new Containers(context)
+  await networks.recover()
   const info = runtimeInfo(paths, driver, cgroups, facts)
-  return { gate, info, imageEvents, images, containers: new Containers(context), recovered, teardown }
+  return { gate, info, imageEvents, images, networks, containers, recovered, teardown }
 }
 
 /** Unpackers come from the launcher, which lives in the namespaces where layers belong. */

@@ -1,0 +1,89 @@
+/** Containers as their networks see them. */
+import { PodlingError } from '../errors.js'
+import { Monitor } from '../launch/monitor.js'
+import type { Plan } from '../launch/plan.js'
+import type { NetworkOperation } from '../network/attachment.js'
+import type { ContainerAccess, RunningContainer } from '../network/container-access.js'
+import { existsSync, openSync, closeSync } from 'node:fs'
+import { tryLock } from '../sys/libc.js'
+import type { Container } from './container.js'
+import type { ContainerContext } from './context.js'
+import type { Lifecycle } from './lifecycle.js'
+import { readNetworkState, writeNetworkState } from './network-state.js'
+import { containerPaths } from './record.js'
+
+export function networkAccess(
+  context: ContainerContext,
+  find: (idOrName: string) => Promise<Container>,
+): ContainerAccess {
+  return {
+    usersOf: (network) =>
+      [...context.records.entries()].flatMap(([, { name, options }]) => {
+        const mode = options.network
+        const uses =
+          typeof mode === 'object' && mode.kind === 'networks' && mode.networks.some((one) => one.name === network)
+        return uses ? [name] : []
+      }),
+    withRunning: async (idOrName, work) => (await find(idOrName)).withNetwork(work),
+    lives: (id) => lives(context, id),
+  }
+}
+
+/** Does it run, or is somebody starting it right now? */
+async function lives({ records, root, runRoot }: ContainerContext, id: string): Promise<boolean> {
+  if (records.get(id) === undefined) return false
+  const { socket, lock } = containerPaths(root, runRoot, id)
+  if (isLocked(lock)) return true
+  try {
+    const monitor = await Monitor.connect(socket)
+    monitor.close()
+    return true
+  } catch (error) {
+    if (error instanceof PodlingError && error.code === 'MONITOR_DIED') return false
+    throw error
+  }
+}
+
+function isLocked(path: string): boolean {
+  if (!existsSync(path)) return false
+  const fd = openSync(path, 'r')
+  try {
+    return !tryLock(fd, 'shared')
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** A container that runs, to be changed by its networks; the caller keeps other changes to it away meanwhile. */
+export function runningContainer(lifecycle: Lifecycle, verb: string): RunningContainer {
+  const { record, paths } = lifecycle
+  const monitor = lifecycle.requireMonitor(verb)
+  const mode = record.options.network
+  return {
+    id: record.id,
+    name: record.name,
+    pid: monitor.pid,
+    status: readNetworkState(paths.network),
+    ownNetwork: mode === 'none' || (typeof mode === 'object' && mode.kind === 'networks'),
+    async enter(operations) {
+      if (operations.length === 0) return
+      const process = await monitor.exec(planOf(operations), [])
+      await process.exited
+    },
+    changed(status) {
+      writeNetworkState(paths.network, { ...status, changed: true })
+      return Promise.resolve()
+    },
+  }
+}
+
+/** A process that does just this in the container's namespaces, and ends. */
+function planOf(operations: readonly NetworkOperation[]): Plan {
+  return {
+    create: [],
+    join: [],
+    cgroup: { directories: [], writes: [], attach: [] },
+    stdio: { stdin: 'null', stdout: 'null', stderr: 'null' },
+    operations: [...operations, { op: 'exit' }],
+  }
+}
