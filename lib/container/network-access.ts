@@ -6,15 +6,19 @@ import type { NetworkOperation } from '../network/attachment.js'
 import type { ContainerAccess, RunningContainer } from '../network/container-access.js'
 import { existsSync, openSync, closeSync } from 'node:fs'
 import { tryLock } from '../sys/libc.js'
-import type { Container } from './container.js'
 import type { ContainerContext } from './context.js'
 import type { Lifecycle } from './lifecycle.js'
 import { readNetworkState, writeNetworkState } from './network-state.js'
 import { containerPaths } from './record.js'
 
+/** A handle of a container. */
+interface Networked {
+  withNetwork<T>(work: (container: RunningContainer) => Promise<T>): Promise<T>
+}
+
 export function networkAccess(
   context: ContainerContext,
-  find: (idOrName: string) => Promise<Container>,
+  find: (idOrName: string) => Promise<Networked>,
 ): ContainerAccess {
   return {
     usersOf: (network) =>

@@ -13,6 +13,7 @@ import {
   createLink,
   defaultRoutes,
   hostLinkName,
+  laterLinks,
   linkName,
   prefixFor,
   removeContainerLink,
@@ -63,7 +64,10 @@ export class Connector {
           links: joined.flatMap(({ place, link, hostLink }) =>
             createLink(place.record, hostLink, container, link, traits),
           ),
-          operations: joined.flatMap(({ place, link }) => configureLink(place.record, link, traits.six)),
+          operations: [
+            ...(traits.six ? [laterLinks] : []),
+            ...joined.flatMap(({ place, link }) => configureLink(place.record, link, traits.six)),
+          ],
           teardown: claimed.entries.length === 0 ? [] : [this.#firewall.removal(claimed.entries)],
         },
         held: claimed.held,
@@ -99,7 +103,9 @@ export class Connector {
         this.#host.route.send(message, what)
         made = true
       }
-      await container.enter(configureLink(joined.place.record, joined.link, traits.six))
+      // What runs already has its /proc/sys read-only; later links have what `laterLinks` has set at the start.
+      const operations = configureLink(joined.place.record, joined.link, traits.six)
+      await container.enter(operations.filter(({ op }) => op === 'netlink'))
       await container.changed({ ...container.status, endpoints: [...endpoints, endpointOf(joined)] })
     } catch (error) {
       if (made) await this.#unlink(container, prepared.place.record, freeSlot(endpoints)).catch(() => undefined)

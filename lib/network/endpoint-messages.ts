@@ -64,6 +64,9 @@ export function createLink(
     : newVeth({ name: hostLinkName(container, link.slot), bridge: hostLink, ...traits }, inside)
 }
 
+/** Links that come while the container runs take no routers' word either. */
+export const laterLinks: NetworkOperation = { op: 'sysctl', key: 'net.ipv6.conf.default.accept_ra', value: '0' }
+
 /** What the container's side does once the link is there. `six`: the kernel speaks IPv6. */
 export function configureLink(record: NetworkRecord, link: EndpointLink, six: boolean): NetworkOperation[] {
   const name = linkName(link.slot)
@@ -99,7 +102,11 @@ export function removeContainerLink(slot: number): NetworkOperation {
 
 /** Only the default route, for when the link that had it is gone. */
 export function defaultRoutes(record: NetworkRecord, slot: number, families: readonly Family[]): NetworkOperation {
-  const requests = gatewayRequests(record, firstIndex + slot, families, false)
+  // It may have them already.
+  const requests = gatewayRequests(record, firstIndex + slot, families, false).map((request) => ({
+    ...request,
+    flags: flags.create | flags.replace,
+  }))
   return { op: 'netlink', what: `route through ${linkName(slot)}`, messages: requests.map(acknowledged) }
 }
 

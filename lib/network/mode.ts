@@ -45,7 +45,7 @@ export function parseNetworkMode(options: NetworkModeOptions): { mode: NetworkMo
   for (const key of ['ports', 'networkAliases', 'ip', 'ip6', 'mac'] as const) {
     const value = options[key]
     if (value === undefined || (Array.isArray(value) && value.length === 0)) continue
-    const hint = key === 'ports' && mode === 'host' ? ', whose ports are all its own' : ''
+    const hint = mode === 'host' ? '' : mode === 'none' ? "; give network: 'bridge'" : ''
     faults.push({ path: key, message: `has no effect with network: ${show(options.network ?? 'none')}${hint}` })
   }
   return { mode, faults }

@@ -158,7 +158,13 @@ export class Networks {
     if (name === defaultNetwork) return await this.#store.default()
     const record = this.#store.find(name)
     if (record !== undefined) return record
-    const near = nearestName(name, [defaultNetwork, ...this.#store.all().map((network) => network.name)])
+    const near = nearestName(name, [
+      defaultNetwork,
+      'bridge',
+      'host',
+      'none',
+      ...this.#store.all().map((network) => network.name),
+    ])
     throw new PodlingError(
       'NETWORK_NOT_FOUND',
       `find network ${name}: this root has no network of this name or id${near === undefined ? '' : `; did you mean ${near}?`}`,

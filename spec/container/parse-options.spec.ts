@@ -124,8 +124,8 @@ t.test('every mistake at once', (t) => {
       memory: '5x',
       cpus: 0,
       health: {},
-      ports: [80],
-      network: 'hots',
+      ports: [80, { container: 80, host: 70000 }],
+      network: 'no/name',
       capAdd: ['NET_ADMN'],
       mounts: [{ type: 'bind', source: 'a', target: '/', red: 1 }],
       env: { A: 5 },
@@ -134,7 +134,6 @@ t.test('every mistake at once', (t) => {
     }).map((line) => line.replace(/; a container can have.*|belongs to the whole host.*/, '')),
     [
       'health: not supported by this version',
-      'ports: not supported by this version',
       'image: is required',
       'comand: unknown option; did you mean command?',
       'env.A: must be a string, got 5',
@@ -145,7 +144,8 @@ t.test('every mistake at once', (t) => {
       `mounts[0].source: must be an absolute path, got 'a'`,
       `mounts[0].target: must be a path below '/', got '/'`,
       'ready.port: must be 1..65535, got 70000',
-      `network: must be 'none' or 'host' in this version, got 'hots'; did you mean 'host'?`,
+      `network: must be 'none', 'host', 'container:NAME', 'ns:PATH' or the name of a network, got 'no/name'`,
+      'ports[1].host: must be 0..65535, got 70000',
       'sysctls["kernel.panic"]: ',
     ],
   )
