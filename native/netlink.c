@@ -12,21 +12,20 @@ static int open_netlink(int protocol) {
   return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
 }
 
-/* The acknowledgement of what was just sent: the kernel has done the work by then, so it is there. */
+/* The acknowledgement of what was just sent, behind what was asked for: the kernel has done the work by then. */
 static int acknowledged(int socket) {
-  union {
-    char bytes[ANSWER_MAXIMUM];
-    struct nlmsghdr header;
-  } answer;
-  ssize_t size = recv(socket, &answer, sizeof(answer), MSG_DONTWAIT);
-  if (size < 0) return -1;
-  const struct nlmsgerr *error = NLMSG_DATA(&answer.header);
-  if ((size_t)size < NLMSG_LENGTH(sizeof(*error)) || answer.header.nlmsg_type != NLMSG_ERROR) {
-    errno = EBADMSG;
-    return -1;
+  for (;;) {
+    union {
+      char bytes[ANSWER_MAXIMUM];
+      struct nlmsghdr header;
+    } answer;
+    ssize_t size = recv(socket, &answer, sizeof(answer), MSG_DONTWAIT);
+    if (size < 0) return -1;
+    const struct nlmsgerr *error = NLMSG_DATA(&answer.header);
+    if ((size_t)size < NLMSG_LENGTH(sizeof(*error)) || answer.header.nlmsg_type != NLMSG_ERROR) continue;
+    errno = -error->error;
+    return error->error == 0 ? 0 : -1;
   }
-  errno = -error->error;
-  return error->error == 0 ? 0 : -1;
 }
 
 static int transact(int socket, const void *message, size_t size) {

@@ -168,7 +168,8 @@ export function newVeth(host: HostEnd, link: ContainerLink): LinkMessage[] {
     withPid({
       type: types.newLink,
       flags: flags.request | flags.ack | flags.create | flags.exclusive,
-      header: linkHeader(link.index, undefined),
+      // Up from the beginning, or the bridge would wait for it, and lose what comes first.
+      header: linkHeader(link.index, true),
       attributes: [
         ...linkAttributes(link),
         ...mtu,
@@ -196,6 +197,9 @@ export function newVeth(host: HostEnd, link: ContainerLink): LinkMessage[] {
       attributes: [attribute(ifla.name, text(host.name)), attribute(ifla.master, u32(host.bridge))],
     }),
     ...(host.hairpin ? [withoutPid(hairpinMode(host.name))] : []),
+    // To be asked makes the kernel settle the state of the link at once, and with it the bridge forward through the port;
+    // left alone it may take until after the first packet, and whoever sent that tries again a second later.
+    withoutPid(getLink(host.name)),
   ]
 }
 
