@@ -14,9 +14,12 @@ export interface OutputEnd {
   drained(): Promise<void>
 }
 
+/** Bytes that a pipe holds. With the usual 64 KiB a fast writer waits for the reader after each of its reads. */
+const PIPE_SIZE = 1024 * 1024
+
 /** A pipe that the process writes to directly: a slow reader here slows the writer there, and nothing is copied between. */
 export function outputEnd(): OutputEnd {
-  const { read, write } = pipe()
+  const { read, write } = pipe({ size: PIPE_SIZE })
   const socket = openEnd(read, write, { readable: true, writable: false })
   return {
     stream: socket,
