@@ -25,16 +25,16 @@ async function evaluate(source: string): Promise<string> {
     memory: '128m',
     pidsLimit: 64,
   })
-  let late = false
+  const limit = { passed: false }
   const timer = setTimeout(() => {
-    late = true
+    limit.passed = true
     // It may have ended by itself at this very moment.
     sandbox.kill().catch(() => undefined)
   }, 2000)
   const { exitCode, oomKilled } = await sandbox.wait()
   clearTimeout(timer)
   if (oomKilled) return 'used more memory than it was given'
-  if (late) return 'took too long'
+  if (limit.passed) return 'took too long'
 
   const lines: string[] = []
   for await (const { stream, text } of sandbox.logs()) if (stream === 'stdout' || /Error/.test(text)) lines.push(text)

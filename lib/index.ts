@@ -7,10 +7,10 @@ export type { RecoveredContainer, RecoveryReport } from './container/recover.js'
 
 export type { RegistryAuth } from './image/registry-auth.js'
 export type { FromHostOptions, HostFile } from './image/from-host/options.js'
-export type { ImageConfig } from './image/image-config.js'
+export type { ExposedPort, Healthcheck, ImageConfig } from './image/image-config.js'
 export type { ImageConfigInput } from './image/image-config-input.js'
 export type { Platform } from './image/platform.js'
-export type { ImageProgress } from './image/progress.js'
+export type { ImageProgress, OnProgress } from './image/progress.js'
 export type { ArchiveSource } from './image/source.js'
 export { Image } from './storage/image.js'
 export type { ImageHistoryEntry, ImageLayer } from './storage/image.js'
@@ -59,7 +59,10 @@ export type { NetworkOptions } from './network/network-options.js'
 export type { Network, NetworkDriver, Subnet } from './network/network-record.js'
 export type { PortObject, PortOption } from './network/ports.js'
 
-export type { SeccompProfile, SeccompProfileRule } from './security/seccomp-profile.js'
+export type { CgroupMode } from './cgroup/layout.js'
+export type * from './cgroup/resources.js'
+export type * from './security/linux-seccomp.js'
+export type { SeccompCondition, SeccompProfile, SeccompProfileRule } from './security/seccomp-profile.js'
 export type * from './launch/oci-spec.js'
 
 export { PodlingError } from './errors.js'
@@ -71,6 +74,7 @@ export type {
   ImageErrorCode,
   LaunchErrorCode,
   NetworkErrorCode,
+  NetworkProgramErrorCode,
   PodlingErrorDetails,
   SecurityErrorCode,
   StorageErrorCode,

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { isAbsolute, resolve } from 'node:path'
 import { PodlingError } from '../errors.js'
+import { show } from '../schema/faults.js'
 
 /** Where a runtime keeps its state. */
 export interface RuntimePaths {
@@ -49,7 +50,7 @@ function checkShape(given: object): void {
     if (!OPTIONS.includes(name)) return [`${name}: unknown option; there are ${OPTIONS.join(' and ')}`]
     if (value === undefined) return []
     if (typeof value === 'string' && value !== '' && !value.includes('\0')) return []
-    return [`${name}: must be the path of a directory, got ${JSON.stringify(value) ?? typeof value}`]
+    return [`${name}: must be the path of a directory, got ${show(value)}`]
   })
   if (faults.length > 0) throw new PodlingError('INVALID_OPTION', `open the runtime: ${faults.join('; ')}`)
 }
