@@ -121,6 +121,12 @@ export const peers = {
     reason: 'certificates for a registry that speaks TLS',
     specs: 'spec/image',
   },
+  passt: {
+    package: 'passt',
+    provides: 'pasta',
+    reason: "the network 'pasta'",
+    specs: 'spec/network',
+  },
   podman: {
     package: 'podman',
     provides: 'podman',
@@ -144,6 +150,12 @@ export const peers = {
     provides: 'skopeo',
     reason: 'writes the archives and pushes the images that are read here',
     specs: 'spec/image, spec/journeys',
+  },
+  slirp4netns: {
+    package: 'slirp4netns',
+    provides: 'slirp4netns',
+    reason: "the network 'slirp4netns'",
+    specs: 'spec/network',
   },
   zstd: {
     package: 'zstd',

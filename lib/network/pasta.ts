@@ -1,0 +1,96 @@
+/** The network `pasta` (passt(1)): the container has the host's own addresses, and no NAT between. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, openSync } from 'node:fs'
+import { PodlingError } from '../errors.js'
+import type { BoundPort } from './attachment.js'
+import {
+  findProgram,
+  withFreePorts,
+  type UserModeFacts,
+  type UserModeNetwork,
+  type UserModeRequest,
+} from './user-mode.js'
+
+/** An address that nobody has (RFC 3927); pasta takes what is sent there for questions to the host's resolver. */
+export const pastaFacts: UserModeFacts = { resolver: '169.254.1.1' }
+
+/** native/attend.h has it too. */
+const attendedNetns = '/tmp/netns'
+
+/**
+ * Run pasta for a container. Resolves when the network works.
+ * @throws PodlingError `NETWORK_PROGRAM_NOT_FOUND`, `NETWORK_PROGRAM_FAILED` with what it said, `PORT_IN_USE`, `INVALID_OPTION`
+ */
+export async function startPasta(request: UserModeRequest): Promise<UserModeNetwork> {
+  const program = findProgram('pasta', 'passt', request.programs)
+  return withFreePorts(request.ports, 'pasta', (ports) => run(program, request, ports))
+}
+
+async function run(
+  program: string,
+  { netns, lifetime, helper }: UserModeRequest,
+  ports: readonly BoundPort[],
+): Promise<void> {
+  const namespace = openSync(netns, 'r')
+  let child
+  try {
+    child = spawn(helper, ['attend', program, ...pastaArguments(ports)], {
+      cwd: '/',
+      env: {},
+      stdio: ['ignore', 'ignore', 'pipe', lifetime, namespace],
+    })
+  } finally {
+    closeSync(namespace)
+  }
+  let said = ''
+  child.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString()))
+  const [code] = (await once(child, 'close')) as [number | null]
+  if (code !== 0) throw pastaError(said)
+}
+
+export function pastaArguments(ports: readonly BoundPort[]): string[] {
+  const forwards = (protocol: 'tcp' | 'udp', option: string) => {
+    const some = ports.filter((port) => port.protocol === protocol)
+    // `none` is what it says only where nothing is published.
+    if (some.length === 0) return [option, 'none']
+    return some.flatMap(({ ip, host, container }) => [
+      option,
+      `${ip === '0.0.0.0' ? '' : `${ip}/`}${String(host)}:${String(container)}`,
+    ])
+  }
+  return [
+    '--quiet',
+    '--config-net',
+    '--netns-only',
+    // As nobody, which it would become, it could not enter a network namespace of root's. It gives up its capabilities.
+    ...(process.geteuid?.() === 0 ? ['--runas', '0:0'] : []),
+    '--netns',
+    attendedNetns,
+    '--no-map-gw',
+    '--dns-forward',
+    pastaFacts.resolver,
+    ...forwards('tcp', '--tcp-ports'),
+    ...forwards('udp', '--udp-ports'),
+    // Ports of the host's loopback are not for the container.
+    '--tcp-ns',
+    'none',
+    '--udp-ns',
+    'none',
+  ]
+}
+
+function pastaError(said: string): PodlingError {
+  const text = said
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('Started as root'))
+    .join('; ')
+  const taken = /Failed to bind port (\d+) \(Address already in use\)/.exec(said)
+  if (taken !== null) {
+    return new PodlingError(
+      'PORT_IN_USE',
+      `publish port ${taken[1] ?? ''} by pasta: another program uses it; stop that one or choose another port`,
+    )
+  }
+  return new PodlingError('NETWORK_PROGRAM_FAILED', `start pasta: ${text === '' ? 'it ended without a word' : text}`)
+}
