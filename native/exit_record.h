@@ -3,6 +3,10 @@
 
 #include "protocol.h"
 
+/* Keep room for the record on the disk, which may be full when it is needed; give it back when no record comes. */
+int exit_record_reserve(const char *path);
+void exit_record_forget(const char *path);
+
 /*
  * Write `path` as JSON through a temporary file that is renamed. `durable`: synced first, so that it outlives a crash of
  * the machine; what a bound container leaves is worth nothing after one, and a sync can wait long for a busy disk.

@@ -97,6 +97,7 @@ static int furnish(struct monitor *monitor, struct failure *failure) {
   if (cgroup_limit(plan, failure) < 0) return -1;
   failure->stage = STAGE_LOG;
   if (plan->log && log_open(&monitor->log, plan->log) < 0) return fail(failure, "open");
+  if (plan->has_monitor && exit_record_reserve(plan->exit_file) < 0) return fail(failure, "write");
   return plan->has_monitor ? open_listener(monitor, failure) : 0;
 }
 
@@ -201,7 +202,8 @@ _Noreturn static void finish(struct monitor *monitor) {
   netlink_tear_down(plan);
   record.lost_lines = monitor->log.lost_lines;
   record.finished_at = now_ms();
-  if (!failed && plan->has_monitor) exit_record_write(plan->exit_file, &record, plan->lifetime == LIFETIME_DETACHED);
+  if (failed && plan->has_monitor) exit_record_forget(plan->exit_file);
+  else if (plan->has_monitor) exit_record_write(plan->exit_file, &record, plan->lifetime == LIFETIME_DETACHED);
   if (monitor->listener >= 0) unlink(plan->socket);
 
   if (failed && monitor->failure.stage == 0)

@@ -8,7 +8,7 @@
  * transactions of lmdb (callbacks from its thread) don't return on some builds of Node 20, whereas its plain
  * asynchronous writes do.
  */
-import { chmodSync, mkdirSync } from 'node:fs'
+import { chmodSync, mkdirSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { open, type RootDatabase } from 'lmdb'
@@ -78,7 +78,13 @@ export class Database {
     checkDatabaseFile(path)
     let database: Database
     try {
-      const lmdb = open<unknown, Buffer>({ path, noSubdir: true, encoding: 'json', keyEncoding: 'binary' })
+      const lmdb = open<unknown, Buffer>({
+        path,
+        noSubdir: true,
+        encoding: 'json',
+        keyEncoding: 'binary',
+        eventTurnBatching: false,
+      })
       database = new Database(directory, path, lmdb)
       chmodSync(path, 0o600)
       // A killed process leaves its place in the table of readers, and pages that nobody reads could not be reused.
@@ -245,7 +251,7 @@ export class Database {
         }
         for (const job of done) job.resolve()
       } catch (error) {
-        const failure = commitError(error, this.#path)
+        const failure = commitError(error, this.#path, this.#directory)
         for (const job of done.length > 0 ? done : this.#queue.splice(0)) job.reject(failure)
       }
     }
@@ -275,12 +281,14 @@ export class Database {
     if (group.size === 0) return
     const writes: Promise<unknown>[] = []
     // All writes of one batch are one LMDB transaction.
-    await this.#lmdb.batch(() => {
+    const batch = this.#lmdb.batch(() => {
       for (const [key, value] of group) {
         writes.push(value === undefined ? this.#lmdb.remove(Buffer.from(key)) : this.#lmdb.put(Buffer.from(key), value))
       }
     })
-    await Promise.all(writes)
+    // Each of them rejects when the commit fails, and one that nobody waits for would end the process.
+    const results = await Promise.allSettled([batch, ...writes])
+    for (const result of results) if (result.status === 'rejected') throw await commitFailure(result.reason)
     this.#lmdb.resetReadTxn()
   }
 
@@ -322,13 +330,27 @@ function invalid(path: string, why: string, cause?: unknown): PodlingError {
   )
 }
 
-function commitError(error: unknown, path: string): PodlingError {
+/** Why a commit failed comes later, by a promise on lmdb's error; or never, when lmdb had told it to stderr before. */
+async function commitFailure(error: unknown): Promise<unknown> {
+  const later = error instanceof Error && 'commitError' in error ? error.commitError : undefined
+  if (!(later instanceof Promise)) return error
+  return Promise.race([later.then(() => error).catch((why: unknown) => why), sleep(100, error)])
+}
+
+function commitError(error: unknown, path: string, directory: string): PodlingError {
   if (error instanceof PodlingError) return error
   const message = error instanceof Error ? error.message : String(error)
   // lmdb passes the C library's message on, not the number.
-  const errno = /no space left/i.test(message) ? 'ENOSPC' : /quota/i.test(message) ? 'EDQUOT' : 'EIO'
-  return new PodlingError(codeForErrno(errno), `commit to the state database ${path}: ${message}`, {
-    cause: error,
-    path,
-  })
+  const full = /no space left/i.test(message) || isFull(directory)
+  const errno = full ? 'ENOSPC' : /quota/i.test(message) ? 'EDQUOT' : 'EIO'
+  return new PodlingError(
+    codeForErrno(errno),
+    `commit to the state database ${path}: ${message}${full ? '; free space on its disk' : ''}`,
+    { cause: error, path, errno },
+  )
+}
+
+function isFull(directory: string): boolean {
+  const { bavail, bsize } = statfsSync(directory)
+  return bavail * bsize < 64 * 1024
 }

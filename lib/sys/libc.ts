@@ -53,7 +53,12 @@ const c = {
   syscall: library.func('long syscall(long number, long a, long b, long c, long d, long e)'),
 } as const
 
-const errnoNames = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]))
+// Two names can have one number: EAGAIN is EWOULDBLOCK. The first one, by the alphabet, is the one that man pages lead with.
+const errnoNames = new Map(
+  Object.entries(constants.errno)
+    .sort(([a], [b]) => (a < b ? 1 : -1))
+    .map(([name, number]) => [number, name]),
+)
 
 /** The errno name for a number, `'ENOENT'` for 2; `'errno 4095'` for one that Node doesn't know. */
 export function errnoName(number: number): string {
