@@ -206,7 +206,12 @@ function explainOperation({ syscall }: Failure, errno: string, operation: Operat
             remedy: 'RLIMIT_NOFILE can be at most /proc/sys/fs/nr_open, others need CAP_SYS_RESOURCE to grow',
           }
         : undefined
+    case 'oom-score-adj':
     case 'sysctl':
+      if (errno === 'ELOOP') {
+        return { code: 'START_FAILED', why: '/proc of the image is a symbolic link (ELOOP)', remedy: 'mend the image' }
+      }
+      if (operation.op !== 'sysctl') return undefined
       if (errno === 'ENOENT') {
         return {
           code: 'INVALID_OPTION',
