@@ -161,7 +161,7 @@ t.test('all mistakes at once', async (t) => {
       user: -1,
       env: { 'A=B': 'x' },
       hostname: 'x'.repeat(65),
-      network: 'brige',
+      network: '-no name-',
       volumes: ['relative:/x'],
       tmpfs: ['/x:sise=1m'],
       cpuset: 'all',
