@@ -29,12 +29,14 @@ export interface ResolvConfInput {
   readonly servers: readonly string[]
   readonly search: readonly string[]
   readonly options: readonly string[]
+  /** Domains that are searched before all others. @default none */
+  readonly domains?: readonly string[]
   /** The text of the host's /etc/resolv.conf; what the caller doesn't set is taken from it. */
   readonly base: string | undefined
 }
 
 /** resolv.conf(5) */
-export function resolvConf({ servers, search, options, base }: ResolvConfInput): string {
+export function resolvConf({ servers, search, options, domains = [], base }: ResolvConfInput): string {
   const host = parseResolvConf(base ?? '')
   const used = {
     servers: servers.length > 0 ? servers : host.servers,
@@ -42,7 +44,8 @@ export function resolvConf({ servers, search, options, base }: ResolvConfInput):
     options: options.length > 0 ? options : host.options,
   }
   const lines = []
-  if (used.search.length > 0) lines.push(`search ${used.search.join(' ')}`)
+  const searched = [...domains, ...used.search]
+  if (searched.length > 0) lines.push(`search ${searched.join(' ')}`)
   for (const server of used.servers) lines.push(`nameserver ${server}`)
   if (used.options.length > 0) lines.push(`options ${used.options.join(' ')}`)
   return lines.map((line) => `${line}\n`).join('')

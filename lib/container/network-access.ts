@@ -10,6 +10,7 @@ import type { ContainerContext } from './context.js'
 import type { Lifecycle } from './lifecycle.js'
 import { readNetworkState, writeNetworkState } from './network-state.js'
 import { containerPaths } from './record.js'
+import { writeResolvConf } from './write-etc-files.js'
 
 /** A handle of a container. */
 interface Networked {
@@ -67,7 +68,10 @@ export function runningContainer(lifecycle: Lifecycle, verb: string): RunningCon
     id: record.id,
     name: record.name,
     pid: monitor.pid,
-    status: readNetworkState(paths.network),
+    get status() {
+      return readNetworkState(paths.network)
+    },
+    dns: record.options.dns,
     ownNetwork: mode === 'none' || (typeof mode === 'object' && mode.kind === 'networks'),
     async enter(operations) {
       if (operations.length === 0) return
@@ -76,6 +80,7 @@ export function runningContainer(lifecycle: Lifecycle, verb: string): RunningCon
     },
     changed(status) {
       writeNetworkState(paths.network, { ...status, changed: true })
+      writeResolvConf(lifecycle, status)
       return Promise.resolve()
     },
   }

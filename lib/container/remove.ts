@@ -17,6 +17,7 @@ export async function remove(container: Lifecycle): Promise<void> {
   const { context, paths, record } = container
   if (container.status === 'removed') return
   requireStatus('remove', container.status, record.name)
+  context.networks.naming.withdraw(record.id)
   await settleAll(`remove container ${record.name}`, [
     context.driver.remove(record.id),
     rm(paths.directory, { recursive: true, force: true }),

@@ -1,20 +1,18 @@
 // Not by promises of node:fs: each of them is a trip to the thread pool that costs more than all these small files.
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { hostname as osHostname } from 'node:os'
+import { closeSync, existsSync, mkdirSync, openSync, rmSync } from 'node:fs'
 import { compilePlan } from '../launch/compile.js'
 import type { Spec } from '../launch/oci-spec.js'
 import type { Plan } from '../launch/plan.js'
-import type { Attachment, NetworkStatus } from '../network/attachment.js'
-import type { NetworkMode } from '../network/mode.js'
+import type { Attachment } from '../network/attachment.js'
 import { PodlingError } from '../errors.js'
 import { fileError } from '../storage/file-error.js'
 import { tryLock } from '../sys/libc.js'
 import { cgroupMounts } from './cgroup-mounts.js'
-import { etcHosts, resolvConf } from './etc-files.js'
 import { attach, givenToMonitor, withNetworkPath } from './join-network.js'
 import type { Lifecycle } from './lifecycle.js'
 import { writeNetworkState } from './network-state.js'
 import { requireStatus } from './status.js'
+import { writeEtcFiles } from './write-etc-files.js'
 
 /** Make pid 1: compile the plan, hand it to the launcher, take up the monitor. Resolves when the command runs. */
 export async function start(container: Lifecycle): Promise<void> {
@@ -45,8 +43,14 @@ async function launch(container: Lifecycle): Promise<void> {
       const status = attachment?.status ?? { endpoints: [], ports: [] }
       writeNetworkState(paths.network, { ...status, changed: false })
       writeEtcFiles(container, status)
+      // Known before it runs: as long as this process lives, then as long as its own pid 1 does.
+      const { naming } = context.networks
+      const holder = { id: record.id, name: record.name, dns: record.options.dns }
+      await naming.publish({ ...holder, pid: process.pid }, status.endpoints)
       const plan = planOf(container, spec, attachment)
-      container.follow(await context.launcher.launch(plan, givenToMonitor(attachment)))
+      const monitor = await context.launcher.launch(plan, givenToMonitor(attachment))
+      container.follow(monitor)
+      naming.follow({ ...holder, pid: monitor.pid }, status.endpoints)
     } catch (error) {
       // The monitor gives all of it back, if it came so far; to look is to be sure.
       if (attachment !== undefined) await context.networks.release(record.id)
@@ -96,42 +100,4 @@ function planOf({ context, record, paths }: Lifecycle, spec: Spec, attachment: A
     init: options.init,
     ...(attachment === undefined ? {} : { network: attachment.launch }),
   })
-}
-
-/** Written anew at each start, since the host's own may have changed. */
-function writeEtcFiles({ record, paths }: Lifecycle, status: NetworkStatus): void {
-  const { options, spec } = record
-  const hostname = spec.hostname ?? osHostname()
-  const base = (path: string) => (options.network === 'host' ? readIfThere(path) : undefined)
-  const hosts = base('/etc/hosts')
-  writeFileSync(
-    paths.hosts,
-    etcHosts({
-      hostname,
-      extraHosts: options.extraHosts,
-      addresses: status.endpoints.flatMap(({ addresses }) => addresses.map((text) => text.split('/')[0] ?? '')),
-      ...(hosts === undefined ? {} : { base: hosts }),
-    }),
-  )
-  writeFileSync(
-    paths.resolvConf,
-    resolvConf({ servers: options.dns, search: [], options: [], base: resolverBase(options.network) }),
-  )
-  writeFileSync(paths.hostname, `${hostname}\n`)
-}
-
-/** The host's resolvers, as far as they can be reached from where the container is. */
-function resolverBase(network: NetworkMode): string | undefined {
-  if (network === 'none') return undefined
-  const text = readIfThere('/etc/resolv.conf')
-  return network === 'host' ? text : text?.replaceAll(/^\s*nameserver\s+(127\.|::1\b).*$/gm, '')
-}
-
-function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    // No such file on this host is an ordinary case; the container then gets one without the host's entries.
-    return undefined
-  }
 }

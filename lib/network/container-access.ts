@@ -18,7 +18,10 @@ export interface RunningContainer {
   readonly name: string
   /** Its pid 1, by which its network namespace is named. */
   readonly pid: number
+  /** As it is now, also after {@link changed}. */
   readonly status: NetworkStatus
+  /** Resolvers that it has of its own. */
+  readonly dns: readonly string[]
   /** Has it a network namespace of its own, to which links can be added? */
   readonly ownNetwork: boolean
   /** Run operations in its network namespace. */

@@ -72,16 +72,21 @@ export class Names {
    * @throws PodlingError `NAMES_FAILED`
    */
   async publish(network: NamedNetwork, container: NamedContainer): Promise<void> {
-    const directory = this.#directory(network.id)
     // The responder is nobody, and reads here; the directory above is closed to others.
-    mkdirSync(directory, { recursive: true, mode: 0o755 })
-    const temporary = `${directory}/.${container.id}-${String(process.pid)}`
-    writeFileSync(temporary, entryText(container), { mode: 0o644 })
-    renameSync(temporary, `${directory}/${container.id}`)
+    mkdirSync(this.#directory(network.id), { recursive: true, mode: 0o755 })
+    this.rewrite(network, container)
     const published = this.#published.get(network.id) ?? { network, containers: new Set() }
     published.containers.add(container.id)
     this.#published.set(network.id, published)
     await this.#ensure(network)
+  }
+
+  /** Say something else of a container that is published. @throws the errors of node:fs */
+  rewrite(network: NamedNetwork, container: NamedContainer): void {
+    const directory = this.#directory(network.id)
+    const temporary = `${directory}/.${container.id}-${String(process.pid)}`
+    writeFileSync(temporary, entryText(container), { mode: 0o644 })
+    renameSync(temporary, `${directory}/${container.id}`)
   }
 
   /** Forget a container, on one network or on all. */

@@ -11,6 +11,8 @@ import { HostNetwork } from './host-network.js'
 import { parseNetworkOptions, type NetworkOptions } from './network-options.js'
 import { defaultNetwork, networkOf, rulesOf, type Network, type NetworkRecord } from './network-record.js'
 import { NetworkStore } from './network-store.js'
+import { Names } from './names.js'
+import { Naming } from './naming.js'
 import { Presence } from './presence.js'
 
 export interface NetworksSetup {
@@ -19,6 +21,10 @@ export interface NetworksSetup {
   readonly instance: string
   /** A file of the run directory, by which a process knows whether it is the last one on this root. */
   readonly lockFile: string
+  /** A directory of the run directory, for the names of containers. */
+  readonly namesDirectory: string
+  /** The native helper, which answers for names. */
+  readonly helper: string
 }
 
 export interface RemoveNetworkOptions {
@@ -33,10 +39,12 @@ export class Networks {
   readonly #firewall: Firewall
   readonly #connector: Connector
   readonly #presence: Presence
+  /** @internal The names of containers. */
+  readonly naming: Naming
   #containers: ContainerAccess | undefined
 
   /** @internal Use {@link Runtime.networks}. */
-  constructor({ database, instance, lockFile }: NetworksSetup) {
+  constructor({ database, instance, lockFile, namesDirectory, helper }: NetworksSetup) {
     this.#store = new NetworkStore(database, this.#host, instance)
     this.#firewall = new Firewall(this.#host, instance, () =>
       this.#store
@@ -46,6 +54,7 @@ export class Networks {
     )
     this.#connector = new Connector(this.#host, this.#firewall, this.#store)
     this.#presence = new Presence(lockFile)
+    this.naming = new Naming(new Names({ directory: namesDirectory, helper }), (name) => this.#store.find(name))
   }
 
   /** @internal Containers come after networks; the runtime makes them known here. */
@@ -91,6 +100,7 @@ export class Networks {
       if (record.driver === 'bridge') removeBridge(this.#host, this.#firewall, record)
       await this.#store.remove(record.name)
     })
+    await this.naming.remove(record)
   }
 
   #assertUnused(record: NetworkRecord): void {
@@ -137,6 +147,7 @@ export class Networks {
         )
       }
       await this.#connector.connect(running, record, options)
+      await this.naming.publish(running, running.status.endpoints)
     })
   }
 
@@ -146,7 +157,10 @@ export class Networks {
    */
   async disconnect(network: string, container: string): Promise<void> {
     const record = await this.#record(network)
-    await this.#access().withRunning(container, (running) => this.#connector.disconnect(running, record))
+    await this.#access().withRunning(container, async (running) => {
+      await this.#connector.disconnect(running, record)
+      this.naming.withdraw(running.id, record)
+    })
   }
 
   #access(): ContainerAccess {
@@ -194,6 +208,7 @@ export class Networks {
    * monitor died. To be called when it is certain that it doesn't run.
    */
   async release(container: string): Promise<void> {
+    this.naming.withdraw(container)
     await this.#host.exclusively(() => {
       this.#firewall.removeEach(this.#firewall.claims().filter(({ element }) => element.comment === container))
     })
@@ -206,6 +221,7 @@ export class Networks {
   async recover(): Promise<number> {
     // Containers are on networks that the database knows.
     if (this.#store.all().length === 0) return 0
+    await this.naming.sweep((id) => this.#access().lives(id))
     const stale = await this.#host.exclusively(async () => {
       const dead = await this.#deadClaims()
       this.#firewall.removeEach(dead)
@@ -244,6 +260,7 @@ export class Networks {
   /** @internal */
   async close(): Promise<void> {
     try {
+      await this.naming.close()
       if (this.#presence.entered) await this.#removeIfUnused()
     } finally {
       this.#presence.leave()

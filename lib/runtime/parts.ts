@@ -9,6 +9,7 @@ import { warmUp } from '../container/warm-up.js'
 import { recoverContainers, type RecoveryReport } from '../container/recover.js'
 import { Gate } from '../gate.js'
 import type { ProgramSearch } from '../image/from-host/programs.js'
+import { findHelper } from '../launch/helper-path.js'
 import { Launcher } from '../launch/launcher.js'
 import { Owner } from './owners.js'
 import { runtimeInfo, type RuntimeInfo } from './info.js'
@@ -86,7 +87,13 @@ async function open({ paths, facts, programs }: RuntimeInputs, teardown: Teardow
   })
   const networks = await keep(
     Promise.resolve(
-      new Networks({ database, instance: paths.cgroupParent, lockFile: `${paths.runRoot}/networks.lock` }),
+      new Networks({
+        database,
+        instance: paths.cgroupParent,
+        lockFile: `${paths.runRoot}/networks.lock`,
+        namesDirectory: `${paths.runRoot}/names`,
+        helper: findHelper(),
+      }),
     ),
     (part) => part.close(),
   )

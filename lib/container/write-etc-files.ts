@@ -1,0 +1,60 @@
+/** The files of /etc that the host writes for a container: at each start, as the host's own may have changed. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { hostname as osHostname } from 'node:os'
+import type { NetworkStatus } from '../network/attachment.js'
+import type { NetworkMode } from '../network/mode.js'
+import { namesDomain } from '../network/names.js'
+import { etcHosts, resolvConf } from './etc-files.js'
+import type { Lifecycle } from './lifecycle.js'
+
+export function writeEtcFiles(container: Lifecycle, status: NetworkStatus): void {
+  const { record, paths } = container
+  const { options, spec } = record
+  const hostname = spec.hostname ?? osHostname()
+  const hosts = options.network === 'host' ? readIfThere('/etc/hosts') : undefined
+  writeFileSync(
+    paths.hosts,
+    etcHosts({
+      hostname,
+      extraHosts: options.extraHosts,
+      addresses: status.endpoints.flatMap(({ addresses }) => addresses.map((text) => text.split('/')[0] ?? '')),
+      ...(hosts === undefined ? {} : { base: hosts }),
+    }),
+  )
+  writeResolvConf(container, status)
+  writeFileSync(paths.hostname, `${hostname}\n`)
+}
+
+/** Written over, not replaced: a container that runs has this very file. */
+export function writeResolvConf({ context, record, paths }: Lifecycle, status: NetworkStatus): void {
+  const { dns, network } = record.options
+  const responders = context.networks.naming.resolvers(status.endpoints)
+  const base = resolverBase(network, responders.length > 0)
+  writeFileSync(
+    paths.resolvConf,
+    resolvConf({
+      // A container's own resolvers are asked by the responder, which knows the names first.
+      servers: responders.length > 0 ? responders : dns,
+      search: [],
+      options: [],
+      base,
+      domains: responders.length > 0 ? [namesDomain] : [],
+    }),
+  )
+}
+
+/** The host's resolvers, as far as they can be reached from where the container is. */
+function resolverBase(network: NetworkMode, responder: boolean): string | undefined {
+  if (network === 'none' && !responder) return undefined
+  const text = readIfThere('/etc/resolv.conf')
+  return network === 'host' ? text : text?.replaceAll(/^\s*nameserver\s+(127\.|::1\b).*$/gm, '')
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    // No such file on this host is an ordinary case; the container then gets one without the host's entries.
+    return undefined
+  }
+}

@@ -1,0 +1,90 @@
+/** Containers that find each other by name, by busybox's own resolver. */
+import t from 'tap'
+import { execFileSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { Runtime, type Container } from 'podling'
+import { inOwnNetwork } from '../fixtures/own-network.js'
+import { startResolver } from '../fixtures/resolver.js'
+import { testRuntime } from '../fixtures/runtime.js'
+import { needs } from '../peers.js'
+
+/** The addresses or names that nslookup finds in the container; `''`: none. */
+async function lookUp(container: Container, name: string): Promise<string> {
+  const { stdout } = await container.exec(['busybox', 'nslookup', name])
+  const answer = stdout.split(/\n\n+/).slice(1).join('\n')
+  const found = [...answer.matchAll(/(?:^Address(?: \d+)?:\s+|name = )(\S+)/gm)].map((match) => match[1])
+  return [...new Set(found)].sort().join(' ')
+}
+
+function responders(root: string): string[] {
+  return readdirSync('/proc').filter((pid) => {
+    try {
+      const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+      return words.includes('\0dns\0') && words.includes(root)
+    } catch {
+      return false
+    }
+  })
+}
+
+if (inOwnNetwork(import.meta.url)) {
+  t.test('names', needs('root', 'busybox', 'iproute2'), async (t) => {
+    execFileSync('ip', ['link', 'set', 'lo', 'up'])
+    const before = execFileSync('ip', ['-o', 'addr'], { encoding: 'utf8' })
+    const resolver = await startResolver(t, '127.0.0.77', '192.0.2.80')
+    const setup = await testRuntime()
+    const { runtime, image, root } = setup
+    const start = (name: string, options: object = {}) =>
+      runtime.run({ image, command: ['sleep', '1000'], name, network: 'bridge', ...options })
+    const addressOf = (container: Container) => container.networks[0]?.addresses[0]?.split('/')[0] ?? ''
+
+    await t.test('by name, alias and id', async (t) => {
+      await using web = await start('web', { networkAliases: ['www'], dns: ['127.0.0.77'] })
+      await using db = await start('db')
+      t.equal(await lookUp(web, 'db'), addressOf(db))
+      t.equal(await lookUp(db, 'web'), addressOf(web))
+      t.equal(await lookUp(db, 'www'), addressOf(web), 'by its alias')
+      t.equal(await lookUp(db, web.id.slice(0, 12)), addressOf(web))
+      t.match(await lookUp(db, addressOf(web)), /^web/, 'backwards')
+      const { stdout } = await db.exec(['cat', '/etc/resolv.conf'])
+      t.match(stdout, /^search dns\.podling/m)
+      t.match(stdout, /^nameserver 10\.88\.0\.1$/m)
+      t.equal(await lookUp(web, 'example.org'), '192.0.2.80', 'the rest by the resolvers that it was given')
+      t.ok(resolver.asked.length > 0)
+      await web.stop({ timeout: 0 })
+      t.equal(await lookUp(db, 'www.dns.podling'), '', 'one that has ended is not found')
+    })
+
+    await t.test('on networks that it is connected to', async (t) => {
+      await runtime.networks.create({ name: 'back', subnets: ['10.123.0.0/24', 'fd12::/64'], internal: true })
+      await runtime.networks.create({ name: 'mute', dns: false })
+      {
+        await using front = await start('front')
+        await using back = await start('back', { network: 'back' })
+        await using mute = await start('mute', { network: 'mute' })
+        t.equal(await lookUp(front, 'back'), '')
+        await runtime.networks.connect('back', front.id, { aliases: ['gate'] })
+        t.match(await lookUp(back, 'gate'), /^10\.123\.0\.\d+ fd12::\w+$/, 'IPv4 and IPv6')
+        await runtime.networks.disconnect('back', front.id)
+        t.equal(await lookUp(back, 'gate'), '')
+        t.notMatch((await mute.exec(['cat', '/etc/resolv.conf'])).stdout, /podling/)
+      }
+      await runtime.networks.remove('back')
+      await runtime.networks.remove('mute')
+    })
+
+    await t.test('two hosts, one of which is closed', async (t) => {
+      const second = await Runtime.open({ root })
+      const stays = await start('stays', { detach: true })
+      await using other = await second.run({ image, command: ['sleep', '1000'], name: 'other', network: 'bridge' })
+      t.equal(await lookUp(other, 'stays'), addressOf(stays))
+      t.equal(await lookUp(stays, 'other'), addressOf(other))
+      await second.close()
+      await stays.remove({ force: true })
+    })
+
+    await setup[Symbol.asyncDispose]()
+    t.same(responders(root), [], 'no responder is left')
+    t.equal(execFileSync('ip', ['-o', 'addr'], { encoding: 'utf8' }), before)
+  })
+}
