@@ -11,12 +11,15 @@ import { PodlingError, type ErrorCode } from '../errors.js'
 
 const library = koffi.load(null)
 
-/* struct iovec and msghdr of sendmsg(2), as every 64-bit Linux has them. */
-koffi.struct('iovec', { base: 'void *', length: 'size_t' })
-koffi.struct('msghdr', {
+/*
+ * struct iovec and msghdr of sendmsg(2), as every 64-bit Linux has them. They have no names, since koffi keeps names for
+ * the whole process: a second copy of this package in it could not be loaded.
+ */
+const iovec = koffi.struct({ base: 'void *', length: 'size_t' })
+const msghdr = koffi.struct({
   name: 'void *',
   nameLength: 'uint32_t',
-  parts: 'iovec *',
+  parts: koffi.pointer(iovec),
   partCount: 'size_t',
   control: 'void *',
   controlLength: 'size_t',
@@ -32,7 +35,7 @@ const c = {
   ioctl: library.func('int ioctl(int fd, unsigned long request, _Out_ int *value)'),
   socket: library.func('int socket(int domain, int type, int protocol)'),
   connect: library.func('int connect(int fd, const void *address, uint32_t length)'),
-  sendmsg: library.func('int64_t sendmsg(int fd, msghdr *message, int flags)'),
+  sendmsg: library.func('sendmsg', 'int64_t', ['int', koffi.pointer(msghdr), 'int']),
   posix_spawn: library.func(
     'int posix_spawn(_Out_ int *pid, const char *path, void *actions, void *attributes, const char **argv, const char **envp)',
   ),

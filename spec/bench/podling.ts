@@ -1,39 +1,8 @@
 /** Podling as the benchmark uses it: only its public API. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Runtime, type Container } from 'podling'
 import type { Workspace } from './workspace.js'
-
-/** The part of a container's handle that is used here. */
-export interface Container extends AsyncDisposable {
-  readonly id: string
-  readonly pid: number | undefined
-  wait(): Promise<{ readonly exitCode: number }>
-  exec(argv: readonly string[]): Promise<{ readonly exitCode: number }>
-  spawn(argv: readonly string[]): Promise<{
-    readonly stdout: AsyncIterable<Uint8Array>
-    readonly exited: Promise<{ readonly exitCode: number }>
-  }>
-  remove(options?: { readonly force?: boolean }): Promise<void>
-}
-
-export interface ContainerOptions {
-  readonly image: string
-  readonly command: readonly string[]
-  readonly network: 'none' | 'host'
-  readonly memory?: string
-  readonly cpus?: number
-  readonly pidsLimit?: number
-}
-
-export interface Runtime extends AsyncDisposable {
-  readonly images: { import(source: string, options: { readonly ref: string }): Promise<unknown> }
-  run(options: ContainerOptions): Promise<Container>
-  close(): Promise<void>
-}
-
-interface Podling {
-  readonly Runtime: { open(options: { readonly root: string; readonly runRoot: string }): Promise<Runtime> }
-}
 
 /** The limits that every container of the benchmark runs under. */
 export const LIMITS = { memory: '256m', cpus: 1, pidsLimit: 100 } as const
@@ -48,7 +17,6 @@ export async function openRuntime(
   directory: string,
   tar: string,
 ): Promise<{ runtime: Runtime; dispose: () => Promise<void> }> {
-  const { Runtime } = (await import('podling')) as unknown as Podling
   const home = await mkdtemp(join(directory, 'podling-'))
   const runtime = await Runtime.open({ root: join(home, 'root'), runRoot: join(home, 'run') })
   const dispose = async (): Promise<void> => {

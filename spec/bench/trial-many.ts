@@ -1,6 +1,7 @@
 /** Whether the 200th container costs what the first did, and what each of them keeps in memory. */
 import { readFile } from 'node:fs/promises'
-import { IMAGE, LIMITS, repeat, timeRun, withRuntime, type Container } from './podling.js'
+import type { Container } from 'podling'
+import { IMAGE, LIMITS, repeat, timeRun, withRuntime } from './podling.js'
 import type { Trial } from './trial.js'
 
 const MANY = 200

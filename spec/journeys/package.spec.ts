@@ -19,6 +19,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import ts from 'typescript'
+import { containerFiles, nothing, settledLeftovers } from '../fixtures/leftovers.js'
 import { needs } from '../peers.js'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
@@ -29,55 +31,89 @@ t.teardown(() => {
 
 const helpers = ['x64', 'arm64'].map((arch) => `dist/native/linux-${arch}/podling-helper`)
 
-/** What the consumer runs. */
+/** What the consumer runs: the main job, on the root that it is given. */
 const program = `
-import { PodlingError } from 'podling'
-const error = new PodlingError('ABORTED', 'ok')
-if (error.code !== 'ABORTED') throw error
-console.log(error.message)
+import { PodlingError, Runtime } from 'podling'
+
+const lines = []
+let inside
+{
+  await using runtime = await Runtime.open({ root: process.argv[2] })
+  const image = await runtime.images.fromHost({ binaries: ['/usr/bin/busybox'] })
+  const script = 'echo hello; echo trouble >&2; while [ ! -e /tmp/end ]; do sleep 0.05; done; exit 3'
+  const container = await runtime.run({ image, command: ['busybox', 'sh', '-c', script], memory: '32m', tmpfs: ['/tmp'] })
+  inside = await container.exec(['busybox', 'sh', '-c', 'touch /tmp/end; cat /proc/1/comm'])
+  const { exitCode } = await container.wait()
+  for await (const { stream, text } of container.logs()) lines.push([stream, text])
+  const refusal = await runtime.run({ image: 'no-such-image' }).catch((error) => error)
+  if (!(refusal instanceof PodlingError)) throw refusal
+  console.log(JSON.stringify({ exitCode, inside, lines: lines.sort(), code: refusal.code }))
+}
 `
 
-t.test('a package is whole, and works without a compiler', needs('cross-gcc', 'cross-libc'), async (t) => {
-  const sources = copyOfSources('whole')
-  const packed = run('npm', ['pack', '--pack-destination', scratch], sources)
-  if (!t.equal(packed.status, 0, packed.output)) return
-  const tarball = join(scratch, readdirSync(scratch).find((name) => name.endsWith('.tgz')) ?? 'no tarball')
+/** `await using` is not in every Node that Podling runs on. */
+const source = ts.transpile(program, { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext })
 
-  const listed = run('tar', ['-tf', tarball], scratch)
-  const paths = listed.output.split('\n').filter((line) => line !== '')
-  const needed = [
-    'package.json',
-    'LICENSE',
-    'README.md',
-    'CHANGELOG.md',
-    'dist/index.js',
-    'dist/index.d.ts',
-    ...helpers,
-  ]
-  for (const path of needed) t.ok(paths.includes(`package/${path}`), `it holds ${path}`)
-  const expected = /^package\/(dist\/([\w-]+\/)*[\w-]+(\.js|\.d\.ts)|dist\/native\/.*)$/
-  const others = paths.filter((path) => !expected.test(path) && !needed.includes(path.replace('package/', '')))
-  t.same(others, [], 'it holds nothing else')
+t.test(
+  'a package is whole, and works without a compiler',
+  needs('root', 'busybox', 'cross-gcc', 'cross-libc'),
+  async (t) => {
+    const sources = copyOfSources('whole')
+    const packed = run('npm', ['pack', '--pack-destination', scratch], sources)
+    if (!t.equal(packed.status, 0, packed.output)) return
+    const tarball = join(scratch, readdirSync(scratch).find((name) => name.endsWith('.tgz')) ?? 'no tarball')
 
-  const home = join(scratch, 'consumer')
-  mkdirSync(home)
-  writeFileSync(join(home, 'package.json'), JSON.stringify({ type: 'module', private: true }))
-  const path = pathWithoutCompilers()
-  const env = { ...process.env, PATH: path }
-  for (const tool of ['cc', 'gcc', 'clang', 'make', 'python3']) {
-    t.not(run('sh', ['-c', `command -v ${tool}`], home, env).status, 0, `no ${tool} there`)
-  }
-  const installed = run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', tarball], home, env)
-  if (!t.equal(installed.status, 0, installed.output)) return
-  const manifest = join(home, 'node_modules/podling/package.json')
-  const { scripts } = JSON.parse(readFileSync(manifest, 'utf8')) as { scripts: Record<string, string> }
-  for (const name of ['preinstall', 'install', 'postinstall']) t.notOk(name in scripts, `no ${name} script`)
+    const listed = run('tar', ['-tf', tarball], scratch)
+    const paths = listed.output.split('\n').filter((line) => line !== '')
+    const needed = [
+      'package.json',
+      'LICENSE',
+      'README.md',
+      'CHANGELOG.md',
+      'dist/index.js',
+      'dist/index.d.ts',
+      ...helpers,
+    ]
+    for (const path of needed) t.ok(paths.includes(`package/${path}`), `it holds ${path}`)
+    const expected = /^package\/(dist\/([\w-]+\/)*[\w-]+(\.js|\.d\.ts)|dist\/native\/.*)$/
+    const others = paths.filter((path) => !expected.test(path) && !needed.includes(path.replace('package/', '')))
+    t.same(others, [], 'it holds nothing else')
 
-  writeFileSync(join(home, 'main.js'), program)
-  const ran = run('node', ['main.js'], home, env)
-  t.equal(ran.output, 'ok\n', 'a program that uses it')
-  t.equal(ran.status, 0)
-})
+    const home = join(scratch, 'consumer')
+    mkdirSync(home)
+    writeFileSync(join(home, 'package.json'), JSON.stringify({ type: 'module', private: true }))
+    const path = pathWithoutCompilers()
+    const env = { ...process.env, PATH: path }
+    for (const tool of ['cc', 'gcc', 'clang', 'make', 'python3']) {
+      t.not(run('sh', ['-c', `command -v ${tool}`], home, env).status, 0, `no ${tool} there`)
+    }
+    const installed = run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', tarball], home, env)
+    if (!t.equal(installed.status, 0, installed.output)) return
+    const manifest = join(home, 'node_modules/podling/package.json')
+    const { scripts } = JSON.parse(readFileSync(manifest, 'utf8')) as { scripts: Record<string, string> }
+    for (const name of ['preinstall', 'install', 'postinstall']) t.notOk(name in scripts, `no ${name} script`)
+
+    writeFileSync(join(home, 'main.js'), source)
+    const state = join(scratch, 'state')
+    const ran = run('node', ['main.js', state], home, env)
+    if (!t.equal(ran.status, 0, ran.output)) return
+    t.strictSame(
+      JSON.parse(ran.output),
+      {
+        exitCode: 3,
+        inside: { exitCode: 0, stdout: 'busybox\n', stderr: '' },
+        lines: [
+          ['stderr', 'trouble'],
+          ['stdout', 'hello'],
+        ],
+        code: 'IMAGE_NOT_FOUND',
+      },
+      'a container ran, by the program alone',
+    )
+    t.strictSame(await settledLeftovers(state, state), nothing, 'nothing is left running')
+    t.strictSame(await containerFiles(state), [], 'no file of a container is left')
+  },
+)
 
 t.test('an incomplete set is not packed', (t) => {
   const sources = copyOfSources('incomplete')
