@@ -1,9 +1,9 @@
 /**
  * What `npm test` runs once all is built: installs the peers, then runs the helper's own tests and the specs, and prints
- * one line with the sum. Arguments pick a part: `npm test -- spec/image spec/errors.spec.ts native`.
+ * one line with the sum. Arguments pick a part: `npm test -- spec/image spec/journeys/01 native`.
  */
-import { readdirSync, statSync } from 'node:fs'
-import { join, relative, resolve } from 'node:path'
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { impossibleHere } from './peers.js'
 import { installPeers } from './runner/install.js'
@@ -13,7 +13,7 @@ import { runFiles, type TestFile } from './runner/run-files.js'
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const given = process.argv.slice(2)
 const parts = given.length === 0 ? ['native', 'spec'] : given
-const files = parts.flatMap((part) => (part === 'native' ? [native()] : specsOf(resolve(root, part))))
+const files = parts.flatMap((part) => (part === 'native' ? [native()] : specsAt(resolve(root, part))))
 
 installPeers()
 const { passed, failed, skipped } = await runFiles(files, root)
@@ -33,6 +33,19 @@ process.exitCode = passed === 0 || failed.length > 0 || (strict && unexcused.len
 /** The helper's own tests. */
 function native(): TestFile {
   return { name: 'native', command: 'make', args: ['-s', '--no-print-directory', '-C', 'native', 'check'] }
+}
+
+/** The specs that an argument means: a file, a folder, or the beginning of the names of some. */
+function specsAt(path: string): TestFile[] {
+  const folder = dirname(path)
+  const siblings = existsSync(folder) ? readdirSync(folder).sort() : []
+  const named = siblings.filter((name) => name === basename(path))
+  const found = (named.length > 0 ? named : siblings.filter((name) => name.startsWith(basename(path))))
+    .map((name) => join(folder, name))
+    .filter((name) => name.endsWith('.spec.ts') || statSync(name).isDirectory())
+  if (found.length > 0) return found.flatMap(specsOf)
+  console.error(`No tests at ${relative(root, path)}: give a file or folder of spec/, or the beginning of its name.`)
+  process.exit(1)
 }
 
 /** The specs in a file or a folder of sources. What was compiled from a source that is gone is not among them. */

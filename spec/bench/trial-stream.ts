@@ -23,7 +23,7 @@ export const stream: Trial = {
         let bytes = 0
         const start = performance.now()
         const child = await container.spawn(COMMAND)
-        for await (const chunk of child.stdout) {
+        for await (const chunk of child.stdout as AsyncIterable<Uint8Array>) {
           bytes += chunk.length
           peak = Math.max(peak, process.memoryUsage.rss())
         }
