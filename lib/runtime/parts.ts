@@ -72,8 +72,8 @@ async function open({ paths, facts, programs }: RuntimeInputs, teardown: Teardow
   const launcher = await keep(Launcher.start({ warm: cgroups.plan('warm', {}).attach }), (part) => part.close())
   const content = await ContentStore.open(`${paths.root}/content`)
   const openUnpacker = unpackerBy(launcher)
-  const layers = await Layers.open(`${paths.root}/layers`, database, openUnpacker)
-  const driver = await OverlayDriver.open(`${paths.root}/overlay`, layers, openUnpacker)
+  const layers = await keep(Layers.open(`${paths.root}/layers`, database, openUnpacker), (part) => part.close())
+  const driver = await keep(OverlayDriver.open(`${paths.root}/overlay`, layers, openUnpacker), (part) => part.close())
   const records = database.table<ContainerRecord>('containers')
   const imageEvents = new EventEmitter<{ image: [ImageEvent] }>()
   const images = await Images.open({

@@ -43,4 +43,6 @@ export interface StorageDriver {
   rootPath(containerId: string): string
   /** Remove all that the container wrote, whatever it is. Nobody may have it mounted. 'Already gone' is success. */
   remove(containerId: string): Promise<void>
+  /** Let go of what the driver keeps ready. Roots stay as they are. */
+  close(): Promise<void>
 }

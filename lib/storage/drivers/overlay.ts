@@ -3,30 +3,22 @@
  * own mount namespace, so that nothing has to be unmounted, ever.
  *
  * Below the driver's directory:
- * - `<id>/upper`, `<id>/work`: the container's writable layer;
- * - `<id>/layer`: a symbolic link whose target is the chain id, one system call to write and one to read;
+ * - `<id>/upper`, `<id>/work-<chain id>`: the container's writable layer, and what it lies on. A name costs nothing, where
+ *   a file or a symbolic link would cost as much as a directory;
+ * - `spare/`: writable layers made ahead;
  * - `root`: the empty directory over which every container mounts, each in its own namespace;
  * - `removed/`: what is being removed.
  */
 import { randomUUID } from 'node:crypto'
-import {
-  chmodSync,
-  chownSync,
-  mkdirSync,
-  readdirSync,
-  readlinkSync,
-  renameSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-} from 'node:fs'
-import { readdir, rmdir, unlink } from 'node:fs/promises'
+import { chmodSync, chownSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, type Dirent } from 'node:fs'
+import { opendir, rmdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PodlingError } from '../../errors.js'
 import { fileError, isErrno } from '../file-error.js'
 import type { OpenUnpacker } from '../layer-types.js'
 import { removeTrees } from '../remove-tree.js'
 import type { RootMount, RootOptions, StorageDriver } from './driver.js'
+import { Spares } from './spares.js'
 
 /** What the driver needs of the layers. */
 interface LayerDirectories {
@@ -45,31 +37,45 @@ const mountOptions = ['index=off', 'metacopy=off', 'redirect_dir=off'] as const
 /** Entries below which a writable layer is removed right here, instead of by an unpacker. */
 const smallTree = 64
 
+/** How the name of a work directory begins; the chain id follows. */
+const workPrefix = 'work-'
+const noLayer = 'none'
+
 export class OverlayDriver implements StorageDriver {
   readonly name = 'overlay'
   readonly #directory: string
   readonly #layers: LayerDirectories
   readonly #openUnpacker: OpenUnpacker
+  readonly #spares: Spares
 
-  private constructor(directory: string, layers: LayerDirectories, openUnpacker: OpenUnpacker) {
+  private constructor(directory: string, layers: LayerDirectories, openUnpacker: OpenUnpacker, spares: Spares) {
     this.#directory = directory
     this.#layers = layers
     this.#openUnpacker = openUnpacker
+    this.#spares = spares
   }
 
   /** Open the driver in `directory`, made when missing. Removals that were interrupted are finished. */
   static async open(directory: string, layers: LayerDirectories, openUnpacker: OpenUnpacker): Promise<OverlayDriver> {
     const removed = join(directory, 'removed')
     let unfinished: string[]
+    let spares: Spares
     try {
       mkdirSync(join(directory, 'root'), { recursive: true, mode: 0o700 })
       mkdirSync(removed, { recursive: true, mode: 0o700 })
       unfinished = readdirSync(removed)
+      spares = Spares.open(join(directory, 'spare'))
     } catch (error) {
       throw fileError(error, `make the containers' directory ${directory}`)
     }
-    await removeTrees(openUnpacker, removed, unfinished)
-    return new OverlayDriver(directory, layers, openUnpacker)
+    const driver = new OverlayDriver(directory, layers, openUnpacker, spares)
+    try {
+      await removeTrees(openUnpacker, removed, unfinished)
+    } catch (error) {
+      await driver.close()
+      throw error
+    }
+    return driver
   }
 
   // Not by promises of node:fs: each of them is a trip to the thread pool that costs more than all these calls.
@@ -77,40 +83,41 @@ export class OverlayDriver implements StorageDriver {
     const directory = this.#path(containerId)
     const [top] = chainId === undefined ? [] : this.#layers.lower(chainId)
     try {
-      makeDirectory(directory, 0o700)
-      makeDirectory(join(directory, 'work'), 0o700)
-      const upper = join(directory, 'upper')
-      makeDirectory(upper, 0o755)
+      const spare = this.#spares.take()
+      const upper = join(spare, 'upper')
       // The root directory itself shows the owner and mode of the topmost directory, which is the upper one.
       const { uid, gid, mode } = top === undefined ? { uid: 0, gid: 0, mode: 0o755 } : statSync(top)
       if (uid !== 0 || gid !== 0) chownSync(upper, uid, gid)
       chmodSync(upper, mode & 0o7777)
-      // Last, so that what has it is whole.
-      symlinkSync(chainId ?? 'none', join(directory, 'layer'))
+      renameSync(join(spare, 'work'), join(spare, workPrefix + (chainId ?? noLayer)))
+      // All at once: what has its name is whole.
+      renameSync(spare, directory)
     } catch (error) {
-      if (!isErrno(error, 'EEXIST')) throw fileError(error, `prepare the root of container ${containerId}`)
+      if (!isErrno(error, 'EEXIST', 'ENOTEMPTY')) throw fileError(error, `prepare the root of container ${containerId}`)
     }
     return Promise.resolve()
   }
 
   rootOperation(containerId: string, options: RootOptions = {}): RootMount {
     const directory = this.#path(containerId)
-    let chainId: string
+    let work: string | undefined
     try {
-      chainId = readlinkSync(join(directory, 'layer'))
+      work = readdirSync(directory).find((name) => name.startsWith(workPrefix))
     } catch (error) {
-      throw new PodlingError('STATE_INVALID', `the root of container ${containerId} is not prepared in ${directory}`, {
-        cause: error,
-      })
+      if (!isErrno(error, 'ENOENT')) throw fileError(error, `find the root of container ${containerId}`)
     }
-    if (options.volatile) allowVolatile(directory)
+    if (work === undefined) {
+      throw new PodlingError('STATE_INVALID', `the root of container ${containerId} is not prepared in ${directory}`)
+    }
+    const chainId = work.slice(workPrefix.length)
+    if (options.volatile) allowVolatile(join(directory, work))
     const at = this.rootPath()
     return {
       op: 'root-overlay',
       // An overlay needs a lower directory; without an image it is an empty one.
-      lower: chainId === 'none' ? [at] : [...this.#layers.lower(chainId)],
+      lower: chainId === noLayer ? [at] : [...this.#layers.lower(chainId)],
       upper: join(directory, 'upper'),
-      work: join(directory, 'work'),
+      work: join(directory, work),
       options: options.volatile ? [...mountOptions, 'volatile'] : [...mountOptions],
       at,
     }
@@ -122,21 +129,26 @@ export class OverlayDriver implements StorageDriver {
 
   async remove(containerId: string): Promise<void> {
     const directory = this.#path(containerId)
+    const removed = join(this.#directory, 'removed')
     // A name of its own, so that a crash from here on leaves nothing that looks prepared; open() finishes it.
     const name = `${containerId}-${randomUUID()}`
-    const removed = join(this.#directory, 'removed')
     try {
       renameSync(directory, join(removed, name))
     } catch (error) {
       if (isErrno(error, 'ENOENT')) return
       throw fileError(error, `remove the root of container ${containerId}`)
     }
-    if (await removeSmall(join(removed, name), { left: smallTree })) return
-    await removeTrees(this.#openUnpacker, removed, [name])
+    if (!(await removeSmall(join(removed, name), { left: smallTree }))) {
+      await removeTrees(this.#openUnpacker, removed, [name])
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#spares.close()
   }
 
   #path(containerId: string): string {
-    if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(containerId) || ['root', 'removed'].includes(containerId)) {
+    if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(containerId) || ['root', 'removed', 'spare'].includes(containerId)) {
       throw new PodlingError('INVALID_OPTION', `${JSON.stringify(containerId)} can't be the id of a container`)
     }
     return join(this.#directory, containerId)
@@ -147,20 +159,12 @@ export class OverlayDriver implements StorageDriver {
  * After a volatile mount overlay refuses the same upper directory, since it can't know whether the machine went down in
  * between. A volatile container doesn't outlive that, so the mark can go.
  */
-function allowVolatile(directory: string): void {
+function allowVolatile(work: string): void {
   try {
     // With what stands in it: `dirty`, which the kernel makes to tell of it in its log.
-    rmSync(join(directory, 'work', 'work', 'incompat', 'volatile'), { recursive: true, force: true })
+    rmSync(join(work, 'work', 'incompat', 'volatile'), { recursive: true, force: true })
   } catch (error) {
-    if (!isErrno(error, 'ENOENT')) throw fileError(error, `use ${directory} again`)
-  }
-}
-
-function makeDirectory(path: string, mode: number): void {
-  try {
-    mkdirSync(path, mode)
-  } catch (error) {
-    if (!isErrno(error, 'EEXIST')) throw error
+    if (!isErrno(error, 'ENOENT')) throw fileError(error, `use ${work} again`)
   }
 }
 
@@ -171,9 +175,12 @@ function makeDirectory(path: string, mode: number): void {
  */
 async function removeSmall(path: string, budget: { left: number }): Promise<boolean> {
   try {
-    const entries = await readdir(path, { withFileTypes: true })
-    budget.left -= entries.length
-    if (budget.left < 0) return false
+    const entries: Dirent[] = []
+    // Not readdir(), which would hold a directory of any size.
+    for await (const entry of await opendir(path)) {
+      if (--budget.left < 0) return false
+      entries.push(entry)
+    }
     const removed = await Promise.all(
       entries.map(async (entry) => {
         const child = join(path, entry.name)

@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import type { RootMount } from '../../../lib/storage/drivers/driver.js'
 import { OverlayDriver } from '../../../lib/storage/drivers/overlay.js'
 import { removeTrees } from '../../../lib/storage/remove-tree.js'
@@ -24,6 +25,7 @@ async function openDriver(t: Test): Promise<Store> {
     count++
     return openUnpacker(directory)
   })
+  t.teardown(() => driver.close())
   return { root, driver, opened: () => count }
 }
 
@@ -56,7 +58,7 @@ t.test('a container writes to its own layer', async (t) => {
     op: 'root-overlay',
     lower: [join(root, 'top'), join(root, 'base')],
     upper: join(root, 'containers/c1/upper'),
-    work: join(root, 'containers/c1/work'),
+    work: join(root, 'containers/c1/work-top+base'),
     options: ['index=off', 'metacopy=off', 'redirect_dir=off'],
     at: join(root, 'containers/root'),
   })
@@ -69,7 +71,7 @@ t.test('a container writes to its own layer', async (t) => {
   t.ok(statSync(join(root, 'containers/c1/upper/below')).isCharacterDevice())
   await driver.remove('c1')
   await driver.remove('c1')
-  t.strictSame(readdirSync(join(root, 'containers')).sort(), ['removed', 'root'])
+  t.strictSame(readdirSync(join(root, 'containers')).sort(), ['removed', 'root', 'spare'])
   t.equal(opened(), 0, 'without an unpacker')
   t.throws(() => driver.rootOperation('c1'), { code: 'STATE_INVALID' })
 })
@@ -93,7 +95,7 @@ t.test('volatile roots can be mounted again', async (t) => {
 
 t.test('ids that are no name of a directory are refused', async (t) => {
   const { driver } = await openDriver(t)
-  for (const id of ['', '.', '..', 'a/b', '/x', 'root', 'removed', '-x', 'a\0', '../x']) {
+  for (const id of ['', '.', '..', 'a/b', '/x', 'root', 'removed', 'spare', '-x', 'a\0', '../x']) {
     await t.rejects(driver.prepare(id, undefined), { code: 'INVALID_OPTION' }, JSON.stringify(id))
     await t.rejects(driver.remove(id), { code: 'INVALID_OPTION' })
     t.throws(() => driver.rootOperation(id), { code: 'INVALID_OPTION' })
@@ -126,7 +128,7 @@ t.test('hostile trees are removed, and nothing else', async (t) => {
   writeFileSync(join(upper, 'appended'), 'x')
   execFileSync('chattr', ['+a', join(upper, 'appended')])
   await driver.remove('h')
-  t.strictSame(readdirSync(join(root, 'containers')).sort(), ['removed', 'root'])
+  t.strictSame(readdirSync(join(root, 'containers')).sort(), ['removed', 'root', 'spare'])
   t.strictSame(readdirSync(join(root, 'containers/removed')), [])
   t.ok(opened() > 0)
   t.equal(readFileSync(join(root, 'victim'), 'utf8'), 'untouched')
@@ -147,9 +149,29 @@ t.test('removals that were interrupted are finished by open()', async (t) => {
   const { root, driver } = await openDriver(t)
   await driver.prepare('kept', undefined)
   mkdirSync(join(root, 'containers/removed/c-1/upper/x'), { recursive: true })
-  await OverlayDriver.open(join(root, 'containers'), { lower: () => [] }, openUnpacker)
+  const second = await OverlayDriver.open(join(root, 'containers'), { lower: () => [] }, openUnpacker)
+  await second.close()
   t.strictSame(readdirSync(join(root, 'containers/removed')), [])
   t.ok(existsSync(join(root, 'containers/kept')))
+})
+
+t.test('spares of a dead process go, those of a living one stay', async (t) => {
+  const { root, driver } = await openDriver(t)
+  const spare = join(root, 'containers/spare')
+  const keys = (): string[] => readdirSync(spare).filter((name) => !name.endsWith('.lock'))
+  const [mine] = keys()
+  while (readdirSync(join(spare, mine!)).length < 8) await setTimeout(5)
+  mkdirSync(join(spare, 'dead', '0', 'upper'), { recursive: true })
+  const second = await OverlayDriver.open(join(root, 'containers'), { lower: () => [] }, openUnpacker)
+  t.equal(keys().length, 2)
+  t.ok(keys().includes(mine!) && !keys().includes('dead'))
+  // More than there are.
+  await Promise.all(Array.from({ length: 20 }, (_, i) => driver.prepare(`c${String(i)}`, undefined)))
+  for (let i = 0; i < 20; i++) t.equal(readdirSync(join(root, `containers/c${String(i)}`)).length, 2)
+  await driver.close()
+  await driver.close()
+  await second.close()
+  t.strictSame(readdirSync(spare), [])
 })
 
 t.test('what can not be removed is named', async (t) => {
