@@ -6,6 +6,7 @@
  * - `<id>/upper`, `<id>/work-<chain id>`: the container's writable layer, and what it lies on. A name costs nothing, where
  *   a file or a symbolic link would cost as much as a directory;
  * - `spare/`: writable layers made ahead;
+ * - `skeleton`: the mount points of every container, the lowest layer of every root;
  * - `root`: the empty directory over which every container mounts, each in its own namespace;
  * - `removed/`: what is being removed.
  */
@@ -18,6 +19,7 @@ import { fileError, isErrno } from '../file-error.js'
 import type { OpenUnpacker } from '../layer-types.js'
 import { removeTrees } from '../remove-tree.js'
 import type { RootMount, RootOptions, StorageDriver } from './driver.js'
+import { makeSkeleton } from './skeleton.js'
 import { Spares } from './spares.js'
 
 /** What the driver needs of the layers. */
@@ -62,6 +64,7 @@ export class OverlayDriver implements StorageDriver {
     let spares: Spares
     try {
       mkdirSync(join(directory, 'root'), { recursive: true, mode: 0o700 })
+      makeSkeleton(join(directory, 'skeleton'))
       mkdirSync(removed, { recursive: true, mode: 0o700 })
       unfinished = readdirSync(removed)
       spares = Spares.open(join(directory, 'spare'))
@@ -114,8 +117,7 @@ export class OverlayDriver implements StorageDriver {
     const at = this.rootPath()
     return {
       op: 'root-overlay',
-      // An overlay needs a lower directory; without an image it is an empty one.
-      lower: chainId === noLayer ? [at] : [...this.#layers.lower(chainId)],
+      lower: [...(chainId === noLayer ? [] : this.#layers.lower(chainId)), join(this.#directory, 'skeleton')],
       upper: join(directory, 'upper'),
       work: join(directory, work),
       options: options.volatile ? [...mountOptions, 'volatile'] : [...mountOptions],
@@ -148,7 +150,10 @@ export class OverlayDriver implements StorageDriver {
   }
 
   #path(containerId: string): string {
-    if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(containerId) || ['root', 'removed', 'spare'].includes(containerId)) {
+    if (
+      !/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(containerId) ||
+      ['root', 'removed', 'skeleton', 'spare'].includes(containerId)
+    ) {
       throw new PodlingError('INVALID_OPTION', `${JSON.stringify(containerId)} can't be the id of a container`)
     }
     return join(this.#directory, containerId)

@@ -56,7 +56,7 @@ t.test('a container writes to its own layer', async (t) => {
   const mount = driver.rootOperation('c1')
   t.strictSame(mount, {
     op: 'root-overlay',
-    lower: [join(root, 'top'), join(root, 'base')],
+    lower: [join(root, 'top'), join(root, 'base'), join(root, 'containers/skeleton')],
     upper: join(root, 'containers/c1/upper'),
     work: join(root, 'containers/c1/work-top+base'),
     options: ['index=off', 'metacopy=off', 'redirect_dir=off'],
@@ -66,12 +66,16 @@ t.test('a container writes to its own layer', async (t) => {
     inRoot(mount, 'stat -c %u:%g:%a .; cat above below; rm below; echo new > new; echo changed > above'),
     '3:4:751\nabovebelow',
   )
-  t.equal(inRoot(mount, 'ls; cat above'), 'above\nnew\nchanged\n', 'and finds it again')
+  t.equal(
+    inRoot(mount, 'ls; cat above'),
+    'above\ndev\netc\nnew\nproc\nsys\nchanged\n',
+    'and finds it again, beside the mount points',
+  )
   t.equal(readFileSync(join(root, 'top', 'above'), 'utf8'), 'above')
   t.ok(statSync(join(root, 'containers/c1/upper/below')).isCharacterDevice())
   await driver.remove('c1')
   await driver.remove('c1')
-  t.strictSame(readdirSync(join(root, 'containers')).sort(), ['removed', 'root', 'spare'])
+  t.strictSame(readdirSync(join(root, 'containers')).sort(), ['removed', 'root', 'skeleton', 'spare'])
   t.equal(opened(), 0, 'without an unpacker')
   t.throws(() => driver.rootOperation('c1'), { code: 'STATE_INVALID' })
 })
@@ -79,7 +83,10 @@ t.test('a container writes to its own layer', async (t) => {
 t.test('a root without an image', async (t) => {
   const { driver } = await openDriver(t)
   await driver.prepare('empty', undefined)
-  t.equal(inRoot(driver.rootOperation('empty'), 'ls -A; stat -c %u:%g:%a .'), '0:0:755\n')
+  t.equal(
+    inRoot(driver.rootOperation('empty'), 'ls -A; ls etc; stat -c %u:%g:%a .'),
+    'dev\netc\nproc\nsys\nhostname\nhosts\nresolv.conf\n0:0:755\n',
+  )
   await driver.remove('empty')
 })
 
@@ -128,7 +135,7 @@ t.test('hostile trees are removed, and nothing else', async (t) => {
   writeFileSync(join(upper, 'appended'), 'x')
   execFileSync('chattr', ['+a', join(upper, 'appended')])
   await driver.remove('h')
-  t.strictSame(readdirSync(join(root, 'containers')).sort(), ['removed', 'root', 'spare'])
+  t.strictSame(readdirSync(join(root, 'containers')).sort(), ['removed', 'root', 'skeleton', 'spare'])
   t.strictSame(readdirSync(join(root, 'containers/removed')), [])
   t.ok(opened() > 0)
   t.equal(readFileSync(join(root, 'victim'), 'utf8'), 'untouched')
