@@ -45,7 +45,10 @@ export async function create(context: ContainerContext, given: ContainerOptions)
     // Both to their ends, or one would still make what the other's failure takes back.
     await settleAll(`create container ${record.name}`, [
       context.driver.prepare(id, image.chainId),
-      mkdir(containerPaths(context.root, context.runRoot, id).directory, { recursive: true, mode: 0o700 }),
+      mkdir(containerPaths(context.root, context.runRoot, id, options.detach).directory, {
+        recursive: true,
+        mode: 0o700,
+      }),
     ])
     return { record, ready: options.ready }
   } catch (error) {
@@ -68,7 +71,7 @@ async function checkNetworks({ networks }: ContainerContext, { network }: Normal
 }
 
 async function specOf(context: ContainerContext, options: NormalizedOptions, image: Image, id: string): Promise<Spec> {
-  const paths = containerPaths(context.root, context.runRoot, id)
+  const paths = containerPaths(context.root, context.runRoot, id, options.detach)
   const { seccomp } = options
   const spec = generateSpec({
     options,
@@ -143,7 +146,7 @@ function freeName({ names }: ContainerContext): string {
 /** Take back a half-done create; the error that comes out carries both failures, if there are two. */
 async function undo(context: ContainerContext, record: ContainerRecord, error: unknown): Promise<unknown> {
   try {
-    const { directory } = containerPaths(context.root, context.runRoot, record.id)
+    const { directory } = containerPaths(context.root, context.runRoot, record.id, record.options.detach)
     await settleAll(`undo the creation of container ${record.name}`, [
       context.driver.remove(record.id),
       rm(directory, { recursive: true, force: true }),

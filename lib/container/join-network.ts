@@ -30,7 +30,7 @@ async function namespaceOf({ context, record }: Lifecycle, name: string): Promis
   }
   let monitor: Monitor
   try {
-    monitor = await Monitor.connect(containerPaths(root, runRoot, other.id).socket)
+    monitor = await Monitor.connect(containerPaths(root, runRoot, other.id, other.options.detach).socket)
   } catch (error) {
     throw new PodlingError('INVALID_STATE', `${what}: it doesn't run; start it first`, { cause: error })
   }

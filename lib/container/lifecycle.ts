@@ -42,7 +42,7 @@ export class Lifecycle {
   constructor(context: ContainerContext, record: ContainerRecord, listener: LifecycleListener) {
     this.context = context
     this.record = record
-    this.paths = containerPaths(context.root, context.runRoot, record.id)
+    this.paths = containerPaths(context.root, context.runRoot, record.id, record.options.detach)
     this.#listener = listener
   }
 

@@ -36,8 +36,9 @@ export function networkAccess(
 
 /** Does it run, or is somebody starting it right now? */
 async function lives({ records, root, runRoot }: ContainerContext, id: string): Promise<boolean> {
-  if (records.get(id) === undefined) return false
-  const { socket, lock } = containerPaths(root, runRoot, id)
+  const record = records.get(id)
+  if (record === undefined) return false
+  const { socket, lock } = containerPaths(root, runRoot, id, record.options.detach)
   if (isLocked(lock)) return true
   try {
     const monitor = await Monitor.connect(socket)

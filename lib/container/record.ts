@@ -29,33 +29,34 @@ export interface ContainerRecord {
 
 /** Where a container's files are. */
 export interface ContainerPaths {
-  /** Kept across reboots: the log, the last exit record, the etc files. */
+  /** Kept across reboots: the log, and how a detached container ended. */
   readonly directory: string
   readonly log: string
+  /** Gone with a reboot, and mostly in memory: what each start makes anew. */
+  readonly runDirectory: string
   readonly exitFile: string
   readonly hosts: string
   readonly resolvConf: string
   readonly hostname: string
-  /** Gone with a reboot, as what it stands for is: the monitor's socket and the lock of a start. */
-  readonly runDirectory: string
   /** What it has of networks, while it runs. */
   readonly network: string
   readonly socket: string
   readonly lock: string
 }
 
-export function containerPaths(root: string, runRoot: string, id: string): ContainerPaths {
+/** @param detached how it ended is then asked for after a reboot, too */
+export function containerPaths(root: string, runRoot: string, id: string, detached: boolean): ContainerPaths {
   const directory = `${root}/containers/${id}`
   // Half an id is unique enough, and keeps the socket's path below the 108 bytes of sockaddr_un (unix(7)).
   const runDirectory = `${runRoot}/c/${id.slice(0, 32)}`
   return {
     directory,
     log: `${directory}/ctr.log`,
-    exitFile: `${directory}/exit`,
-    hosts: `${directory}/hosts`,
-    resolvConf: `${directory}/resolv.conf`,
-    hostname: `${directory}/hostname`,
     runDirectory,
+    exitFile: `${detached ? directory : runDirectory}/exit`,
+    hosts: `${runDirectory}/hosts`,
+    resolvConf: `${runDirectory}/resolv.conf`,
+    hostname: `${runDirectory}/hostname`,
     network: `${runDirectory}/network.json`,
     socket: `${runDirectory}/monitor.sock`,
     lock: `${runDirectory}/lock`,
