@@ -19,14 +19,14 @@ const fillDelay = 10
 
 export class Spares {
   readonly #directory: string
-  readonly #lock: FileLock | undefined
+  readonly #lock: FileLock
   #ready: string[] = []
   #made = 0
   #timer: NodeJS.Timeout | undefined
   #filling: Promise<void> | undefined
   #closed = false
 
-  private constructor(directory: string, lock: FileLock | undefined) {
+  private constructor(directory: string, lock: FileLock) {
     this.#directory = directory
     this.#lock = lock
   }
@@ -41,8 +41,7 @@ export class Spares {
       rmSync(join(directory, key), { recursive: true, force: true })
       lock.release({ unlink: true })
     }
-    const key = randomUUID()
-    const lock = tryLockFile(join(directory, `${key}.lock`))
+    const { key, lock } = takeKey(directory)
     const spares = new Spares(join(directory, key), lock)
     mkdirSync(spares.#directory, { mode: 0o700 })
     spares.#fillLater()
@@ -62,7 +61,7 @@ export class Spares {
     clearTimeout(this.#timer)
     await this.#filling
     rmSync(this.#directory, { recursive: true, force: true })
-    this.#lock?.release({ unlink: true })
+    this.#lock.release({ unlink: true })
   }
 
   #next(): string {
@@ -100,5 +99,17 @@ export class Spares {
     } catch {
       // Of a full disk, or whatever it is, hears who needs one: it is made then.
     }
+  }
+}
+
+/**
+ * A key whose lock is ours. Who clears up may see the new file before it is locked, take it for a dead process's, and
+ * remove it: then another one.
+ */
+function takeKey(directory: string): { readonly key: string; readonly lock: FileLock } {
+  for (;;) {
+    const key = randomUUID()
+    const lock = tryLockFile(join(directory, `${key}.lock`))
+    if (lock !== undefined) return { key, lock }
   }
 }
