@@ -238,7 +238,8 @@ function resources({ memory, cpus, cpuset, pidsLimit, privileged }: NormalizedOp
 /** Every group may send pings, as with Podman (icmp(7)); it is a parameter of the container's own network. */
 function defaultSysctls({ network }: NormalizedOptions): Record<string, string> {
   // Namespaces that are another's are not for us to change.
-  const own = network === 'none' || (typeof network === 'object' && network.kind === 'networks')
+  const own =
+    network === 'none' || (typeof network === 'object' && (network.kind === 'networks' || network.kind === 'user'))
   return own ? { 'net.ipv4.ping_group_range': '0 0' } : {}
 }
 

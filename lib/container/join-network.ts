@@ -14,7 +14,7 @@ const mostHeld = 240
 export async function withNetworkPath(container: Lifecycle): Promise<Spec> {
   const { spec, record } = container
   const { network } = record.options
-  if (typeof network === 'string' || network.kind === 'networks') return spec
+  if (typeof network === 'string' || network.kind === 'networks' || network.kind === 'user') return spec
   const path = network.kind === 'namespace' ? network.path : await namespaceOf(container, network.container)
   const namespaces = (spec.linux?.namespaces ?? []).map((one) => (one.type === 'network' ? { ...one, path } : one))
   return { ...spec, linux: { ...spec.linux, namespaces } }

@@ -6,12 +6,13 @@ import type { Plan } from '../launch/plan.js'
 import type { Attachment } from '../network/attachment.js'
 import { PodlingError } from '../errors.js'
 import { fileError } from '../storage/file-error.js'
-import { tryLock } from '../sys/libc.js'
+import { close, tryLock } from '../sys/libc.js'
 import { cgroupMounts } from './cgroup-mounts.js'
 import { attach, givenToMonitor, withNetworkPath } from './join-network.js'
 import type { Lifecycle } from './lifecycle.js'
 import { writeNetworkState } from './network-state.js'
 import { requireStatus } from './status.js'
+import { launchOnUserNetwork, userNetworkOf } from './user-network.js'
 import { writeEtcFiles } from './write-etc-files.js'
 
 /** Make pid 1: compile the plan, hand it to the launcher, take up the monitor. Resolves when the command runs. */
@@ -39,6 +40,9 @@ async function launch(container: Lifecycle): Promise<void> {
     await context.cgroups.prepare()
     const spec = await withNetworkPath(container)
     const attachment = await attach(container)
+    const user = userNetworkOf(container)
+    // Ours until they are given to the monitor.
+    let held = attachment === undefined ? [] : givenToMonitor(attachment)
     try {
       const status = attachment?.status ?? { endpoints: [], ports: [] }
       writeNetworkState(paths.network, { ...status, changed: false })
@@ -47,11 +51,17 @@ async function launch(container: Lifecycle): Promise<void> {
       const { naming } = context.networks
       const holder = { id: record.id, name: record.name, dns: record.options.dns }
       await naming.publish({ ...holder, pid: process.pid }, status.endpoints)
-      const plan = planOf(container, spec, attachment)
-      const monitor = await context.launcher.launch(plan, givenToMonitor(attachment))
+      const plan = planOf(container, spec, attachment, user !== undefined)
+      const given = held
+      held = []
+      const monitor =
+        user === undefined
+          ? await context.launcher.launch(plan, given)
+          : await launchOnUserNetwork(container, plan, user)
       container.follow(monitor)
       naming.follow({ ...holder, pid: monitor.pid }, status.endpoints)
     } catch (error) {
+      for (const fd of held) close(fd)
       // The monitor gives all of it back, if it came so far; to look is to be sure.
       if (attachment !== undefined) await context.networks.release(record.id)
       throw error
@@ -80,7 +90,12 @@ function startedElsewhere(name: string): PodlingError {
   return new PodlingError('INVALID_STATE', `start container ${name}: another process has started it`)
 }
 
-function planOf({ context, record, paths }: Lifecycle, spec: Spec, attachment: Attachment | undefined): Plan {
+function planOf(
+  { context, record, paths }: Lifecycle,
+  spec: Spec,
+  attachment: Attachment | undefined,
+  barrier: boolean,
+): Plan {
   const { options } = record
   const cgroup = context.cgroups.plan(record.id, spec.linux?.resources ?? {})
   const output = options.logDriver === 'none' ? 'null' : 'log'
@@ -98,6 +113,7 @@ function planOf({ context, record, paths }: Lifecycle, spec: Spec, attachment: A
       ...(output === 'log' ? { log: paths.log } : {}),
     },
     init: options.init,
+    barrier,
     ...(attachment === undefined ? {} : { network: attachment.launch }),
   })
 }

@@ -6,6 +6,7 @@ import type { NetworkMode } from '../network/mode.js'
 import { namesDomain } from '../network/names.js'
 import { etcHosts, resolvConf } from './etc-files.js'
 import type { Lifecycle } from './lifecycle.js'
+import { resolverOf, userNetworkOf } from './user-network.js'
 
 export function writeEtcFiles(container: Lifecycle, status: NetworkStatus): void {
   const { record, paths } = container
@@ -26,15 +27,17 @@ export function writeEtcFiles(container: Lifecycle, status: NetworkStatus): void
 }
 
 /** Written over, not replaced: a container that runs has this very file. */
-export function writeResolvConf({ context, record, paths }: Lifecycle, status: NetworkStatus): void {
+export function writeResolvConf(container: Lifecycle, status: NetworkStatus): void {
+  const { context, record, paths } = container
   const { dns, network } = record.options
   const responders = context.networks.naming.resolvers(status.endpoints)
+  const user = userNetworkOf(container)
   const base = resolverBase(network, responders.length > 0)
   writeFileSync(
     paths.resolvConf,
     resolvConf({
       // A container's own resolvers are asked by the responder, which knows the names first.
-      servers: responders.length > 0 ? responders : dns,
+      servers: responders.length > 0 ? responders : dns.length > 0 || user === undefined ? dns : [resolverOf(user)],
       search: [],
       options: [],
       base,

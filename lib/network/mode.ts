@@ -16,6 +16,8 @@ export type NetworkMode =
   | { readonly kind: 'container'; readonly container: string }
   /** The network namespace at this path of the host. */
   | { readonly kind: 'namespace'; readonly path: string }
+  /** Of its own, with a program beside it that makes its packets connections of the host. */
+  | { readonly kind: 'user'; readonly program: 'pasta' | 'slirp4netns'; readonly ports: readonly PortRequest[] }
   /** Of its own, on these networks: eth0, eth1 ... */
   | {
       readonly kind: 'networks'
@@ -42,18 +44,33 @@ export function parseNetworkMode(options: NetworkModeOptions): { mode: NetworkMo
   const mode = parseMode(options.network ?? 'none', faults)
   if (typeof mode === 'object' && mode.kind === 'networks')
     return { mode: withPlace(mode.networks, options, faults), faults }
-  for (const key of ['ports', 'networkAliases', 'ip', 'ip6', 'mac'] as const) {
-    const value = options[key]
-    if (value === undefined || (Array.isArray(value) && value.length === 0)) continue
-    const hint = mode === 'host' ? '' : mode === 'none' ? "; give network: 'bridge'" : ''
-    faults.push({ path: key, message: `has no effect with network: ${show(options.network ?? 'none')}${hint}` })
+  if (typeof mode === 'object' && mode.kind === 'user') {
+    const ports = parsePorts(options.ports ?? [])
+    faults.push(...ports.faults, ...ineffective(['networkAliases', 'ip', 'ip6', 'mac'], mode, options))
+    return { mode: { ...mode, ports: ports.requests }, faults }
   }
+  faults.push(...ineffective(['ports', 'networkAliases', 'ip', 'ip6', 'mac'], mode, options))
   return { mode, faults }
+}
+
+/** Options that are given and have no effect with this mode. */
+function ineffective(
+  keys: readonly (keyof NetworkModeOptions)[],
+  mode: NetworkMode,
+  options: NetworkModeOptions,
+): Fault[] {
+  return keys.flatMap((key) => {
+    const value = options[key]
+    if (value === undefined || (Array.isArray(value) && value.length === 0)) return []
+    const hint = mode === 'none' ? "; give network: 'bridge'" : ''
+    return [{ path: key, message: `has no effect with network: ${show(options.network ?? 'none')}${hint}` }]
+  })
 }
 
 function parseMode(network: string | readonly string[], faults: Fault[]): NetworkMode {
   if (typeof network !== 'string') return { kind: 'networks', networks: networkList(network, faults), ports: [] }
   if (network === 'none' || network === 'host') return network
+  if (network === 'pasta' || network === 'slirp4netns') return { kind: 'user', program: network, ports: [] }
   const [kind, rest] = [network.slice(0, network.indexOf(':')), network.slice(network.indexOf(':') + 1)]
   if (kind === 'container') {
     if (rest === '') faults.push({ path: 'network', message: "must be 'container:NAME', got 'container:'" })
