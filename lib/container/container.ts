@@ -1,6 +1,7 @@
 import { EventEmitter } from 'eventemitter3'
 import { PodlingError } from '../errors.js'
 import type { ContainerContext } from './context.js'
+import type { Created } from './create.js'
 import { exec, type ExecOptions, type ExecResult } from './exec.js'
 import type { ExitStatus } from './exit-status.js'
 import { inspect, type ContainerInspect } from './inspect.js'
@@ -18,7 +19,6 @@ import { signalNumber, type Signal } from './signals.js'
 import type { SpawnOptions } from './spawn-options.js'
 import { spawn } from './spawn.js'
 import { start } from './start.js'
-import type { ReadyCondition } from './normalized-options.js'
 import { waitReady } from './ready/wait-ready.js'
 import { requireStatus, type ContainerStatus } from './status.js'
 import { stop } from './stop.js'
@@ -206,9 +206,14 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
   }
 
   /** @internal Use {@link Runtime.run}. */
-  startAndWait(ready: readonly ReadyCondition[], signal: AbortSignal | undefined): Promise<void> {
+  startNew({ committed, lock, ready }: Created, signal: AbortSignal | undefined): Promise<void> {
     return this.#lifecycle.queue.run(async () => {
-      await start(this.#lifecycle)
+      try {
+        // The start doesn't wait for the record: until both are there, the lock tells others that this is no leftover.
+        await bothSettled(committed, start(this.#lifecycle, lock))
+      } finally {
+        lock.release()
+      }
       await waitReady(this.#lifecycle, ready, signal)
     })
   }
@@ -227,4 +232,9 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
   refresh(): Promise<void> {
     return this.#lifecycle.queue.run(() => this.#lifecycle.refresh())
   }
+}
+
+/** Wait for both, whatever becomes of either: a failure of the one must not leave the other at work. */
+async function bothSettled(...work: readonly Promise<unknown>[]): Promise<void> {
+  for (const result of await Promise.allSettled(work)) if (result.status === 'rejected') throw result.reason
 }

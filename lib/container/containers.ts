@@ -3,10 +3,9 @@ import { PodlingError } from '../errors.js'
 import { settleAll } from '../teardown.js'
 import { Container } from './container.js'
 import type { ContainerContext } from './context.js'
-import { create } from './create.js'
+import { create, type Created } from './create.js'
 import type { ExitStatus } from './exit-status.js'
 import { networkAccess } from './network-access.js'
-import type { ReadyCondition } from './normalized-options.js'
 import type { ContainerOptions } from './options.js'
 import type { ContainerRecord } from './record.js'
 import type { ContainerStatus } from './status.js'
@@ -50,26 +49,34 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
    * @throws PodlingError `INVALID_OPTION` with all mistakes at once, `IMAGE_NOT_FOUND`, `NAME_IN_USE`, `DISK_FULL`
    */
   async create(options: ContainerOptions): Promise<Container> {
-    return (await this.#create(options)).container
+    const { container, created } = await this.#create(options)
+    try {
+      await created.committed
+      return container
+    } catch (error) {
+      throw await this.#undo(container, error)
+    } finally {
+      created.lock.release()
+    }
   }
 
   /** @internal Use {@link Runtime.run}. */
   async run(options: ContainerOptions, { signal }: { readonly signal?: AbortSignal }): Promise<Container> {
-    const { container, ready } = await this.#create(options)
+    const { container, created } = await this.#create(options)
     try {
-      await container.startAndWait(ready, signal)
+      await container.startNew(created, signal)
       return container
     } catch (error) {
       throw await this.#undo(container, error)
     }
   }
 
-  async #create(options: ContainerOptions): Promise<{ container: Container; ready: readonly ReadyCondition[] }> {
+  async #create(options: ContainerOptions): Promise<{ container: Container; created: Created }> {
     this.#context.gate.pass('make a container')
-    const { record, ready } = await create(this.#context, options)
-    const container = this.#handle(record)
+    const created = await create(this.#context, options)
+    const container = this.#handle(created.record)
     this.emit('container', { type: 'create', container, time: new Date() })
-    return { container, ready }
+    return { container, created }
   }
 
   /** Remove what could not be started; the error that comes out carries both failures, if there are two. */

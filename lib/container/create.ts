@@ -1,4 +1,5 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdirSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { PodlingError } from '../errors.js'
 import type { Spec } from '../launch/oci-spec.js'
 import { validateSpec } from '../launch/validate-spec.js'
@@ -13,17 +14,23 @@ import type { ContainerOptions } from './options.js'
 import type { NormalizedOptions, ReadyCondition } from './normalized-options.js'
 import { parseOptions } from './parse-options.js'
 import { containerPaths, type ContainerRecord, type StoredOptions } from './record.js'
+import { RunLock } from './run-lock.js'
 import { signalNumber } from './signals.js'
 
-/** A container that was made, and what `run()` waits for after its start. */
+/** A container in the making: it has all that a start needs, and its record is on its way to the disk. */
 export interface Created {
   readonly record: ContainerRecord
+  /** What `run()` waits for after the start. */
   readonly ready: readonly ReadyCondition[]
+  /** Settles when the name is taken, the layers are held and the record is written, all or nothing. */
+  readonly committed: Promise<void>
+  /** To be released when that is so. */
+  readonly lock: RunLock
 }
 
 /**
- * Decide all about a container and write it down; nothing runs yet. The record comes first, so that whatever interrupts the
- * rest leaves something by which the next open finds and removes it.
+ * Decide all about a container, make what it writes to, and begin to write it down. What a crash leaves of it without a
+ * record is found by the next open, which knows from the lock that nobody is at it any more.
  */
 export async function create(context: ContainerContext, given: ContainerOptions): Promise<Created> {
   const options = parseOptions(given)
@@ -32,28 +39,47 @@ export async function create(context: ContainerContext, given: ContainerOptions)
   await checkNetworks(context, options)
   const id = randomId()
   const spec = await specOf(context, options, image, id)
-  const base = {
+  const { seccomp, ...linux } = spec.linux ?? {}
+  const record: ContainerRecord = {
     id,
+    name: options.name ?? freeName(context),
     owner: context.owner,
     createdAt: Date.now(),
     image: { id: image.id, name: image.names.includes(options.image) ? options.image : (image.names[0] ?? image.id) },
     ...(image.chainId === undefined ? {} : { chainId: image.chainId }),
     options: storedOptions(options, image),
+    spec: { ...spec, linux },
+    ...(seccomp === undefined ? {} : { seccomp: context.seccomp.keyOf(seccomp) }),
   }
-  const record = await context.database.transaction(() => reserve(context, base, spec, options.name))
+  // Asked for already here, so that nothing is made for a name that is taken.
+  checkFree(context, record)
+  const paths = containerPaths(context.root, context.runRoot, id, options.detach)
+  const lock = RunLock.take(paths)
+  if (lock === undefined) throw new PodlingError('INVALID_STATE', `create container ${record.name}: its id is in use`)
+  const committed = context.database.transaction(() => {
+    reserve(context, record)
+  })
+  committed.catch(() => undefined)
   try {
     // Both to their ends, or one would still make what the other's failure takes back.
     await settleAll(`create container ${record.name}`, [
       context.driver.prepare(id, image.chainId),
-      mkdir(containerPaths(context.root, context.runRoot, id, options.detach).directory, {
-        recursive: true,
-        mode: 0o700,
-      }),
+      makeDirectory(paths.directory),
     ])
-    return { record, ready: options.ready }
+    return { record, ready: options.ready, committed, lock }
   } catch (error) {
-    throw await undo(context, record, fileError(error, `create container ${record.name}`))
+    await committed.catch(() => undefined)
+    const failure = await undo(context, record, fileError(error, `create container ${record.name}`))
+    lock.release()
+    throw failure
   }
+}
+
+function makeDirectory(path: string): Promise<void> {
+  return new Promise((resolve) => {
+    mkdirSync(path, { recursive: true, mode: 0o700 })
+    resolve()
+  })
 }
 
 function checkPlatform({ platform }: NormalizedOptions, image: Image): void {
@@ -103,37 +129,30 @@ function storedOptions(options: NormalizedOptions, image: Image): StoredOptions 
   }
 }
 
-/** Take the name, hold the layers, write the record: all or nothing. */
-function reserve(
-  context: ContainerContext,
-  base: Omit<ContainerRecord, 'name' | 'spec' | 'seccomp'>,
-  spec: Spec,
-  wanted: string | undefined,
-): ContainerRecord {
-  const name = wanted ?? freeName(context)
-  const holder = context.names.get(name)
-  if (holder !== undefined) {
-    throw new PodlingError(
-      'NAME_IN_USE',
-      `create container ${name}: the name is taken by container ${holder.slice(0, 12)}; remove that one first or choose another name`,
-    )
-  }
-  if (base.chainId !== undefined && !context.layers.has(base.chainId)) {
-    throw new PodlingError(
-      'IMAGE_NOT_FOUND',
-      `create container ${name}: its image ${base.image?.name ?? ''} was removed meanwhile; get it again`,
-    )
-  }
-  const record = { ...base, name, ...storedSpec(context, spec) }
-  void context.names.put(name, base.id)
-  void context.records.put(base.id, record)
-  if (base.chainId !== undefined) void context.layers.reference(base.chainId, `container:${base.id}`)
-  return record
+/** @throws PodlingError `NAME_IN_USE` */
+function checkFree({ names }: ContainerContext, { name }: ContainerRecord): void {
+  const holder = names.get(name)
+  if (holder === undefined) return
+  throw new PodlingError(
+    'NAME_IN_USE',
+    `create container ${name}: the name is taken by container ${holder.slice(0, 12)}; remove that one first or choose another name`,
+  )
 }
 
-function storedSpec(context: ContainerContext, spec: Spec): Pick<ContainerRecord, 'spec' | 'seccomp'> {
-  const { seccomp, ...linux } = spec.linux ?? {}
-  return seccomp === undefined ? { spec } : { spec: { ...spec, linux }, seccomp: context.seccomp.put(seccomp) }
+/** Take the name, hold the layers, write the record: all or nothing. */
+function reserve(context: ContainerContext, record: ContainerRecord): void {
+  const { id, name, chainId, image, seccomp } = record
+  checkFree(context, record)
+  if (chainId !== undefined && !context.layers.has(chainId)) {
+    throw new PodlingError(
+      'IMAGE_NOT_FOUND',
+      `create container ${name}: its image ${image?.name ?? ''} was removed meanwhile; get it again`,
+    )
+  }
+  if (seccomp !== undefined) context.seccomp.keep(seccomp)
+  void context.names.put(name, id)
+  void context.records.put(id, record)
+  if (chainId !== undefined) void context.layers.reference(chainId, `container:${id}`)
 }
 
 function freeName({ names }: ContainerContext): string {

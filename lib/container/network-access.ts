@@ -4,10 +4,9 @@ import { Monitor } from '../launch/monitor.js'
 import type { Plan } from '../launch/plan.js'
 import type { NetworkOperation } from '../network/attachment.js'
 import type { ContainerAccess, RunningContainer } from '../network/container-access.js'
-import { existsSync, openSync, closeSync } from 'node:fs'
-import { tryLock } from '../sys/libc.js'
 import type { ContainerContext } from './context.js'
 import type { Lifecycle } from './lifecycle.js'
+import { RunLock } from './run-lock.js'
 import { readNetworkState, writeNetworkState } from './network-state.js'
 import { containerPaths } from './record.js'
 import { writeResolvConf } from './write-etc-files.js'
@@ -34,12 +33,11 @@ export function networkAccess(
   }
 }
 
-/** Does it run, or is somebody starting it right now? */
+/** Does it run, or is somebody making or starting it right now? */
 async function lives({ records, root, runRoot }: ContainerContext, id: string): Promise<boolean> {
-  const record = records.get(id)
-  if (record === undefined) return false
-  const { socket, lock } = containerPaths(root, runRoot, id, record.options.detach)
-  if (isLocked(lock)) return true
+  const { socket, lock } = containerPaths(root, runRoot, id, false)
+  if (RunLock.isHeld(lock)) return true
+  if (records.get(id) === undefined) return false
   try {
     const monitor = await Monitor.connect(socket)
     monitor.close()
@@ -47,16 +45,6 @@ async function lives({ records, root, runRoot }: ContainerContext, id: string): 
   } catch (error) {
     if (error instanceof PodlingError && error.code === 'MONITOR_DIED') return false
     throw error
-  }
-}
-
-function isLocked(path: string): boolean {
-  if (!existsSync(path)) return false
-  const fd = openSync(path, 'r')
-  try {
-    return !tryLock(fd, 'shared')
-  } finally {
-    closeSync(fd)
   }
 }
 

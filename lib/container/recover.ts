@@ -1,8 +1,11 @@
+import { readdir, rm } from 'node:fs/promises'
+import { isErrno } from '../storage/file-error.js'
 import { settleAll } from '../teardown.js'
 import type { ContainerContext } from './context.js'
 import { Lifecycle } from './lifecycle.js'
-import type { ContainerRecord } from './record.js'
+import { containerPaths, type ContainerRecord } from './record.js'
 import { killNow, remove } from './remove.js'
+import { RunLock } from './run-lock.js'
 
 /** A container that its host left behind, and that was removed. */
 export interface RecoveredContainer {
@@ -34,7 +37,7 @@ export async function recoverContainers(
   const orphans = records.filter(({ owner, options }) => !options.detach && !living.has(owner))
   await settleAll('clean up after a host that died', [
     ...orphans.map((record) => removeOrphan(context, record)),
-    removeStrayCgroups(context),
+    removeStrays(context),
   ])
   return orphans.map(({ id, name, image, createdAt }) => ({
     id,
@@ -55,18 +58,36 @@ async function removeOrphan(context: ContainerContext, record: ContainerRecord):
 }
 
 /**
- * Cgroups that no record speaks of. Every start comes after its record and every record goes after its cgroup, so one
- * without is left over, whoever looks; the record is asked for after the cgroup was seen.
+ * What no record speaks of: a host died between the making of a container and its record. One that is being made has
+ * its lock held; the record is asked for after that was seen.
  */
-async function removeStrayCgroups({ cgroups, records }: ContainerContext): Promise<void> {
-  const strays = (await cgroups.list()).filter((id) => records.get(id) === undefined)
+async function removeStrays(context: ContainerContext): Promise<void> {
+  const { root, runRoot, cgroups, driver, networks, records } = context
+  const found = new Set([...(await cgroups.list()), ...(await driver.list()), ...(await namesIn(`${root}/containers`))])
+  const strays = [...found].filter(
+    (id) => !RunLock.isHeld(containerPaths(root, runRoot, id, false).lock) && records.get(id) === undefined,
+  )
   await settleAll(
-    'remove cgroups that were left behind',
+    'remove what was left behind of containers',
     strays.map(async (id) => {
+      const paths = containerPaths(root, runRoot, id, false)
       await cgroups.kill(id)
       await cgroups.remove(id)
+      networks.naming.withdraw(id)
+      await driver.remove(id)
+      await rm(paths.directory, { recursive: true, force: true })
+      await rm(paths.runDirectory, { recursive: true, force: true })
     }),
   )
+}
+
+async function namesIn(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory)
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return []
+    throw error
+  }
 }
 
 const silent = {

@@ -11,22 +11,30 @@ import type { Table } from '../storage/database.js'
 export class SeccompStore {
   readonly #table: Table<string>
   readonly #byKey = new Map<string, LinuxSeccomp>()
+  /** Keys that were seen in the table; nothing is ever taken out of it. */
+  readonly #written = new Set<string>()
   readonly #keys = new WeakMap<LinuxSeccomp, string>()
 
   constructor(table: Table<string>) {
     this.#table = table
   }
 
-  /** Keep rules, as a part of the running transaction. @returns their key */
-  put(rules: LinuxSeccomp): string {
+  /** The key of rules, by which this process finds them from now on. */
+  keyOf(rules: LinuxSeccomp): string {
     const known = this.#keys.get(rules)
     if (known !== undefined) return known
     const text = formatExactJson(rules)
     const key = createHash('sha256').update(text).digest('hex')
-    if (this.#table.get(key) === undefined) void this.#table.put(key, text)
     this.#keys.set(rules, key)
     this.#byKey.set(key, rules)
     return key
+  }
+
+  /** Write the rules of a key of this process down, where they aren't yet, as a part of the running transaction. */
+  keep(key: string): void {
+    if (this.#written.has(key)) return
+    if (this.#table.get(key) === undefined) void this.#table.put(key, formatExactJson(this.get(key)))
+    else this.#written.add(key)
   }
 
   /** @throws PodlingError `STATE_INVALID` when the database has lost them */

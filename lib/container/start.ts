@@ -1,24 +1,40 @@
 // Not by promises of node:fs: each of them is a trip to the thread pool that costs more than all these small files.
-import { closeSync, existsSync, mkdirSync, openSync, rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { compilePlan } from '../launch/compile.js'
 import type { Spec } from '../launch/oci-spec.js'
 import type { Plan } from '../launch/plan.js'
 import type { Attachment } from '../network/attachment.js'
 import { PodlingError } from '../errors.js'
 import { fileError } from '../storage/file-error.js'
-import { close, tryLock } from '../sys/libc.js'
+import { close } from '../sys/libc.js'
 import { cgroupMounts } from './cgroup-mounts.js'
 import { attach, givenToMonitor, withNetworkPath } from './join-network.js'
 import type { Lifecycle } from './lifecycle.js'
 import { writeNetworkState } from './network-state.js'
+import { RunLock } from './run-lock.js'
 import { requireStatus } from './status.js'
 import { launchOnUserNetwork, userNetworkOf } from './user-network.js'
 import { writeEtcFiles } from './write-etc-files.js'
 
-/** Make pid 1: compile the plan, hand it to the launcher, take up the monitor. Resolves when the command runs. */
-export async function start(container: Lifecycle): Promise<void> {
+/**
+ * Make pid 1: compile the plan, hand it to the launcher, take up the monitor. Resolves when the command runs.
+ * @param lock the container's, when the caller has it and keeps it
+ */
+export async function start(container: Lifecycle, lock?: RunLock): Promise<void> {
   try {
-    await launch(container)
+    requireStatus('start', container.status, container.record.name)
+    if (lock !== undefined) {
+      await launch(container)
+      return
+    }
+    // Two hosts on one root may want to start the same container.
+    const own = RunLock.take(container.paths)
+    if (own === undefined) throw startedElsewhere(container.record.name)
+    try {
+      await launch(container)
+    } finally {
+      own.release()
+    }
   } catch (error) {
     throw fileError(error, `start container ${container.record.name}`)
   }
@@ -26,48 +42,37 @@ export async function start(container: Lifecycle): Promise<void> {
 
 async function launch(container: Lifecycle): Promise<void> {
   const { context, paths, record } = container
-  requireStatus('start', container.status, record.name)
-  mkdirSync(paths.runDirectory, { recursive: true, mode: 0o700 })
-  // Two hosts on one root may want to start the same container. The lock goes with its descriptor, however we end.
-  const lock = openSync(paths.lock, 'w', 0o600)
+  if (existsSync(paths.socket)) await container.refresh()
+  if (container.monitor !== undefined) throw startedElsewhere(record.name)
+  rmSync(paths.exitFile, { force: true })
+  await takeOver(container)
+  // Another runtime on this root takes its empty parents along when it closes.
+  await context.cgroups.prepare()
+  const spec = await withNetworkPath(container)
+  const attachment = await attach(container)
+  const user = userNetworkOf(container)
+  // Ours until they are given to the monitor.
+  let held = attachment === undefined ? [] : givenToMonitor(attachment)
   try {
-    if (!tryLock(lock, 'exclusive')) throw startedElsewhere(record.name)
-    if (existsSync(paths.socket)) await container.refresh()
-    if (container.monitor !== undefined) throw startedElsewhere(record.name)
-    rmSync(paths.exitFile, { force: true })
-    await takeOver(container)
-    // Another runtime on this root takes its empty parents along when it closes.
-    await context.cgroups.prepare()
-    const spec = await withNetworkPath(container)
-    const attachment = await attach(container)
-    const user = userNetworkOf(container)
-    // Ours until they are given to the monitor.
-    let held = attachment === undefined ? [] : givenToMonitor(attachment)
-    try {
-      const status = attachment?.status ?? { endpoints: [], ports: [] }
-      writeNetworkState(paths.network, { ...status, changed: false })
-      writeEtcFiles(container, status)
-      // Known before it runs: as long as this process lives, then as long as its own pid 1 does.
-      const { naming } = context.networks
-      const holder = { id: record.id, name: record.name, dns: record.options.dns }
-      await naming.publish({ ...holder, pid: process.pid }, status.endpoints)
-      const plan = planOf(container, spec, attachment, user !== undefined)
-      const given = held
-      held = []
-      const monitor =
-        user === undefined
-          ? await context.launcher.launch(plan, given)
-          : await launchOnUserNetwork(container, plan, user)
-      container.follow(monitor)
-      naming.follow({ ...holder, pid: monitor.pid }, status.endpoints)
-    } catch (error) {
-      for (const fd of held) close(fd)
-      // The monitor gives all of it back, if it came so far; to look is to be sure.
-      if (attachment !== undefined) await context.networks.release(record.id)
-      throw error
-    }
-  } finally {
-    closeSync(lock)
+    const status = attachment?.status ?? { endpoints: [], ports: [] }
+    writeNetworkState(paths.network, { ...status, changed: false })
+    writeEtcFiles(container, status)
+    // Known before it runs: as long as this process lives, then as long as its own pid 1 does.
+    const { naming } = context.networks
+    const holder = { id: record.id, name: record.name, dns: record.options.dns }
+    await naming.publish({ ...holder, pid: process.pid }, status.endpoints)
+    const plan = planOf(container, spec, attachment, user !== undefined)
+    const given = held
+    held = []
+    const monitor =
+      user === undefined ? await context.launcher.launch(plan, given) : await launchOnUserNetwork(container, plan, user)
+    container.follow(monitor)
+    naming.follow({ ...holder, pid: monitor.pid }, status.endpoints)
+  } catch (error) {
+    for (const fd of held) close(fd)
+    // The monitor gives all of it back, if it came so far; to look is to be sure.
+    if (attachment !== undefined) await context.networks.release(record.id)
+    throw error
   }
 }
 

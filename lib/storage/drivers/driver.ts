@@ -41,6 +41,8 @@ export interface StorageDriver {
   rootOperation(containerId: string, options?: RootOptions): RootMount
   /** Where the root stands in the container's mount namespace until it becomes `/`; `root.path` of its OCI spec. */
   rootPath(containerId: string): string
+  /** The containers that are prepared. */
+  list(): Promise<string[]>
   /** Remove all that the container wrote, whatever it is. Nobody may have it mounted. 'Already gone' is success. */
   remove(containerId: string): Promise<void>
   /** Let go of what the driver keeps ready. Roots stay as they are. */

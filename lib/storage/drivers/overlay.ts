@@ -12,7 +12,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { chmodSync, chownSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, type Dirent } from 'node:fs'
-import { opendir, rmdir, unlink } from 'node:fs/promises'
+import { opendir, readdir, rmdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PodlingError } from '../../errors.js'
 import { fileError, isErrno } from '../file-error.js'
@@ -42,6 +42,9 @@ const smallTree = 64
 /** How the name of a work directory begins; the chain id follows. */
 const workPrefix = 'work-'
 const noLayer = 'none'
+
+/** What stands beside the containers in the driver's directory. */
+const ownNames = new Set(['root', 'removed', 'skeleton', 'spare'])
 
 export class OverlayDriver implements StorageDriver {
   readonly name = 'overlay'
@@ -129,6 +132,10 @@ export class OverlayDriver implements StorageDriver {
     return join(this.#directory, 'root')
   }
 
+  async list(): Promise<string[]> {
+    return (await readdir(this.#directory)).filter((name) => !ownNames.has(name))
+  }
+
   async remove(containerId: string): Promise<void> {
     const directory = this.#path(containerId)
     const removed = join(this.#directory, 'removed')
@@ -150,10 +157,7 @@ export class OverlayDriver implements StorageDriver {
   }
 
   #path(containerId: string): string {
-    if (
-      !/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(containerId) ||
-      ['root', 'removed', 'skeleton', 'spare'].includes(containerId)
-    ) {
+    if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(containerId) || ownNames.has(containerId)) {
       throw new PodlingError('INVALID_OPTION', `${JSON.stringify(containerId)} can't be the id of a container`)
     }
     return join(this.#directory, containerId)
