@@ -47,8 +47,7 @@ export interface ContainerPaths {
 /** @param detached how it ended is then asked for after a reboot, too */
 export function containerPaths(root: string, runRoot: string, id: string, detached: boolean): ContainerPaths {
   const directory = `${root}/containers/${id}`
-  // Half an id is unique enough, and keeps the socket's path below the 108 bytes of sockaddr_un (unix(7)).
-  const runDirectory = `${runRoot}/c/${id.slice(0, 32)}`
+  const runDirectory = `${runRoot}/c/${runName(id)}`
   return {
     directory,
     log: `${directory}/ctr.log`,
@@ -61,6 +60,11 @@ export function containerPaths(root: string, runRoot: string, id: string, detach
     socket: `${runDirectory}/monitor.sock`,
     lock: `${runDirectory}/lock`,
   }
+}
+
+/** Half an id is unique enough, and keeps the path of the monitor's socket below the 108 bytes of sockaddr_un (unix(7)). */
+export function runName(id: string): string {
+  return id.slice(0, 32)
 }
 
 /** The names of the containers that were made from an image. */

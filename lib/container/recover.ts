@@ -3,7 +3,7 @@ import { isErrno } from '../storage/file-error.js'
 import { settleAll } from '../teardown.js'
 import type { ContainerContext } from './context.js'
 import { Lifecycle } from './lifecycle.js'
-import { containerPaths, type ContainerRecord } from './record.js'
+import { containerPaths, runName, type ContainerRecord } from './record.js'
 import { killNow, remove } from './remove.js'
 import { RunLock } from './run-lock.js'
 
@@ -37,7 +37,7 @@ export async function recoverContainers(
   const orphans = records.filter(({ owner, options }) => !options.detach && !living.has(owner))
   await settleAll('clean up after a host that died', [
     ...orphans.map((record) => removeOrphan(context, record)),
-    removeStrays(context),
+    removeStrays(context).then(() => removeStrayRunDirectories(context)),
   ])
   return orphans.map(({ id, name, image, createdAt }) => ({
     id,
@@ -78,6 +78,18 @@ async function removeStrays(context: ContainerContext): Promise<void> {
       await rm(paths.directory, { recursive: true, force: true })
       await rm(paths.runDirectory, { recursive: true, force: true })
     }),
+  )
+}
+
+/** Run directories, which are named by half an id, of containers that are neither known nor being made. */
+async function removeStrayRunDirectories({ runRoot, records }: ContainerContext): Promise<void> {
+  const unheld = (await namesIn(`${runRoot}/c`)).filter((name) => !RunLock.isHeld(`${runRoot}/c/${name}/lock`))
+  const known = new Set([...records.entries()].map(([id]) => runName(id)))
+  await settleAll(
+    'remove run directories that were left behind',
+    unheld
+      .filter((name) => !known.has(name))
+      .map((name) => rm(`${runRoot}/c/${name}`, { recursive: true, force: true })),
   )
 }
 

@@ -1,4 +1,5 @@
 import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
+import { isErrno } from '../storage/file-error.js'
 import { tryLock } from '../sys/libc.js'
 import type { ContainerPaths } from './record.js'
 
@@ -16,12 +17,19 @@ export class RunLock {
   }
 
   /** @returns undefined when another holder has it */
-  static take(paths: Pick<ContainerPaths, 'runDirectory' | 'lock'>): RunLock | undefined {
-    mkdirSync(paths.runDirectory, { recursive: true, mode: 0o700 })
-    const fd = openSync(paths.lock, 'w', 0o600)
-    if (tryLock(fd, 'exclusive')) return new RunLock(fd)
-    closeSync(fd)
-    return undefined
+  static take({ runDirectory, lock }: Pick<ContainerPaths, 'runDirectory' | 'lock'>): RunLock | undefined {
+    for (;;) {
+      mkdirSync(runDirectory, { recursive: true, mode: 0o700 })
+      const fd = openIfThere(lock)
+      // Whoever cleans up after dead hosts may take the new directory for one of theirs, before the lock is ours.
+      if (fd === undefined) continue
+      if (!tryLock(fd, 'exclusive')) {
+        closeSync(fd)
+        return undefined
+      }
+      if (existsSync(lock)) return new RunLock(fd)
+      closeSync(fd)
+    }
   }
 
   /** Whether somebody holds it right now. */
@@ -40,5 +48,14 @@ export class RunLock {
     if (!this.#held) return
     this.#held = false
     closeSync(this.#fd)
+  }
+}
+
+function openIfThere(path: string): number | undefined {
+  try {
+    return openSync(path, 'w', 0o600)
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return undefined
+    throw error
   }
 }
