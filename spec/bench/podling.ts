@@ -18,10 +18,13 @@ export async function openRuntime(
   tar: string,
 ): Promise<{ runtime: Runtime; dispose: () => Promise<void> }> {
   const home = await mkdtemp(join(directory, 'podling-'))
-  const runtime = await Runtime.open({ root: join(home, 'root'), runRoot: join(home, 'run') })
+  // As by default: what lasts on a disk, what doesn't below /run, which is in memory on every distribution.
+  const runRoot = await mkdtemp('/run/podling-bench-')
+  const runtime = await Runtime.open({ root: join(home, 'root'), runRoot })
   const dispose = async (): Promise<void> => {
     await runtime.close()
     await rm(home, { recursive: true, force: true })
+    await rm(runRoot, { recursive: true, force: true })
   }
   try {
     await runtime.images.import(tar, { ref: IMAGE })
