@@ -1,4 +1,5 @@
 import { EventEmitter } from 'eventemitter3'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { PodlingError } from '../errors.js'
 import type { ContainerContext } from './context.js'
 import type { Created } from './create.js'
@@ -209,6 +210,8 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
   startNew({ committed, lock, ready }: Created, signal: AbortSignal | undefined): Promise<void> {
     return this.#lifecycle.queue.run(async () => {
       try {
+        // The event loop gets a turn, in which the record is sent on its way.
+        await nextTurn()
         // The start doesn't wait for the record: until both are there, the lock tells others that this is no leftover.
         await bothSettled(committed, start(this.#lifecycle, lock))
       } finally {

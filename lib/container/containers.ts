@@ -49,25 +49,35 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
    * @throws PodlingError `INVALID_OPTION` with all mistakes at once, `IMAGE_NOT_FOUND`, `NAME_IN_USE`, `DISK_FULL`
    */
   async create(options: ContainerOptions): Promise<Container> {
-    const { container, created } = await this.#create(options)
-    try {
-      await created.committed
-      return container
-    } catch (error) {
-      throw await this.#undo(container, error)
-    } finally {
-      created.lock.release()
-    }
+    return this.#make(options, async (_, { committed, lock }) => {
+      try {
+        await committed
+      } finally {
+        lock.release()
+      }
+    })
   }
 
   /** @internal Use {@link Runtime.run}. */
   async run(options: ContainerOptions, { signal }: { readonly signal?: AbortSignal }): Promise<Container> {
-    const { container, created } = await this.#create(options)
-    try {
-      await container.startNew(created, signal)
-      return container
-    } catch (error) {
-      throw await this.#undo(container, error)
+    return this.#make(options, (container, created) => container.startNew(created, signal))
+  }
+
+  /** Make a container and finish it; what can't be finished is removed again. */
+  async #make(
+    options: ContainerOptions,
+    finish: (container: Container, created: Created) => Promise<void>,
+  ): Promise<Container> {
+    for (;;) {
+      const { container, created } = await this.#create(options)
+      try {
+        await finish(container, created)
+        return container
+      } catch (error) {
+        const failure = await this.#undo(container, error)
+        // A random name that another process took in the same moment is nobody's mistake.
+        if (options.name !== undefined || !isNameInUse(failure)) throw failure
+      }
     }
   }
 
@@ -187,4 +197,8 @@ function matchesRecord(record: ContainerRecord, { label, name, image }: Containe
 function splitOnce(text: string, separator: string): [string, string | undefined] {
   const at = text.indexOf(separator)
   return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)]
+}
+
+function isNameInUse(error: unknown): boolean {
+  return error instanceof PodlingError && error.code === 'NAME_IN_USE'
 }

@@ -25,6 +25,8 @@ export interface ContainerContext {
   readonly seccomp: SeccompStore
   /** Container names to ids. */
   readonly names: Table<string>
+  /** Names of containers whose records this process is writing. */
+  readonly comingNames: Set<string>
   readonly images: Images
   readonly layers: Layers
   readonly driver: StorageDriver

@@ -40,9 +40,10 @@ export async function create(context: ContainerContext, given: ContainerOptions)
   const id = randomId()
   const spec = await specOf(context, options, image, id)
   const { seccomp, ...linux } = spec.linux ?? {}
+  const name = options.name ?? freeName(context)
   const record: ContainerRecord = {
     id,
-    name: options.name ?? freeName(context),
+    name,
     owner: context.owner,
     createdAt: Date.now(),
     image: { id: image.id, name: image.names.includes(options.image) ? options.image : (image.names[0] ?? image.id) },
@@ -56,9 +57,12 @@ export async function create(context: ContainerContext, given: ContainerOptions)
   const paths = containerPaths(context.root, context.runRoot, id, options.detach)
   const lock = RunLock.take(paths)
   if (lock === undefined) throw new PodlingError('INVALID_STATE', `create container ${record.name}: its id is in use`)
-  const committed = context.database.transaction(() => {
-    reserve(context, record)
-  })
+  context.comingNames.add(name)
+  const committed = context.database
+    .transaction(() => {
+      reserve(context, record)
+    })
+    .finally(() => context.comingNames.delete(name))
   committed.catch(() => undefined)
   try {
     // Both to their ends, or one would still make what the other's failure takes back.
@@ -155,10 +159,11 @@ function reserve(context: ContainerContext, record: ContainerRecord): void {
   if (chainId !== undefined) void context.layers.reference(chainId, `container:${id}`)
 }
 
-function freeName({ names }: ContainerContext): string {
+/** One that is neither taken nor about to be by this process; another process may be at the same one, see `Containers`. */
+function freeName({ names, comingNames }: ContainerContext): string {
   for (let attempt = 0; ; attempt++) {
     const name = randomName(attempt)
-    if (names.get(name) === undefined) return name
+    if (!comingNames.has(name) && names.get(name) === undefined) return name
   }
 }
 

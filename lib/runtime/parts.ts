@@ -108,6 +108,7 @@ async function open({ paths, facts, programs }: RuntimeInputs, teardown: Teardow
     records,
     seccomp: new SeccompStore(database.table<string>('seccomp')),
     names: database.table<string>('container-names'),
+    comingNames: new Set(),
     images,
     layers,
     driver,

@@ -164,3 +164,16 @@ t.test('a failed start leaves nothing', async (t) => {
     await t.rejects(runtime.containers.get('failing'), { code: 'CONTAINER_NOT_FOUND' })
   }
 })
+
+t.test('many at once each get a name of their own', async (t) => {
+  const containers = await Promise.all(Array.from({ length: 200 }, () => runtime.containers.create(sleeper)))
+  t.equal(new Set(containers.map(({ name }) => name)).size, 200)
+  await Promise.all(containers.map((container) => container.remove()))
+  const taken = await Promise.allSettled(
+    Array.from({ length: 8 }, () => runtime.run({ ...sleeper, name: 'raced', command: ['sleep', '100'] })),
+  )
+  t.equal(taken.filter(({ status }) => status === 'fulfilled').length, 1, 'a name that is asked for goes to one')
+  for (const result of taken) if (result.status === 'rejected') t.match(result.reason, { code: 'NAME_IN_USE' })
+  t.match(await runtime.containers.list({ name: 'raced' }), [{ status: 'running' }])
+  await (await runtime.containers.get('raced')).remove({ force: true })
+})
