@@ -179,8 +179,12 @@ t.test('many at once each get a name of their own', async (t) => {
 })
 
 t.test('the last to close a root leaves no cgroup', async (t) => {
-  const { existsSync, readdirSync } = await import('node:fs')
-  const other = await Runtime.open({ root: t.testdir() })
+  const { existsSync, mkdtempSync, readdirSync, rmSync } = await import('node:fs')
+  const root = mkdtempSync('/tmp/podling-spec-')
+  t.teardown(() => {
+    rmSync(root, { recursive: true })
+  })
+  const other = await Runtime.open({ root })
   const { parent } = (await other.info()).cgroup
   const places = () =>
     ['', ...readdirSync('/sys/fs/cgroup')]
