@@ -1,6 +1,7 @@
 import { EventEmitter } from 'eventemitter3'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { PodlingError } from '../errors.js'
+import { checkKnown } from '../schema/known-options.js'
 import type { ContainerContext } from './context.js'
 import type { Created } from './create.js'
 import { exec, type ExecOptions, type ExecResult } from './exec.js'
@@ -17,12 +18,12 @@ import { runningContainer } from './network-access.js'
 import { readNetworkState } from './network-state.js'
 import { killNow, remove, type RemoveOptions } from './remove.js'
 import { signalNumber, type Signal } from './signals.js'
-import type { SpawnOptions } from './spawn-options.js'
+import { spawnOptionNames, type SpawnOptions } from './spawn-options.js'
 import { spawn } from './spawn.js'
 import { start } from './start.js'
 import { waitReady } from './ready/wait-ready.js'
 import { requireStatus, type ContainerStatus } from './status.js'
-import { stop } from './stop.js'
+import { stop, stopTimeout, type StopOptions } from './stop.js'
 
 /** What a {@link Container} tells of itself. */
 export interface ContainerEvents {
@@ -36,11 +37,6 @@ export interface ContainerEvents {
   unpause: []
   /** Nothing is left of it. */
   remove: []
-}
-
-export interface StopOptions {
-  /** How long to wait after the stop signal, in milliseconds, before SIGKILL. @default the container's `stopTimeout` */
-  readonly timeout?: number
 }
 
 /**
@@ -115,8 +111,8 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
    * A signal that its pid 1 has no handler for can't reach it (pid_namespaces(7)); then it is killed without waiting.
    * @returns how it ended; `undefined` for one that was never started
    */
-  stop(options: StopOptions = {}): Promise<ExitStatus | undefined> {
-    const timeout = options.timeout ?? this.#lifecycle.record.options.stopTimeout
+  async stop(options: StopOptions = {}): Promise<ExitStatus | undefined> {
+    const timeout = stopTimeout(options) ?? this.#lifecycle.record.options.stopTimeout
     return this.#lifecycle.queue.run(() => stop(this.#lifecycle, timeout))
   }
 
@@ -139,8 +135,10 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
   pause(): Promise<void> {
     return this.#lifecycle.queue.run(async () => {
       requireStatus('pause', this.status, this.name)
-      await this.#lifecycle.requireMonitor('pause').freeze()
-      this.#lifecycle.set('paused')
+      const monitor = this.#lifecycle.requireMonitor('pause')
+      await monitor.freeze()
+      this.#lifecycle.setWhile(monitor, 'paused')
+      this.#lifecycle.requireMonitor('pause')
     })
   }
 
@@ -148,8 +146,9 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
   unpause(): Promise<void> {
     return this.#lifecycle.queue.run(async () => {
       requireStatus('unpause', this.status, this.name)
-      await this.#lifecycle.requireMonitor('unpause').thaw()
-      this.#lifecycle.set('running')
+      const monitor = this.#lifecycle.requireMonitor('unpause')
+      await monitor.thaw()
+      this.#lifecycle.setWhile(monitor, 'running')
     })
   }
 
@@ -172,12 +171,14 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
    * Run a command in it, to its end.
    * @throws PodlingError only when it could not run: `COMMAND_NOT_FOUND`, `INVALID_STATE`, `USER_NOT_FOUND`, `ABORTED` ...
    */
-  exec(argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
+  async exec(argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
+    checkKnown('exec', options, { ...spawnOptionNames, stdin: true, maxOutput: true })
     return exec(this.#lifecycle, argv, options)
   }
 
   /** Start a command in it and give its live streams. @throws as {@link Container.exec} */
   async spawn(argv: readonly string[], options: SpawnOptions = {}): Promise<ContainerProcess> {
+    checkKnown('spawn', options, spawnOptionNames)
     return (await spawn(this.#lifecycle, argv, options)).process
   }
 
@@ -194,12 +195,19 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
 
   /** Remove it and all that it wrote. One that is removed already is left as it is. @throws PodlingError `INVALID_STATE` */
   async remove(options: RemoveOptions = {}): Promise<void> {
+    checkKnown('remove a container', options, { force: true })
     // Before the queue: a stop() that waits there for ten seconds is thereby over.
     if (options.force) await killNow(this.#lifecycle)
     await this.#lifecycle.queue.run(async () => {
       if (options.force) await killNow(this.#lifecycle)
       await remove(this.#lifecycle)
     })
+  }
+
+  /** What `JSON.stringify` shows of it. {@link Container.inspect} tells all. */
+  toJSON(): Pick<Container, 'id' | 'name' | 'status' | 'pid' | 'image' | 'labels'> {
+    const { id, name, status, pid, image, labels } = this
+    return { id, name, status, pid, image, labels }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'eventemitter3'
 import { PodlingError } from '../errors.js'
+import { checkKnown } from '../schema/known-options.js'
 import { settleAll } from '../teardown.js'
 import { Container } from './container.js'
 import type { ContainerContext } from './context.js'
@@ -114,6 +115,7 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
 
   /** The containers that fit, oldest first. */
   async list(filter: ContainerFilter = {}): Promise<Container[]> {
+    checkKnown('containers.list', filter, { status: true, label: true, name: true, image: true })
     const records = [...this.#context.records.entries()].map(([, record]) => record)
     const containers = records
       .filter((record) => matchesRecord(record, filter))

@@ -128,6 +128,11 @@ export class Lifecycle {
     this.ended = Promise.resolve(this.exit)
   }
 
+  /** A state that it has while this monitor lives; one that ended meanwhile keeps its own. */
+  setWhile(monitor: Monitor, status: ContainerStatus): void {
+    if (this.monitor === monitor) this.set(status)
+  }
+
   set(status: ContainerStatus): void {
     this.status = status
     if (status === 'removed') this.#listener.removed()

@@ -22,8 +22,7 @@ export interface ContainerOptions {
   /** Environment variables on top of the image's (`--env`). An undefined value counts as not given. */
   readonly env?: Readonly<Record<string, string | undefined>>
   /**
-   * The directory that the process starts in, absolute (`--workdir`). One that is missing is an error; the image's own
-   * is made.
+   * The directory that the process starts in, absolute (`--workdir`), made where it is missing.
    * @default the image's, or `/`
    */
   readonly workdir?: string
@@ -199,7 +198,7 @@ export type ReadyOption = {
 } & (
   | { /** A TCP port of the container that accepts connections. */ readonly port: number; readonly http?: undefined }
   | {
-      /** A path that answers. */
+      /** A path that answers this host's GET. With `network: 'host'` or networks alone: others the host can't reach. */
       readonly http: string
       readonly port: number
       /** @default 200 to 399 */

@@ -7,7 +7,7 @@ import { parseNetworkMode, type NetworkMode } from '../network/mode.js'
 import { capabilityName, isAll, type CapabilityName } from '../security/capabilities.js'
 import { seccompProfileFaults } from '../security/seccomp-profile.js'
 import { nearestName } from '../schema/nearest-name.js'
-import type { NormalizedOptions, SeccompChoice } from './normalized-options.js'
+import type { NormalizedOptions, ReadyCondition, SeccompChoice } from './normalized-options.js'
 import type { ContainerOptions } from './options.js'
 import { optionKeywords, optionsSchema, parseMode, unsupportedOptions } from './options-schema.js'
 import { parseMounts } from './parse-mounts.js'
@@ -49,6 +49,7 @@ export function parseOptions(options: ContainerOptions): NormalizedOptions {
     ready: parseReady(sound.ready, faults),
     network: parseNetwork(sound, faults),
   }
+  faults.push(...unreachable(parts.ready, parts.network))
   faults.push(...contradictions(sound), ...checkSysctls(sound))
   if (faults.length > 0) throw new PodlingError('INVALID_OPTION', formatFaults('container options', unique(faults)))
   return { ...normalize(sound), ...parts }
@@ -97,6 +98,14 @@ function normalize(
 
 function fullName(name: string): CapabilityName | 'ALL' {
   return isAll(name) ? 'ALL' : capabilityName(name)
+}
+
+/** What `ready` asks by HTTP is asked from this host, which has to reach it; another's answer would mean nothing. */
+function unreachable(ready: readonly ReadyCondition[], network: NetworkMode): Fault[] {
+  const reaches = network === 'host' || (typeof network === 'object' && network.kind === 'networks')
+  if (reaches || !ready.some(({ kind }) => kind === 'http')) return []
+  const message = "an http check needs network: 'host' or a network; here use port, log or command"
+  return [{ path: 'ready', message }]
 }
 
 function parseExtraHosts(entries: readonly string[] | undefined, faults: Fault[]): NormalizedOptions['extraHosts'] {

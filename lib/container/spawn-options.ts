@@ -11,3 +11,6 @@ export interface SpawnOptions {
   /** Ends the process with SIGKILL. */
   readonly signal?: AbortSignal
 }
+
+/** All of them. */
+export const spawnOptionNames = { env: true, workdir: true, user: true, privileged: true, signal: true } as const

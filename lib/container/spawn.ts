@@ -1,4 +1,5 @@
 import { PodlingError } from '../errors.js'
+import { show } from '../schema/faults.js'
 import { compileExec } from '../launch/compile.js'
 import { execProcess } from './exec-process.js'
 import type { Lifecycle } from './lifecycle.js'
@@ -18,9 +19,7 @@ export interface Spawned {
 export async function spawn(container: Lifecycle, argv: readonly string[], options: SpawnOptions): Promise<Spawned> {
   const { context, record } = container
   requireStatus('exec', container.status, record.name)
-  if (argv.length === 0 || argv[0] === '') {
-    throw new PodlingError('INVALID_OPTION', 'argv: must name a command')
-  }
+  checkCommand(argv)
   if (options.signal?.aborted) throw aborted(argv, options.signal)
   const monitor = container.requireMonitor('exec in')
   const { spec } = container
@@ -43,6 +42,16 @@ export async function spawn(container: Lifecycle, argv: readonly string[], optio
     stderr.stream.destroy()
     throw error
   }
+}
+
+/** @throws PodlingError `INVALID_OPTION` */
+function checkCommand(argv: readonly string[]): void {
+  const given: unknown = argv
+  if (!Array.isArray(given) || given.some((word) => typeof word !== 'string')) {
+    const hint = typeof given === 'string' ? "; for a shell's line use ['sh', '-c', line]" : ''
+    throw new PodlingError('INVALID_OPTION', `argv: must be an array of strings, got ${show(given)}${hint}`)
+  }
+  if (argv.length === 0 || argv[0] === '') throw new PodlingError('INVALID_OPTION', 'argv: must name a command')
 }
 
 function killOnAbort(process: ContainerProcess, signal: AbortSignal | undefined): void {

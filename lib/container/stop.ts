@@ -1,8 +1,27 @@
 import { readFile } from 'node:fs/promises'
 import { constants } from 'node:os'
+import { PodlingError } from '../errors.js'
+import { show } from '../schema/faults.js'
+import { checkKnown } from '../schema/known-options.js'
 import type { ExitStatus } from './exit-status.js'
 import type { Lifecycle } from './lifecycle.js'
+import { durationWords, parseDuration, type Duration } from './quantities.js'
 import { requireStatus } from './status.js'
+
+export interface StopOptions {
+  /** How long to wait after the stop signal before SIGKILL. @default the container's `stopTimeout` */
+  readonly timeout?: Duration
+}
+
+/** In milliseconds. @throws PodlingError `INVALID_OPTION` */
+export function stopTimeout(options: StopOptions): number | undefined {
+  const what = 'stop a container'
+  checkKnown(what, options, { timeout: true })
+  if (options.timeout === undefined) return undefined
+  const timeout = parseDuration(options.timeout)
+  if (timeout !== undefined) return timeout
+  throw new PodlingError('INVALID_OPTION', `${what}: timeout: must be ${durationWords}, got ${show(options.timeout)}`)
+}
 
 const { SIGKILL } = constants.signals
 
@@ -14,14 +33,14 @@ export async function stop(container: Lifecycle, timeout: number): Promise<ExitS
   requireStatus('stop', container.status, container.record.name)
   const { monitor, ended } = container
   if (monitor === undefined || ended === undefined) return container.exit
-  if (container.status === 'paused') await monitor.thaw()
-  container.set('stopping')
+  if (container.status === 'paused') await monitor.thaw().catch(unlessEnded)
+  container.setWhile(monitor, 'stopping')
   const signal = container.record.options.stopSignal
   if (signal === SIGKILL || timeout === 0 || !(await canReach(monitor.pid, signal))) {
-    await monitor.kill(SIGKILL, { all: true })
+    await monitor.kill(SIGKILL, { all: true }).catch(unlessEnded)
     return ended
   }
-  await monitor.kill(signal)
+  await monitor.kill(signal).catch(unlessEnded)
   const timer = setTimeout(() => {
     // It may have ended in this very moment; then there is nothing left to kill.
     monitor.kill(SIGKILL, { all: true }).catch(() => undefined)
@@ -31,6 +50,11 @@ export async function stop(container: Lifecycle, timeout: number): Promise<ExitS
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** It may have ended by itself at any moment, as it is to. */
+function unlessEnded(error: unknown): void {
+  if (!(error instanceof PodlingError && error.code === 'INVALID_STATE')) throw error
 }
 
 /**

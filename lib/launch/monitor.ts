@@ -1,5 +1,5 @@
 /** The host's side of a monitor: one connection to the process that keeps one container. */
-import { open } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { PodlingError } from '../errors.js'
 import { close, codeForErrno, connectUnix, errnoName, socketPair } from '../sys/libc.js'
@@ -40,8 +40,10 @@ class Remote {
   onStarted: (started: Started, running: boolean) => void = () => undefined
   /** Has the other side said anything at all? */
   heard = false
+  /** Has it told of the end? Its silence is in order then. */
+  #ended = false
   readonly #plan: Plan | undefined
-  readonly #answers = new Map<number, Settled<number>>()
+  readonly #answers = new Map<number, { readonly answer: Settled<number>; readonly what: string }>()
   #nextId = 1
 
   constructor(fd: number, plan: Plan | undefined) {
@@ -72,10 +74,11 @@ class Remote {
         )
         return
       case 'exited':
+        this.#ended = true
         this.exited.resolve(frame.record)
         return
       case 'answer':
-        this.#answers.get(frame.id)?.resolve(frame.error)
+        this.#answers.get(frame.id)?.answer.resolve(frame.error)
         this.#answers.delete(frame.id)
         return
     }
@@ -84,8 +87,17 @@ class Remote {
   #lose(error: PodlingError): void {
     this.started.reject(error)
     this.exited.reject(error)
-    for (const answer of this.#answers.values()) answer.reject(error)
+    for (const { answer, what } of this.#answers.values()) answer.reject(this.#ended ? endedError(what) : error)
     this.#answers.clear()
+  }
+
+  /** Why the other side takes nothing more. It told of its end before it went, and that may still be on its way. */
+  async whyGone(what: string, cause: unknown): Promise<PodlingError> {
+    const errno = cause instanceof PodlingError ? cause.errno : undefined
+    if (errno === 'EPIPE' || errno === 'ECONNRESET') {
+      await this.connection.holdWhile(this.exited.promise).catch(() => undefined)
+    }
+    return this.#ended ? endedError(what) : goneError('MONITOR_DIED', cause)
   }
 
   /** The exit, for which the event loop stays alive. Whoever drops the promise has no unhandled rejection. */
@@ -99,23 +111,24 @@ class Remote {
   async ask(kind: RequestKind, first: number, second: number, what: string): Promise<void> {
     const id = this.#nextId++
     const answer = new Settled<number>()
-    this.#answers.set(id, answer)
+    this.#answers.set(id, { answer, what })
     try {
       await this.connection.send(kind, id, first, second, [])
     } catch (error) {
       this.#answers.delete(id)
-      throw goneError('MONITOR_DIED', error)
+      throw await this.whyGone(what, error)
     }
     const number = await this.connection.holdWhile(answer.promise)
     if (number === 0) return
     const errno = errnoName(number)
-    const ended = errno === 'ESRCH'
-    throw new PodlingError(
-      ended ? 'INVALID_STATE' : codeForErrno(errno),
-      `${what}: ${ended ? 'it has ended' : errno}`,
-      { errno },
-    )
+    throw errno === 'ESRCH' ? endedError(what) : new PodlingError(codeForErrno(errno), `${what}: ${errno}`, { errno })
   }
+}
+
+const EXEC = 'Execute a command in the container'
+
+function endedError(what: string): PodlingError {
+  return new PodlingError('INVALID_STATE', `${what}: it has ended`)
 }
 
 /** A process that was brought into a running container. */
@@ -144,8 +157,7 @@ export class ExecProcess {
 
   /** Send a signal to it. @throws PodlingError `INVALID_STATE` when it has ended. */
   async kill(signal: number): Promise<void> {
-    if (this.#remote.exited.done)
-      throw new PodlingError('INVALID_STATE', `Send signal ${signal} to the process: it has ended`)
+    if (this.#remote.exited.done) throw endedError(`Send signal ${signal} to the process`)
     await this.#remote.ask('kill', signal, 0, `Send signal ${signal} to the process`)
   }
 
@@ -280,7 +292,7 @@ export class Monitor {
   }
 
   #assertLives(what: string): void {
-    if (this.#remote.exited.done) throw new PodlingError('INVALID_STATE', `${what}: it has ended`)
+    if (this.#remote.exited.done) throw endedError(what)
   }
 
   /**
@@ -291,11 +303,11 @@ export class Monitor {
   async exec(plan: Plan, stdio: readonly number[]): Promise<ExecProcess> {
     let remote
     try {
-      this.#assertLives('Execute a command in the container')
+      this.#assertLives(EXEC)
       remote = await begin(plan, (theirs) => this.#remote.connection.send('exec', 0, 0, 0, [theirs, ...stdio]))
     } catch (error) {
       if (error instanceof PodlingError && error.syscall !== 'sendmsg') throw error
-      throw goneError('MONITOR_DIED', error)
+      throw await this.#remote.whyGone(EXEC, error)
     } finally {
       closeAll(stdio)
     }
@@ -304,8 +316,20 @@ export class Monitor {
       return new ExecProcess(remote, started)
     } catch (error) {
       remote.connection.close()
+      await this.#assertOwnFailure(error)
       throw error
     }
+  }
+
+  /** Of a command that wasn't executed since the container ended meanwhile, say that. */
+  async #assertOwnFailure(error: unknown): Promise<void> {
+    if (!(error instanceof PodlingError)) return
+    if (!['MONITOR_DIED', 'START_FAILED'].includes(error.code) && error.errno !== 'ESRCH') return
+    // Signal 0 is the question alone (kill(2)).
+    await this.#remote.ask('kill', 0, 0, EXEC)
+    // Pid 1 takes the others along before it is gone itself; its end will be told of in a moment.
+    if (await isExiting(this.pid)) await this.#remote.connection.holdWhile(this.#remote.exited.promise)
+    this.#assertLives(EXEC)
   }
 
   /**
@@ -345,4 +369,14 @@ export class Monitor {
   close(): void {
     this.#remote.connection.close()
   }
+}
+
+const PF_EXITING = 0x4
+
+/** Whether a process has begun to end: its flags in proc_pid_stat(5). */
+async function isExiting(pid: number): Promise<boolean> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '')
+  // The name stands in parentheses and may hold some itself; the flags are the seventh field after it.
+  const flags = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[6]
+  return flags === undefined || (Number(flags) & PF_EXITING) !== 0
 }

@@ -182,9 +182,7 @@ export class Database {
     const current = this.#current
     if (current?.own.has(key)) return copy(current.own.get(key))
     if (current?.group.has(key)) return copy(current.group.get(key))
-    if (this.#closed && current === undefined) {
-      throw new PodlingError('RUNTIME_CLOSED', `the database ${this.#path} is closed`)
-    }
+    if (current === undefined) this.#assertOpen()
     try {
       // LMDB's reader keeps its snapshot for a turn of the event loop; another process's commit must show at once.
       this.#lmdb.resetReadTxn()
@@ -194,7 +192,12 @@ export class Database {
     }
   }
 
+  #assertOpen(): void {
+    if (this.#closed) throw new PodlingError('RUNTIME_CLOSED', `the database ${this.#path} is closed`)
+  }
+
   #entries(table: string, start: string): [string, unknown][] {
+    if (this.#current === undefined) this.#assertOpen()
     const prefix = table + start
     const found = new Map<string, unknown>()
     try {

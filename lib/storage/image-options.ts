@@ -4,6 +4,7 @@ import type { ImageConfigInput } from '../image/image-config-input.js'
 import { normalizePlatform, parsePlatform, type Platform } from '../image/platform.js'
 import type { OnProgress } from '../image/progress.js'
 import type { RegistryAuth } from '../image/registry-auth.js'
+import { checkKnown } from '../schema/known-options.js'
 
 /** What all verbs that bring an image take. */
 export interface BringOptions {
@@ -42,6 +43,28 @@ export interface ImportOptions extends BringOptions {
 export interface RemoveImageOptions {
   /** Remove it though containers use it. They keep running, on layers that go when the last of them is removed. @default false */
   readonly force?: boolean
+}
+
+const bring = { platform: true, onProgress: true, signal: true } as const
+
+/** @throws {PodlingError} INVALID_OPTION for options that there aren't */
+export function checkPullOptions(options: PullOptions): void {
+  checkKnown('images.pull', options, { ...bring, insecure: true, auth: true })
+}
+
+/** @throws {PodlingError} INVALID_OPTION for options that there aren't */
+export function checkLoadOptions(options: LoadOptions): void {
+  checkKnown('images.load', options, { ...bring, ref: true })
+}
+
+/** @throws {PodlingError} INVALID_OPTION for options that there aren't */
+export function checkImportOptions(options: ImportOptions): void {
+  checkKnown('images.import', options, { ...bring, ref: true, config: true, created: true })
+}
+
+/** @throws {PodlingError} INVALID_OPTION for options that there aren't */
+export function checkRemoveOptions(options: RemoveImageOptions): void {
+  checkKnown('images.remove', options, { force: true })
 }
 
 /** @throws {PodlingError} INVALID_OPTION */

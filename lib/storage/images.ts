@@ -27,6 +27,10 @@ import { ImageJournal, type Work } from './image-journal.js'
 import { ImageLock } from './image-lock.js'
 import {
   checkAuth,
+  checkImportOptions,
+  checkLoadOptions,
+  checkPullOptions,
+  checkRemoveOptions,
   readPlatform,
   type ImportOptions,
   type LoadOptions,
@@ -107,6 +111,7 @@ export class Images {
    * REGISTRY_UNREACHABLE, REGISTRY_UNAUTHORIZED, REGISTRY_RATE_LIMITED, REGISTRY_FAILED, DISK_FULL, ABORTED
    */
   async pull(ref: string, options: PullOptions = {}): Promise<Image> {
+    checkPullOptions(options)
     const reference = parseReference(ref)
     checkAuth(options.auth)
     const platform = readPlatform(options.platform)
@@ -136,6 +141,7 @@ export class Images {
    * DIGEST_MISMATCH, SIZE_MISMATCH, PLATFORM_NOT_FOUND, MEDIA_TYPE_UNSUPPORTED, LAYER_INVALID, LAYER_TOO_LARGE, DISK_FULL, ABORTED
    */
   async load(source: ArchiveSource, options: LoadOptions = {}): Promise<Image> {
+    checkLoadOptions(options)
     const name = options.ref === undefined ? undefined : tagName(options.ref)
     return first(await this.#load(source, options, (found) => [choose(found, name)]))
   }
@@ -145,6 +151,7 @@ export class Images {
    * @throws {PodlingError} as {@link load}
    */
   async loadAll(source: ArchiveSource, options: Omit<LoadOptions, 'ref'> = {}): Promise<Image[]> {
+    checkLoadOptions(options)
     return this.#load(source, options, (found) => found)
   }
 
@@ -153,6 +160,7 @@ export class Images {
    * @throws {PodlingError} ARCHIVE_INVALID, INVALID_OPTION, INVALID_REFERENCE, LAYER_INVALID, LAYER_TOO_LARGE, DISK_FULL, ABORTED
    */
   async import(tar: ArchiveSource, options: ImportOptions = {}): Promise<Image> {
+    checkImportOptions(options)
     const names = options.ref === undefined ? [] : [tagName(options.ref)]
     const platform = readPlatform(options.platform) ?? hostPlatform()
     const { config, created, signal } = options
@@ -219,6 +227,7 @@ export class Images {
    * @throws {PodlingError} IMAGE_NOT_FOUND, IMAGE_IN_USE unless `force`
    */
   async remove(image: Image | string, options: RemoveImageOptions = {}): Promise<void> {
+    checkRemoveOptions(options)
     await this.#journal.run(undefined, async (work) => {
       const events = await this.#parts.database.transaction(() => this.#remove(image, options.force ?? false, work))
       for (const { type, record, names } of events) this.#emit(type, record, names)

@@ -197,6 +197,7 @@ t.test('one mistake, one sentence', (t) => {
     [{ dns: ['dns.example'], network: 'host' }, `dns[0]: must be an IP address, got 'dns.example'`],
     [{ ready: { prot: 80 } }, /^ready: must have one of port, http, log, command; .*did you mean port\?/],
     [{ ready: [{ port: 80 }, { http: 'x', port: 80 }] }, `ready[1].http: must be a path such as '/health', got 'x'`],
+    [{ ready: { http: '/', port: 80 } }, /^ready: an http check needs network: 'host'/],
     [{ ready: { healthy: true } }, 'ready.healthy: not supported by this version'],
     [{ tty: true }, 'tty: not supported by this version'],
     [{ sysctls: { 'kernel.hostname': 'x' } }, /is set by the option hostname/],
@@ -226,6 +227,7 @@ t.test('options that contradict each other', (t) => {
 
 t.test('ready', (t) => {
   const ready = parse({
+    network: 'host',
     ready: [
       { port: 80 },
       { http: '/', port: 8080, status: 204, timeout: '5s' },

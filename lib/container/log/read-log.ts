@@ -1,5 +1,8 @@
 import { watch } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
+import { PodlingError } from '../../errors.js'
+import { show } from '../../schema/faults.js'
+import { checkKnown } from '../../schema/known-options.js'
 import { EntryReader, LineJoiner, type LogEntry, type LogLine } from './line.js'
 import { tailOffset } from './tail.js'
 
@@ -31,6 +34,7 @@ const NEWLINE = 0x0a
  * @param ended settles when nothing more will be written; what is in the file by then is still given.
  */
 export async function* readLog(path: string, options: LogOptions, ended: Promise<unknown>): AsyncGenerator<LogLine> {
+  checkLogOptions(options)
   const file = await openIfThere(path)
   if (file === undefined) return
   const growth = options.follow ? new Growth(path, ended, options.signal) : undefined
@@ -51,6 +55,29 @@ export async function* readLog(path: string, options: LogOptions, ended: Promise
     growth?.close()
     await file.close()
   }
+}
+
+/** @throws PodlingError `INVALID_OPTION` */
+function checkLogOptions(options: LogOptions): void {
+  const what = 'read the log of a container'
+  checkKnown(what, options, {
+    follow: true,
+    tail: true,
+    since: true,
+    until: true,
+    timestamps: true,
+    stream: true,
+    signal: true,
+  })
+  const { tail, stream } = options as Record<keyof LogOptions, unknown>
+  const wrong = (name: keyof LogOptions, must: string): PodlingError =>
+    new PodlingError('INVALID_OPTION', `${what}: ${name}: must be ${must}, got ${show(options[name])}`)
+  if (tail !== undefined && !(Number.isInteger(tail) && (tail as number) >= 0)) throw wrong('tail', 'a number of lines')
+  for (const name of ['since', 'until'] as const) {
+    const time: unknown = options[name]
+    if (time !== undefined && !(time instanceof Date && !Number.isNaN(time.getTime()))) throw wrong(name, 'a Date')
+  }
+  if (stream !== undefined && stream !== 'stdout' && stream !== 'stderr') throw wrong('stream', "'stdout' or 'stderr'")
 }
 
 function withTimestamp(line: LogLine, timestamp: string): LogLine {

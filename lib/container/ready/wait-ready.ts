@@ -4,6 +4,7 @@ import { exec } from '../exec.js'
 import type { ExitStatus } from '../exit-status.js'
 import type { Lifecycle } from '../lifecycle.js'
 import { readLog } from '../log/read-log.js'
+import { readNetworkState } from '../network-state.js'
 import type { ReadyCondition } from '../normalized-options.js'
 import { isListening } from './listening.js'
 
@@ -57,7 +58,10 @@ async function holds(container: Lifecycle, condition: ReadyCondition, stop: Abor
     case 'port':
       return poll(() => listens(container, condition.port), stop)
     case 'http':
-      return poll(async () => (await listens(container, condition.port)) && (await answers(condition, stop)), stop)
+      return poll(
+        async () => (await listens(container, condition.port)) && (await answers(container, condition, stop)),
+        stop,
+      )
     case 'command':
       return poll(async () => (await exec(container, condition.command, { signal: stop })).exitCode === 0, stop)
   }
@@ -79,12 +83,23 @@ async function listens({ monitor }: Lifecycle, port: number): Promise<boolean> {
 }
 
 async function answers(
+  container: Lifecycle,
   { port, path, status }: Extract<ReadyCondition, { kind: 'http' }>,
   stop: AbortSignal,
 ): Promise<boolean> {
-  const response = await fetch(`http://127.0.0.1:${String(port)}${path}`, { signal: stop, redirect: 'manual' })
+  const response = await fetch(`http://${addressOf(container)}:${String(port)}${path}`, {
+    signal: stop,
+    redirect: 'manual',
+  })
   await response.body?.cancel()
   return status === undefined ? response.status >= 200 && response.status < 400 : response.status === status
+}
+
+/** Where this host reaches it, as a URL has it: its first address on its networks, or loopback on the host's network. */
+function addressOf({ paths }: Lifecycle): string {
+  const [address = '127.0.0.1'] = readNetworkState(paths.network).endpoints.flatMap(({ addresses }) => addresses)
+  const [ip = ''] = address.split('/')
+  return ip.includes(':') ? `[${ip}]` : ip
 }
 
 /** Ask again and again, quickly at first. A probe that fails has not found it ready. */
