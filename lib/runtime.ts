@@ -110,6 +110,7 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
     ])
   }
 
+  /** Closes it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }

@@ -65,10 +65,12 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
     })
   }
 
+  /** Unique among the containers of its root: the one that it was given, or two random words. */
   get name(): string {
     return this.#lifecycle.record.name
   }
 
+  /** Where it is in its life, as far as this process knows; {@link Containers.get} asks anew. */
   get status(): ContainerStatus {
     return this.#lifecycle.status
   }
@@ -93,6 +95,7 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
     return this.#lifecycle.monitor === undefined ? [] : readNetworkState(this.#lifecycle.paths.network).endpoints
   }
 
+  /** As they were given; none: `{}`. */
   get labels(): Readonly<Record<string, string>> {
     return this.#lifecycle.record.options.labels
   }
@@ -210,6 +213,7 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
     return { id, name, status, pid, image, labels }
   }
 
+  /** Removes it by force. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.remove({ force: true })
   }
