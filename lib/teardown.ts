@@ -16,6 +16,22 @@ export async function settleAll(what: string, steps: readonly Promise<unknown>[]
   })
 }
 
+/**
+ * Take back what was half made when `error` came. The error to throw comes out: the given one, or one that carries both
+ * failures when the undoing failed too.
+ */
+export async function afterUndo(error: unknown, undo: () => Promise<void>): Promise<unknown> {
+  try {
+    await undo()
+    return error
+  } catch (second) {
+    const message = error instanceof Error ? error.message : String(error)
+    return new PodlingError('TEARDOWN_FAILED', `${message}; and what was half made could not be removed`, {
+      cause: new AggregateError([error, second]),
+    })
+  }
+}
+
 /** What has been opened, to be closed the other way round, whether all of it was opened or not. */
 export class Teardown {
   readonly #steps: (() => Promise<void>)[] = []

@@ -3,18 +3,23 @@ import type { CgroupMode } from './layout.js'
 import type { LinuxResources } from './resources.js'
 import type { CgroupStats } from './stats.js'
 
-/** Where a process is accounted and limited, as the launch plan carries it (lib/launch/plan.ts has the same shape). */
+/** Where a process is accounted and limited, as the launch plan carries it. Paths are of the host. */
 export interface CgroupPlan {
-  /** Directories to make, parents first; all of them are this container's own. */
+  /** Directories to make, parents first; all of them are this container's own, and are removed when it is gone. */
   readonly directories: readonly string[]
+  /** Values to write after the directories exist: limits. A write is checked whole. */
   readonly writes: readonly { readonly path: string; readonly value: string; readonly optional?: boolean }[]
-  /** The cgroup2 directory to be born in (CLONE_INTO_CGROUP). */
+  /** A cgroup2 directory to be born in (CLONE_INTO_CGROUP). */
   readonly into?: string
-  /** `cgroup.procs` files of v1 hierarchies. */
+  /** `cgroup.procs` files of v1 hierarchies that the process must be in before it runs. */
   readonly attach: readonly string[]
+  /** The cgroup2 directory whose cgroup.kill and cgroup.events end and watch everything in it. */
   readonly unified?: string
+  /** v1: the freezer directory, used for a race-free kill where there is no cgroup2. */
   readonly freezer?: string
+  /** Files that tell of an OOM kill: `memory.events` (v2) or `memory.oom_control` (v1). */
   readonly oomEvents?: string
+  /** A device filter (BPF_PROG_TYPE_CGROUP_DEVICE, `struct bpf_insn[]`) attached to `unified`. */
   readonly deviceProgram?: Uint8Array
 }
 

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'eventemitter3'
 import { PodlingError } from '../errors.js'
 import { checkKnown } from '../schema/known-options.js'
-import { settleAll } from '../teardown.js'
+import { afterUndo, settleAll } from '../teardown.js'
 import { Container } from './container.js'
 import type { ContainerContext } from './context.js'
 import { create, type Created } from './create.js'
@@ -75,7 +75,7 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
         await finish(container, created)
         return container
       } catch (error) {
-        const failure = await this.#undo(container, error)
+        const failure = await afterUndo(error, () => container.remove({ force: true }))
         // A random name that another process took in the same moment is nobody's mistake.
         if (options.name !== undefined || !isNameInUse(failure)) throw failure
       }
@@ -88,19 +88,6 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
     const container = this.#handle(created.record)
     this.emit('container', { type: 'create', container, time: new Date() })
     return { container, created }
-  }
-
-  /** Remove what could not be started; the error that comes out carries both failures, if there are two. */
-  async #undo(container: Container, error: unknown): Promise<unknown> {
-    try {
-      await container.remove({ force: true })
-      return error
-    } catch (second) {
-      const message = error instanceof Error ? error.message : String(error)
-      return new PodlingError('TEARDOWN_FAILED', `${message}; and the container could not be removed`, {
-        cause: new AggregateError([error, second]),
-      })
-    }
   }
 
   /**

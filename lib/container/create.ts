@@ -1,19 +1,19 @@
 import { mkdirSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
 import { PodlingError } from '../errors.js'
 import type { Spec } from '../launch/oci-spec.js'
 import { validateSpec } from '../launch/validate-spec.js'
 import { loadSeccompProfile } from '../security/seccomp-profile.js'
 import { formatPlatform, parsePlatform } from '../image/platform.js'
-import { settleAll } from '../teardown.js'
+import { afterUndo, settleAll } from '../teardown.js'
 import { fileError } from '../storage/file-error.js'
+import { clearAway } from './clear-away.js'
 import type { ContainerContext, Image } from './context.js'
 import { generateSpec } from './generate-spec.js'
 import { randomId, randomName } from './names.js'
 import type { ContainerOptions } from './options.js'
 import type { NormalizedOptions, ReadyCondition } from './normalized-options.js'
 import { parseOptions } from './parse-options.js'
-import { containerPaths, type ContainerRecord, type StoredOptions } from './record.js'
+import { containerPaths, type ContainerPaths, type ContainerRecord, type StoredOptions } from './record.js'
 import { RunLock } from './run-lock.js'
 import { signalNumber } from './signals.js'
 
@@ -38,7 +38,8 @@ export async function create(context: ContainerContext, given: ContainerOptions)
   checkPlatform(options, image)
   await checkNetworks(context, options)
   const id = randomId()
-  const spec = await specOf(context, options, image, id)
+  const paths = containerPaths(context.root, context.runRoot, id, options.detach)
+  const spec = await specOf(context, options, image, id, paths)
   const { seccomp, ...linux } = spec.linux ?? {}
   const name = options.name ?? freeName(context)
   const record: ContainerRecord = {
@@ -54,7 +55,6 @@ export async function create(context: ContainerContext, given: ContainerOptions)
   }
   // Asked for already here, so that nothing is made for a name that is taken.
   checkFree(context, record)
-  const paths = containerPaths(context.root, context.runRoot, id, options.detach)
   const lock = RunLock.take(paths)
   if (lock === undefined) throw new PodlingError('INVALID_STATE', `create container ${record.name}: its id is in use`)
   context.comingNames.add(name)
@@ -73,9 +73,11 @@ export async function create(context: ContainerContext, given: ContainerOptions)
     return { record, ready: options.ready, committed, lock }
   } catch (error) {
     await committed.catch(() => undefined)
-    const failure = await undo(context, record, fileError(error, `create container ${record.name}`))
-    lock.release()
-    throw failure
+    try {
+      throw await afterUndo(fileError(error, `create container ${name}`), () => clearAway(context, record))
+    } finally {
+      lock.release()
+    }
   }
 }
 
@@ -100,8 +102,13 @@ async function checkNetworks({ networks }: ContainerContext, { network }: Normal
   for (const { name } of network.networks) await networks.get(name)
 }
 
-async function specOf(context: ContainerContext, options: NormalizedOptions, image: Image, id: string): Promise<Spec> {
-  const paths = containerPaths(context.root, context.runRoot, id, options.detach)
+async function specOf(
+  context: ContainerContext,
+  options: NormalizedOptions,
+  image: Image,
+  id: string,
+  paths: ContainerPaths,
+): Promise<Spec> {
   const { seccomp } = options
   const spec = generateSpec({
     options,
@@ -164,27 +171,5 @@ function freeName({ names, comingNames }: ContainerContext): string {
   for (let attempt = 0; ; attempt++) {
     const name = randomName(attempt)
     if (!comingNames.has(name) && names.get(name) === undefined) return name
-  }
-}
-
-/** Take back a half-done create; the error that comes out carries both failures, if there are two. */
-async function undo(context: ContainerContext, record: ContainerRecord, error: unknown): Promise<unknown> {
-  try {
-    const { directory } = containerPaths(context.root, context.runRoot, record.id, record.options.detach)
-    await settleAll(`undo the creation of container ${record.name}`, [
-      context.driver.remove(record.id),
-      rm(directory, { recursive: true, force: true }),
-    ])
-    if (record.chainId !== undefined) await context.layers.release(record.chainId, `container:${record.id}`)
-    await context.database.transaction(() => {
-      void context.names.remove(record.name)
-      void context.records.remove(record.id)
-    })
-    return error
-  } catch (second) {
-    const message = error instanceof Error ? error.message : String(error)
-    return new PodlingError('TEARDOWN_FAILED', `${message}; and what was half made could not be removed`, {
-      cause: new AggregateError([error, second]),
-    })
   }
 }

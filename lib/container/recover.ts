@@ -1,6 +1,7 @@
 import { readdir, rm } from 'node:fs/promises'
 import { isErrno } from '../storage/file-error.js'
 import { settleAll } from '../teardown.js'
+import { removeFiles } from './clear-away.js'
 import type { ContainerContext } from './context.js'
 import { Lifecycle } from './lifecycle.js'
 import { containerPaths, runName, type ContainerRecord } from './record.js'
@@ -62,7 +63,7 @@ async function removeOrphan(context: ContainerContext, record: ContainerRecord):
  * its lock held; the record is asked for after that was seen.
  */
 async function removeStrays(context: ContainerContext): Promise<void> {
-  const { root, runRoot, cgroups, driver, networks, records } = context
+  const { root, runRoot, cgroups, driver, records } = context
   const found = new Set([...(await cgroups.list()), ...(await driver.list()), ...(await namesIn(`${root}/containers`))])
   const strays = [...found].filter(
     (id) => !RunLock.isHeld(containerPaths(root, runRoot, id, false).lock) && records.get(id) === undefined,
@@ -70,13 +71,9 @@ async function removeStrays(context: ContainerContext): Promise<void> {
   await settleAll(
     'remove what was left behind of containers',
     strays.map(async (id) => {
-      const paths = containerPaths(root, runRoot, id, false)
       await cgroups.kill(id)
       await cgroups.remove(id)
-      networks.naming.withdraw(id)
-      await driver.remove(id)
-      await rm(paths.directory, { recursive: true, force: true })
-      await rm(paths.runDirectory, { recursive: true, force: true })
+      await removeFiles(context, id)
     }),
   )
 }

@@ -1,6 +1,5 @@
-import { rm } from 'node:fs/promises'
 import { constants } from 'node:os'
-import { settleAll } from '../teardown.js'
+import { clearAway } from './clear-away.js'
 import type { Lifecycle } from './lifecycle.js'
 import { requireStatus } from './status.js'
 
@@ -9,25 +8,12 @@ export interface RemoveOptions {
   readonly force?: boolean
 }
 
-/**
- * Take a container away: what is on disk, its hold on the image's layers, its name, its record, in this order, so that
- * whatever interrupts it leaves a record by which the next open finishes the work.
- */
+/** Take a container away that doesn't run. One that is removed already is left as it is. */
 export async function remove(container: Lifecycle): Promise<void> {
-  const { context, paths, record } = container
+  const { context, record } = container
   if (container.status === 'removed') return
   requireStatus('remove', container.status, record.name)
-  context.networks.naming.withdraw(record.id)
-  await settleAll(`remove container ${record.name}`, [
-    context.driver.remove(record.id),
-    rm(paths.directory, { recursive: true, force: true }),
-    rm(paths.runDirectory, { recursive: true, force: true }),
-  ])
-  if (record.chainId !== undefined) await context.layers.release(record.chainId, `container:${record.id}`)
-  await context.database.transaction(() => {
-    void context.records.remove(record.id)
-    if (context.names.get(record.name) === record.id) void context.names.remove(record.name)
-  })
+  await clearAway(context, record)
   container.set('removed')
 }
 

@@ -4,7 +4,7 @@ import { compileSeccomp } from '../security/seccomp-compile.js'
 import { rlimitNumbers, rlimitValue } from './rlimits.js'
 import { parseMountOptions } from './mount-options.js'
 import type { Spec, SpecCapabilities, SpecMount, SpecNamespaceType, SpecProcess } from './oci-spec.js'
-import type { NamespaceType, Operation, Plan, PlanCgroup, PlanMonitor, PlanNetwork, PlanStdio } from './plan.js'
+import type { Operation, Plan, PlanCgroup, PlanMonitor, PlanNetwork, PlanStdio } from './plan.js'
 
 /** What a launch needs beside the spec: what the host has made for it. */
 export interface LaunchInput {
@@ -33,8 +33,8 @@ export function compilePlan(input: LaunchInput): Plan {
   const linux = spec.linux ?? {}
   const namespaces = linux.namespaces ?? []
   return {
-    create: namespaces.filter(({ path }) => path === undefined).map(({ type }) => namespaceType(type)),
-    join: namespaces.flatMap(({ type, path }) => (path === undefined ? [] : [{ type: namespaceType(type), path }])),
+    create: namespaces.filter(({ path }) => path === undefined).map(({ type }) => type),
+    join: namespaces.flatMap(({ type, path }) => (path === undefined ? [] : [{ type, path }])),
     ...idMaps(linux),
     cgroup,
     stdio,
@@ -57,11 +57,6 @@ export function compileExec(spec: Spec, process: SpecProcess, stdio: PlanStdio):
     stdio,
     operations: [...limitOperations(process), ...identityOperations(spec, process), execOperation(process)],
   }
-}
-
-/** runc and the kernel say `mnt`; the spec says `mount`. */
-function namespaceType(type: SpecNamespaceType): NamespaceType {
-  return type
 }
 
 function idMaps(linux: NonNullable<Spec['linux']>): Pick<Plan, 'idMaps'> {

@@ -4,6 +4,8 @@
  * and a spec checks that both agree on every number.
  */
 
+import type { CgroupPlan } from '../cgroup/cgroups.js'
+
 /** The namespaces(7) that a process can get of its own. */
 export type NamespaceType = 'mount' | 'pid' | 'uts' | 'ipc' | 'network' | 'cgroup' | 'user' | 'time'
 
@@ -138,25 +140,8 @@ export type Operation =
   /** execve(2) of `argv`, found along the environment's PATH unless it has a slash. Always last. */
   | { readonly op: 'exec'; readonly argv: readonly string[]; readonly env: readonly string[] }
 
-/** Where a process is accounted and limited. Paths are of the host. All of it is made by the monitor, and removed by it. */
-export interface PlanCgroup {
-  /** Directories to make, parents first. They are removed, children first, when the process is gone. */
-  readonly directories: readonly string[]
-  /** Values to write after the directories exist: limits. A write is checked whole. */
-  readonly writes: readonly { readonly path: string; readonly value: string; readonly optional?: boolean }[]
-  /** A cgroup2 directory to be born in (CLONE_INTO_CGROUP). */
-  readonly into?: string
-  /** `cgroup.procs` files of v1 hierarchies that the process must be in before it runs. */
-  readonly attach: readonly string[]
-  /** The cgroup2 directory whose cgroup.kill and cgroup.events end and watch everything in it. */
-  readonly unified?: string
-  /** v1: the freezer directory, used for a race-free kill where there is no cgroup2. */
-  readonly freezer?: string
-  /** Files that tell of an OOM kill: `memory.events` (v2) or `memory.oom_control` (v1). */
-  readonly oomEvents?: string
-  /** A device filter (BPF_PROG_TYPE_CGROUP_DEVICE, `struct bpf_insn[]`) attached to `unified`. */
-  readonly deviceProgram?: Uint8Array
-}
+/** All of it is made by the monitor, and removed by it. */
+export type PlanCgroup = CgroupPlan
 
 /** What the monitor does with one output stream of the process. */
 export interface PlanStdio {

@@ -1,0 +1,29 @@
+import { rm } from 'node:fs/promises'
+import { settleAll } from '../teardown.js'
+import type { ContainerContext } from './context.js'
+import { containerPaths, type ContainerRecord } from './record.js'
+
+/** Remove all files of a container that nothing runs of. What is gone already is no failure. */
+export async function removeFiles(context: ContainerContext, id: string): Promise<void> {
+  const { directory, runDirectory } = containerPaths(context.root, context.runRoot, id, false)
+  context.networks.naming.withdraw(id)
+  await settleAll(`remove the files of container ${id.slice(0, 12)}`, [
+    context.driver.remove(id),
+    rm(directory, { recursive: true, force: true }),
+    rm(runDirectory, { recursive: true, force: true }),
+  ])
+}
+
+/**
+ * Take a container away, whether all of it was made or not: what is on disk, its hold on the image's layers, its name, its
+ * record, in this order, so that whatever interrupts it leaves a record by which the next open finishes the work.
+ */
+export async function clearAway(context: ContainerContext, record: ContainerRecord): Promise<void> {
+  await removeFiles(context, record.id)
+  if (record.chainId !== undefined) await context.layers.release(record.chainId, `container:${record.id}`)
+  await context.database.transaction(() => {
+    void context.records.remove(record.id)
+    // The name may be another's: one that was never reserved, or was taken anew.
+    if (context.names.get(record.name) === record.id) void context.names.remove(record.name)
+  })
+}
