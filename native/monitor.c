@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "cgroup.h"
 #include "exit_record.h"
@@ -30,6 +31,7 @@ static void become_own(struct monitor *monitor) {
   sigaddset(&taken, SIGTERM);
   sigaddset(&taken, SIGINT);
   sigaddset(&taken, SIGHUP);
+  sigaddset(&taken, SIGCHLD); /* of a child that has no pidfd here, see reap_strays() */
   sigprocmask(SIG_BLOCK, &taken, NULL);
   /* A polite request to a monitor to end is one to end its container: else nobody would record the exit. */
   monitor->signals = signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -232,7 +234,29 @@ static bool is_over(struct monitor *monitor) {
   return !cgroup_populated(&monitor->plan) || monitor->ending_tries > ENDING_TRIES;
 }
 
+static bool is_known(const struct monitor *monitor, pid_t pid) {
+  if (pid == monitor->main.pid || pid == monitor->main.stage) return true;
+  for (size_t i = 0; i < monitor->peer_count; i++)
+    if (pid == monitor->peers[i].process.pid || pid == monitor->peers[i].process.stage) return true;
+  return false;
+}
+
+/*
+ * A stage that is killed between its clone and its word of it leaves a child of ours that nobody here knows. It must be
+ * reaped all the same: pid 1 of a namespace can't end before all others in it are (pid_namespaces(7)).
+ */
+static void reap_strays(const struct monitor *monitor) {
+  for (;;) {
+    siginfo_t info = {0};
+    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0) return;
+    /* Its own descriptor tells of it, or has told; what stands behind it in the list has its turn then. */
+    if (is_known(monitor, info.si_pid)) return;
+    waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG);
+  }
+}
+
 static void step(struct monitor *monitor) {
+  reap_strays(monitor);
   peer_forget_closed(monitor);
   bool nobody = !peer_owned(monitor);
   if (!monitor->ending && nobody && (monitor->plan.lifetime == LIFETIME_BOUND || !monitor->announced))
@@ -276,7 +300,8 @@ static void watch(struct monitor *monitor) {
 
   if (monitor->polled[0].revents) {
     struct signalfd_siginfo info;
-    if (read(monitor->signals, &info, sizeof(info)) > 0) monitor_end(monitor);
+    while (read(monitor->signals, &info, sizeof(info)) > 0)
+      if (info.ssi_signo != SIGCHLD) monitor_end(monitor);
   }
   if (monitor->polled[2].revents) main_spoke(monitor);
   if (monitor->polled[4].revents || monitor->polled[5].revents) pump_logs(monitor, 1);

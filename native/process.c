@@ -313,7 +313,14 @@ bool process_reap(struct process *process) {
   if (process->dead) return true;
   if (process->pid <= 0) return false;
   siginfo_t info = {0};
-  if (waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0) return false;
+  if (waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOHANG) < 0) {
+    if (errno != ECHILD) return false;
+    /* Not ours to wait for any more, so it is gone; waiting on would be for ever. */
+    info.si_pid = process->pid;
+    info.si_code = CLD_KILLED;
+    info.si_status = SIGKILL;
+  }
+  if (info.si_pid == 0) return false;
   process->dead = true;
   process->signal = info.si_code == CLD_EXITED ? 0 : (uint32_t)info.si_status;
   process->exit_code = process->signal ? 128 + process->signal : (uint32_t)info.si_status;

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { PodlingError } from '../errors.js'
 import type { CgroupPlan, Cgroups } from './cgroups.js'
 import {
@@ -142,6 +143,7 @@ export abstract class BaseCgroups implements Cgroups {
 
   async close(): Promise<void> {
     for (const parent of this.#parents()) {
+      await this.#slotsGone(parent)
       try {
         if ((await childDirectories(parent)).length === 0) await removeDirectory(parent)
       } catch (error) {
@@ -150,6 +152,15 @@ export abstract class BaseCgroups implements Cgroups {
           throw failure('rmdir', 'remove the empty parent cgroup', parent, error)
         }
       }
+    }
+  }
+
+  /** The launcher that was closed before takes its slots along a moment later; those of another runtime stay. */
+  async #slotsGone(parent: string): Promise<void> {
+    for (let attempt = 0; attempt < 20; attempt++) {
+      const children = await childDirectories(parent)
+      if (children.length === 0 || !children.every((name) => WARM_SLOT.test(name))) return
+      await sleep(10)
     }
   }
 

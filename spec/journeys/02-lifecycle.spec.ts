@@ -177,3 +177,20 @@ t.test('many at once each get a name of their own', async (t) => {
   t.match(await runtime.containers.list({ name: 'raced' }), [{ status: 'running' }])
   await (await runtime.containers.get('raced')).remove({ force: true })
 })
+
+t.test('the last to close a root leaves no cgroup', async (t) => {
+  const { existsSync, mkdtempSync, readdirSync, rmSync } = await import('node:fs')
+  const root = mkdtempSync('/tmp/podling-spec-')
+  t.teardown(() => {
+    rmSync(root, { recursive: true })
+  })
+  const other = await Runtime.open({ root })
+  const { parent } = (await other.info()).cgroup
+  const places = () =>
+    ['', ...readdirSync('/sys/fs/cgroup')]
+      .map((name) => `/sys/fs/cgroup/${name}${parent}`)
+      .filter((path) => existsSync(path))
+  t.not(places().length, 0, 'there was one')
+  await other.close()
+  t.strictSame(places(), [])
+})

@@ -12,7 +12,7 @@ import { lives, makeExec, makePlan, makeRootfs, noCgroup, shell, until } from '.
 
 const rootfs = makeRootfs()
 const unified = existsSync('/sys/fs/cgroup/unified') ? '/sys/fs/cgroup/unified' : '/sys/fs/cgroup'
-const parent = join(unified, 'podling-spec-death')
+const parent = join(unified, `podling-spec-death-${String(process.pid)}`)
 mkdirSync(parent, { recursive: true })
 t.teardown(() => {
   rootfs.remove()

@@ -9,7 +9,7 @@ import { lives, makeExec, makePlan, makeRootfs, noCgroup, readAll, until } from 
 const rootfs = makeRootfs()
 const launcher = await Launcher.start()
 const unified = existsSync('/sys/fs/cgroup/unified') ? '/sys/fs/cgroup/unified' : '/sys/fs/cgroup'
-const group = join(unified, 'podling-spec-exec')
+const group = join(unified, `podling-spec-exec-${String(process.pid)}`)
 mkdirSync(group, { recursive: true })
 const directory = join(group, 'one')
 const cgroup = { ...noCgroup, directories: [directory], into: directory, unified: directory }

@@ -11,7 +11,9 @@ const rootfs = makeRootfs()
 const launcher = await Launcher.start()
 const unified = existsSync('/sys/fs/cgroup/unified') ? '/sys/fs/cgroup/unified' : '/sys/fs/cgroup'
 const memory = existsSync('/sys/fs/cgroup/memory') ? '/sys/fs/cgroup/memory' : undefined
-const parents = [unified, ...(memory === undefined ? [] : [memory])].map((root) => join(root, 'podling-spec-launch'))
+const parents = [unified, ...(memory === undefined ? [] : [memory])].map((root) =>
+  join(root, `podling-spec-launch-${String(process.pid)}`),
+)
 for (const parent of parents) mkdirSync(parent, { recursive: true })
 t.teardown(async () => {
   await launcher.close()
@@ -162,7 +164,9 @@ t.test('all processes of a container can be signalled, frozen and thawed', async
   t.match(await frozen.exited, { signal: 9 }, 'a frozen one dies too')
 })
 
-const freezer = existsSync('/sys/fs/cgroup/freezer') ? '/sys/fs/cgroup/freezer/podling-spec-launch' : undefined
+const freezer = existsSync('/sys/fs/cgroup/freezer')
+  ? `/sys/fs/cgroup/freezer/podling-spec-launch-${String(process.pid)}`
+  : undefined
 
 t.test(
   'with v1 alone, freezing makes the kill sure',

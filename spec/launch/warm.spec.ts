@@ -6,8 +6,10 @@ import type { PlanCgroup } from '../../lib/launch/plan.js'
 import { makeExec, makePlan, makeRootfs, noCgroup, run, shell, until } from './rootfs.js'
 
 const controllers = ['memory', 'cpu', 'pids'].filter((name) => existsSync(`/sys/fs/cgroup/${name}/cgroup.procs`))
-const parents = controllers.map((name) => `/sys/fs/cgroup/${name}/podling-spec-warm`)
-const unified = existsSync('/sys/fs/cgroup/unified') ? '/sys/fs/cgroup/unified/podling-spec-warm' : undefined
+const parents = controllers.map((name) => `/sys/fs/cgroup/${name}/podling-spec-warm-${String(process.pid)}`)
+const unified = existsSync('/sys/fs/cgroup/unified')
+  ? `/sys/fs/cgroup/unified/podling-spec-warm-${String(process.pid)}`
+  : undefined
 
 if (controllers.length === 0) {
   t.pass('this machine has no cgroup v1 hierarchies, so there is nothing to keep warm')
