@@ -125,7 +125,7 @@ async function specOf(
 }
 
 function storedOptions(options: NormalizedOptions, image: Image): StoredOptions {
-  const { labels, detach, init, logDriver, stopTimeout, network, extraHosts, dns } = options
+  const { labels, detach, init, logDriver, stopTimeout, network, extraHosts, dns, dnsSearch, dnsOptions } = options
   const stopSignal = options.stopSignal ?? signalNumber(image.config.stopSignal ?? 'SIGTERM')
   return {
     labels: { ...image.config.labels, ...labels },
@@ -136,6 +136,8 @@ function storedOptions(options: NormalizedOptions, image: Image): StoredOptions 
     network,
     extraHosts,
     dns,
+    dnsSearch,
+    dnsOptions,
     stopSignal,
   }
 }

@@ -27,6 +27,7 @@ export function etcHosts({ hostname, extraHosts, addresses, base }: EtcHostsInpu
 
 export interface ResolvConfInput {
   readonly servers: readonly string[]
+  /** {@link noSearch} among them: none at all. */
   readonly search: readonly string[]
   readonly options: readonly string[]
   /** Domains that are searched before all others. @default none */
@@ -34,6 +35,9 @@ export interface ResolvConfInput {
   /** The text of the host's /etc/resolv.conf; what the caller doesn't set is taken from it. */
   readonly base: string | undefined
 }
+
+/** As `podman run --dns-search=.` has it: the root of all names, in which nothing need be searched. */
+export const noSearch = '.'
 
 /** resolv.conf(5) */
 export function resolvConf({ servers, search, options, domains = [], base }: ResolvConfInput): string {
@@ -44,7 +48,7 @@ export function resolvConf({ servers, search, options, domains = [], base }: Res
     options: options.length > 0 ? options : host.options,
   }
   const lines = []
-  const searched = [...domains, ...used.search]
+  const searched = search.includes(noSearch) ? [] : [...domains, ...used.search]
   if (searched.length > 0) lines.push(`search ${searched.join(' ')}`)
   for (const server of used.servers) lines.push(`nameserver ${server}`)
   if (used.options.length > 0) lines.push(`options ${used.options.join(' ')}`)

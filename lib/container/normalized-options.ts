@@ -23,6 +23,8 @@ export interface NormalizedOptions {
   readonly network: NetworkMode
   readonly extraHosts: readonly { readonly name: string; readonly address: string }[]
   readonly dns: readonly string[]
+  readonly dnsSearch: readonly string[]
+  readonly dnsOptions: readonly string[]
   /** Bytes. */
   readonly memory: number | undefined
   readonly cpus: number | undefined

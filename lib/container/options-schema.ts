@@ -184,6 +184,22 @@ export const optionsSchema = {
     mac: { type: 'string' },
     extraHosts: texts,
     dns: { type: 'array', items: { type: 'string', address: true } },
+    dnsSearch: {
+      type: 'array',
+      items: {
+        type: 'string',
+        pattern: '^(\\.|[a-zA-Z0-9_]([a-zA-Z0-9_.-]{0,252}[a-zA-Z0-9_.])?)$',
+        says: `a domain, or '.' for none`,
+      },
+    },
+    dnsOptions: {
+      type: 'array',
+      items: {
+        type: 'string',
+        pattern: '^[a-zA-Z][a-zA-Z0-9_-]*(:[0-9]+)?$',
+        says: `an option of resolv.conf(5) such as 'ndots:2'`,
+      },
+    },
     memory: { type: ['string', 'number'], size: minimumMemory },
     cpus: { type: 'number', minimum: 0.01, maximum: 1e6 },
     cpuset: { type: 'string', cpuList: true },

@@ -84,6 +84,13 @@ export interface ContainerOptions {
   readonly extraHosts?: readonly string[]
   /** Addresses of name servers for /etc/resolv.conf (`--dns`). @default the host's */
   readonly dns?: readonly string[]
+  /**
+   * Domains in which names without a dot are looked for, `search` of resolv.conf(5); `['.']`: in none (`--dns-search`). On
+   * networks with names, the domain of these comes first. @default the host's
+   */
+  readonly dnsSearch?: readonly string[]
+  /** What the resolver is to do otherwise, `['ndots:2', 'rotate']`: `options` of resolv.conf(5) (`--dns-option`). @default the host's */
+  readonly dnsOptions?: readonly string[]
 
   /** Most memory, at least 512k; as much again of swap (`--memory`). @default no limit */
   readonly memory?: Size

@@ -72,6 +72,8 @@ function normalize(
     annotations: options.annotations ?? {},
     readOnly: options.readOnly ?? false,
     dns: options.dns ?? [],
+    dnsSearch: options.dnsSearch ?? [],
+    dnsOptions: options.dnsOptions ?? [],
     memory: options.memory === undefined ? undefined : parseSize(options.memory),
     cpus: options.cpus,
     cpuset: options.cpuset,

@@ -5,7 +5,16 @@ import type { NormalizedOptions } from './normalized-options.js'
 /** The options that matter after the creation; all others are in the spec. */
 export type StoredOptions = Pick<
   NormalizedOptions,
-  'labels' | 'detach' | 'init' | 'logDriver' | 'stopTimeout' | 'network' | 'extraHosts' | 'dns'
+  | 'labels'
+  | 'detach'
+  | 'init'
+  | 'logDriver'
+  | 'stopTimeout'
+  | 'network'
+  | 'extraHosts'
+  | 'dns'
+  | 'dnsSearch'
+  | 'dnsOptions'
 > & {
   /** A signal's number. */
   readonly stopSignal: number

@@ -1,10 +1,11 @@
 /** The files of /etc that the host writes for a container: at each start, as the host's own may have changed. */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { hostname as osHostname } from 'node:os'
 import type { NetworkStatus } from '../network/attachment.js'
 import type { NetworkMode } from '../network/mode.js'
 import { namesDomain } from '../network/names.js'
 import { etcHosts, resolvConf } from './etc-files.js'
+import { hostResolvConf, reachableResolvConf, readIfThere } from './host-resolver.js'
 import type { Lifecycle } from './lifecycle.js'
 import { resolverOf, userNetworkOf } from './user-network.js'
 
@@ -29,7 +30,7 @@ export function writeEtcFiles(container: Lifecycle, status: NetworkStatus): void
 /** Written over, not replaced: a container that runs has this very file. */
 export function writeResolvConf(container: Lifecycle, status: NetworkStatus): void {
   const { context, record, paths } = container
-  const { dns, network } = record.options
+  const { dns, dnsSearch, dnsOptions, network } = record.options
   const responders = context.networks.naming.resolvers(status.endpoints)
   const user = userNetworkOf(container)
   const base = resolverBase(network, responders.length > 0)
@@ -38,8 +39,8 @@ export function writeResolvConf(container: Lifecycle, status: NetworkStatus): vo
     resolvConf({
       // A container's own resolvers are asked by the responder, which knows the names first.
       servers: responders.length > 0 ? responders : dns.length > 0 || user === undefined ? dns : [resolverOf(user)],
-      search: [],
-      options: [],
+      search: dnsSearch,
+      options: dnsOptions,
       base,
       domains: responders.length > 0 ? [namesDomain] : [],
     }),
@@ -49,15 +50,5 @@ export function writeResolvConf(container: Lifecycle, status: NetworkStatus): vo
 /** The host's resolvers, as far as they can be reached from where the container is. */
 function resolverBase(network: NetworkMode, responder: boolean): string | undefined {
   if (network === 'none' && !responder) return undefined
-  const text = readIfThere('/etc/resolv.conf')
-  return network === 'host' ? text : text?.replaceAll(/^\s*nameserver\s+(127\.|::1\b).*$/gm, '')
-}
-
-function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    // No such file on this host is an ordinary case; the container then gets one without the host's entries.
-    return undefined
-  }
+  return network === 'host' ? hostResolvConf() : reachableResolvConf()
 }

@@ -33,4 +33,7 @@ t.test('the resolver: what is given wins, the rest is the host', async (t) => {
     'search a.example b.example\nnameserver 9.9.9.9\noptions timeout:1\n',
   )
   t.equal(resolvConf({ ...none, base: undefined }), '')
+  const domains = ['dns.podling']
+  t.match(resolvConf({ ...none, search: ['c.example'], domains, base }), /^search dns\.podling c\.example$/m)
+  t.notMatch(resolvConf({ ...none, search: ['.'], domains, base }), /search/, 'a dot: nowhere')
 })

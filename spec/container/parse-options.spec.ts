@@ -45,6 +45,8 @@ t.test('defaults are those of podman run', (t) => {
     network: 'none',
     extraHosts: [],
     dns: [],
+    dnsSearch: [],
+    dnsOptions: [],
     memory: undefined,
     cpus: undefined,
     cpuset: undefined,

@@ -55,6 +55,32 @@ if (inOwnNetwork(import.meta.url)) {
       t.equal(await lookUp(db, 'www.dns.podling'), '', 'one that has ended is not found')
     })
 
+    await t.test('search domains and options, on every kind of network', async (t) => {
+      await runtime.networks.create({ name: 'quiet', dns: false })
+      for (const [network, domain] of [
+        ['bridge', 'dns.podling '],
+        ['quiet', ''],
+        ['none', ''],
+        ['host', ''],
+      ] as const) {
+        await using container = await start(`on-${network}`, {
+          network,
+          dnsSearch: ['a.example', 'b.example'],
+          dnsOptions: ['ndots:3', 'rotate'],
+        })
+        const { stdout } = await container.exec(['cat', '/etc/resolv.conf'])
+        t.match(stdout, new RegExp(`^search ${domain}a.example b.example$`, 'm'), network)
+        t.match(stdout, /^options ndots:3 rotate$/m)
+      }
+      await runtime.networks.remove('quiet')
+      await using nowhere = await start('nowhere', { dnsSearch: ['.'] })
+      t.notMatch((await nowhere.exec(['cat', '/etc/resolv.conf'])).stdout, /search/)
+      await t.rejects(start('wrong', { dnsSearch: ['a\nnameserver 1.1.1.1'], dnsOptions: ['a b'] }), {
+        code: 'INVALID_OPTION',
+        message: /dnsSearch\[0\]: must be a domain.*\n.*dnsOptions\[0\]: must be an option/s,
+      })
+    })
+
     await t.test('on networks that it is connected to', async (t) => {
       await runtime.networks.create({ name: 'back', subnets: ['10.123.0.0/24', 'fd12::/64'], internal: true })
       await runtime.networks.create({ name: 'mute', dns: false })
