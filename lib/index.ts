@@ -1,6 +1,7 @@
 // In the order that data flows: the runtime, images, containers and what they are made of, errors.
 export { Runtime } from './runtime.js'
 export type { RunOptions, RuntimeEvents, RuntimeOptions } from './runtime.js'
+export type { LayerOptions } from './runtime/layer-rules.js'
 export type { RuntimeInfo } from './runtime/info.js'
 export type { KernelFeatures } from './sys/kernel.js'
 export type { RecoveredContainer, RecoveryReport } from './container/recover.js'
@@ -23,7 +24,7 @@ export type {
 } from './storage/image-options.js'
 export { Images } from './storage/images.js'
 export type { ImageEvent } from './storage/images.js'
-export type { LayerLimits } from './storage/layer-types.js'
+export type { LayerLimits, LayerRules } from './storage/layer-types.js'
 
 export { Container } from './container/container.js'
 export type { ContainerEvents } from './container/container.js'

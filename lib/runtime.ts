@@ -7,6 +7,7 @@ import { PodlingError } from './errors.js'
 import { searchAlong } from './image/from-host/host-image.js'
 import { openParts, type RuntimeParts } from './runtime/parts.js'
 import type { RuntimeInfo } from './runtime/info.js'
+import { layerRules, type LayerOptions } from './runtime/layer-rules.js'
 import { runtimePaths } from './runtime/paths.js'
 import type { Networks } from './network/networks.js'
 import type { ImageEvent, Images } from './storage/images.js'
@@ -19,6 +20,8 @@ export interface RuntimeOptions {
   readonly root?: string
   /** The directory of sockets and locks. @default '/run/podling', or `run` in a `root` that was given */
   readonly runRoot?: string
+  /** How the layers of images that come from elsewhere are taken. */
+  readonly layers?: LayerOptions
 }
 
 export interface RunOptions {
@@ -80,7 +83,9 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
       )
     }
     const programs = searchAlong(process.env['PATH'])
-    return new Runtime(await openParts({ paths: runtimePaths(options), facts, programs }))
+    return new Runtime(
+      await openParts({ paths: runtimePaths(options), layers: layerRules(options.layers ?? {}), facts, programs }),
+    )
   }
 
   /**

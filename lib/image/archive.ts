@@ -23,7 +23,7 @@ const maxDocumentsBytes = 64 * 1024 * 1024
  * Load the images of an oci-archive, a docker-archive (each also gzip'd or zstd'd) or an OCI layout directory into the
  * store. Blobs that a failed load brought stay there for the caller to sweep.
  * @throws {PodlingError} ARCHIVE_INVALID, DIGEST_MISMATCH, SIZE_MISMATCH, IMAGE_INVALID, MEDIA_TYPE_UNSUPPORTED,
- * PLATFORM_NOT_FOUND, DISK_FULL, ABORTED
+ * PLATFORM_NOT_FOUND, LAYER_TOO_LARGE, DISK_FULL, ABORTED
  */
 export async function loadImages(source: ArchiveSource, context: LoadContext): Promise<ImageParts[]> {
   if (typeof source === 'string' && (await isDirectory(source))) {
@@ -57,6 +57,14 @@ async function isDirectory(path: string): Promise<boolean> {
   }
 }
 
+function checkSize({ name, size }: Member, what: string, maxBytes = Infinity): void {
+  if (size <= maxBytes) return
+  throw new PodlingError(
+    'LAYER_TOO_LARGE',
+    `${what}: ${name} has ${String(size)} bytes, and a layer may have ${String(maxBytes)}`,
+  )
+}
+
 async function readArchive(bytes: AsyncIterable<Uint8Array>, what: string, context: LoadContext): Promise<ReadArchive> {
   const documents = new Map<string, Buffer>()
   const blobs = new Map<string, string>()
@@ -67,6 +75,7 @@ async function readArchive(bytes: AsyncIterable<Uint8Array>, what: string, conte
     if (member.type === 'symlink' || member.type === 'link') links.set(member.name, linkTarget(member))
     if (member.type !== 'file') continue
     const digest = blobDigest(member.name)
+    if (digest !== undefined || isLayerFile(member.name)) checkSize(member, what, context.maxBytes)
     if (digest !== undefined) {
       await storeBlob(member, digest, what, context)
       blobs.set(member.name, digest)

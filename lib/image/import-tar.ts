@@ -21,13 +21,15 @@ export interface ImportContext {
   readonly created?: Date | undefined
   /** What its history says. @default 'imported' */
   readonly comment?: string | undefined
+  /** Bytes of the tar unpacked, at most: else a bomb would be unpacked to its end for its digest. @default no limit */
+  readonly maxBytes?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
 
 /**
  * Store a root file system as an image. Its tar is kept as it comes, plain, gzip'd or zstd'd; of a packed one
  * both digests, packed and unpacked, are taken. Whether it is a sound tar shows when the layer is applied.
- * @throws {PodlingError} ARCHIVE_INVALID, INVALID_OPTION, DISK_FULL, ABORTED
+ * @throws {PodlingError} ARCHIVE_INVALID, LAYER_TOO_LARGE, INVALID_OPTION, DISK_FULL, ABORTED
  */
 export async function importTar(source: ArchiveSource, context: ImportContext): Promise<ImageParts> {
   const { store, signal, config = {}, platform = hostPlatform(), names = [], created = new Date() } = context
@@ -38,7 +40,9 @@ export async function importTar(source: ArchiveSource, context: ImportContext): 
     if (head.byteLength === 0) throw new PodlingError('ARCHIVE_INVALID', `${what}: is empty`)
     const layer = await store.ingest(abortable(bytes, what, signal))
     const diffId =
-      compression === 'none' ? layer.digest : await unpackedDigest(store.path(layer.digest), compression, what)
+      compression === 'none'
+        ? layer.digest
+        : await unpackedDigest(store.path(layer.digest), compression, what, context.maxBytes)
     const history = [
       { created: created.toISOString(), created_by: 'podling import', comment: context.comment ?? 'imported' },
     ]
@@ -51,9 +55,20 @@ export async function importTar(source: ArchiveSource, context: ImportContext): 
   }
 }
 
-async function unpackedDigest(path: string, compression: Compression, what: string): Promise<string> {
+async function unpackedDigest(
+  path: string,
+  compression: Compression,
+  what: string,
+  maxBytes = Infinity,
+): Promise<string> {
   const hash = createHash('sha256')
+  let bytes = 0
   const packed = createReadStream(path, { highWaterMark: 256 * 1024 }) as AsyncIterable<Buffer>
-  for await (const chunk of unpacked(packed, compression, what)) hash.update(chunk)
+  for await (const chunk of unpacked(packed, compression, what)) {
+    bytes += chunk.length
+    if (bytes > maxBytes)
+      throw new PodlingError('LAYER_TOO_LARGE', `${what}: has more than ${String(maxBytes)} bytes uncompressed`)
+    hash.update(chunk)
+  }
   return `sha256:${hash.digest('hex')}`
 }

@@ -7,6 +7,8 @@ export interface LoadContext {
   /** Of the images for several platforms, the one to take. @default the machine's; an image for one platform is taken as it is */
   readonly platform?: Platform | undefined
   readonly onProgress?: OnProgress | undefined
+  /** Bytes of a layer at most: a packed archive could fill the disk before its layers are looked at. @default no limit */
+  readonly maxBytes?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
 

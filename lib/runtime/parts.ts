@@ -21,7 +21,7 @@ import { Database } from '../storage/database.js'
 import { OverlayDriver } from '../storage/drivers/overlay.js'
 import { Images, type ImageEvent } from '../storage/images.js'
 import { fileError } from '../storage/file-error.js'
-import type { OpenUnpacker } from '../storage/layer-types.js'
+import type { LayerRules, OpenUnpacker } from '../storage/layer-types.js'
 import { Layers } from '../storage/layers.js'
 import type { HostFacts } from '../sys/kernel.js'
 import { close, pipe } from '../sys/libc.js'
@@ -42,6 +42,7 @@ export interface RuntimeParts {
 /** What comes from outside: the options, this machine, this process's environment. */
 export interface RuntimeInputs {
   readonly paths: RuntimePaths
+  readonly layers: LayerRules
   readonly facts: HostFacts
   readonly programs: ProgramSearch
 }
@@ -57,7 +58,10 @@ export async function openParts(inputs: RuntimeInputs): Promise<RuntimeParts> {
   }
 }
 
-async function open({ paths, facts, programs }: RuntimeInputs, teardown: Teardown): Promise<RuntimeParts> {
+async function open(
+  { paths, layers: rules, facts, programs }: RuntimeInputs,
+  teardown: Teardown,
+): Promise<RuntimeParts> {
   const keep = async <T>(opening: Promise<T>, close: (part: T) => Promise<void>): Promise<T> => {
     const part = await opening
     teardown.add(() => close(part))
@@ -83,6 +87,7 @@ async function open({ paths, facts, programs }: RuntimeInputs, teardown: Teardow
     database,
     users: ({ id }) => containersOf(records, id),
     onEvent: (event) => imageEvents.emit('image', event),
+    rules,
     programs,
   })
   const networks = await keep(

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { isAbsolute, resolve } from 'node:path'
 import { PodlingError } from '../errors.js'
 import { show } from '../schema/faults.js'
+import { layerOptionFaults, type LayerOptions } from './layer-rules.js'
 
 /** Where a runtime keeps its state. */
 export interface RuntimePaths {
@@ -19,10 +20,14 @@ export const DEFAULT_RUN_ROOT = '/run/podling'
 /** `c/`, half an id, `/monitor.sock` must fit behind it into the 108 bytes of a socket's address (unix(7)). */
 const LONGEST_RUN_ROOT = 107 - '/c/'.length - 32 - '/monitor.sock'.length
 
-const OPTIONS = ['root', 'runRoot']
+const OPTIONS = ['root', 'runRoot', 'layers']
 
 /** Pure. @throws PodlingError `INVALID_OPTION` with all mistakes at once */
-export function runtimePaths(given: { readonly root?: string; readonly runRoot?: string }): RuntimePaths {
+export function runtimePaths(given: {
+  readonly root?: string
+  readonly runRoot?: string
+  readonly layers?: LayerOptions
+}): RuntimePaths {
   checkShape(given)
   const root = resolve(given.root ?? DEFAULT_ROOT)
   // A root elsewhere is mostly a test's or a tool's: its run directory then lies in it, and goes with it.
@@ -47,8 +52,9 @@ function shortHash(text: string): string {
 function checkShape(given: object): void {
   const entries = Object.entries(given) as [string, unknown][]
   const faults = entries.flatMap(([name, value]) => {
-    if (!OPTIONS.includes(name)) return [`${name}: unknown option; there are ${OPTIONS.join(' and ')}`]
+    if (!OPTIONS.includes(name)) return [`${name}: unknown option; there are ${OPTIONS.join(', ')}`]
     if (value === undefined) return []
+    if (name === 'layers') return layerOptionFaults(value)
     if (typeof value === 'string' && value !== '' && !value.includes('\0')) return []
     return [`${name}: must be the path of a directory, got ${show(value)}`]
   })

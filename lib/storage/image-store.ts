@@ -11,7 +11,7 @@ import type { Database } from './database.js'
 import type { ImageIndex } from './image-index.js'
 import type { LayerReference, LayerReferences, Work } from './image-journal.js'
 import type { ImageRecord } from './image.js'
-import type { ApplyOptions, LayerCompression, LayerLimits, LayerSource } from './layer-types.js'
+import type { ApplyOptions, LayerCompression, LayerRules, LayerSource } from './layer-types.js'
 
 /** What images need of the layers. */
 export interface ImageLayers extends LayerReferences {
@@ -24,7 +24,7 @@ export interface ImageStoreParts {
   readonly layers: ImageLayers
   readonly index: ImageIndex
   readonly work: Work
-  readonly limits?: LayerLimits
+  readonly rules?: LayerRules
   readonly onProgress?: OnProgress | undefined
 }
 
@@ -68,14 +68,14 @@ export class ImageStore {
     holder: string,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const { content, layers, onProgress, limits } = this.#parts
+    const { content, layers, onProgress, rules } = this.#parts
     const { digest, size } = layer
     const compression = await this.#compression(digest)
     const source = { diffId, blob: content.path(digest), compression, ...(parent === undefined ? {} : { parent }) }
     await layers.apply(source, {
       holder,
       ...(signal ? { signal } : {}),
-      ...(limits ? { limits } : {}),
+      ...(rules === undefined ? {} : { limits: rules, absoluteNames: rules.absoluteNames ?? 'strip' }),
       onProgress: ({ bytes, total }) => onProgress?.({ digest, kind: 'layer', phase: 'unpack', current: bytes, total }),
     })
     onProgress?.({ digest, kind: 'layer', phase: 'unpacked', current: size, total: size })

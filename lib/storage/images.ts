@@ -40,7 +40,7 @@ import {
 } from './image-options.js'
 import { ImageStore, type ImageLayers } from './image-store.js'
 import { Image, type ImageHistoryEntry, type ImageRecord } from './image.js'
-import type { LayerLimits } from './layer-types.js'
+import type { LayerRules } from './layer-types.js'
 
 /** What happened to an image. */
 export interface ImageEvent {
@@ -59,8 +59,8 @@ export interface ImagesParts {
   /** The containers that use an image, by name or id. Asked within a transaction, so it must not wait. @default none */
   readonly users?: (image: Image) => readonly string[]
   readonly onEvent?: (event: ImageEvent) => void
-  /** Limits on each layer. @default those of the layers */
-  readonly limits?: LayerLimits
+  /** How layers are taken. @default as the layers do */
+  readonly rules?: LayerRules
   /** Where {@link Images.fromHost} looks for programs. @default the standard directories */
   readonly programs?: ProgramSearch
   /** Where credentials are looked for. @default those of podman and docker */
@@ -164,7 +164,8 @@ export class Images {
     const names = options.ref === undefined ? [] : [tagName(options.ref)]
     const platform = readPlatform(options.platform) ?? hostPlatform()
     const { config, created, signal } = options
-    const context = { store: this.#parts.content, names, platform, config, created, signal }
+    const { content: store, rules } = this.#parts
+    const context = { store, names, platform, config, created, signal, maxBytes: rules?.maxBytes }
     return first(await this.#bring('imported', options, async () => [await importTar(tar, context)]))
   }
 
@@ -280,7 +281,8 @@ export class Images {
   ): Promise<Image[]> {
     const platform = readPlatform(options.platform)
     const { signal, onProgress } = options
-    const context = { store: this.#parts.content, platform, onProgress, signal }
+    const { content: store, rules } = this.#parts
+    const context = { store, platform, onProgress, signal, maxBytes: rules?.maxBytes }
     return this.#bring('loaded', options, async () => select(await loadImages(source, context)))
   }
 

@@ -34,6 +34,15 @@ export interface LayerLimits {
   readonly maxEntries?: number
 }
 
+/** How strangers' layers are taken. */
+export interface LayerRules extends LayerLimits {
+  /**
+   * What to do with a name that starts with a slash: take it as standing in the layer's root, as Docker and Podman do,
+   * or refuse the layer. A name that leads out of the root is refused in either case. @default 'strip'
+   */
+  readonly absoluteNames?: 'strip' | 'refuse'
+}
+
 export interface ApplyOptions {
   readonly signal?: AbortSignal
   /** Called at most every 100 ms, and at the end. */
@@ -46,11 +55,8 @@ export interface ApplyOptions {
   readonly holder?: string
   /** What to do with device nodes in the tar. @default 'make' */
   readonly devices?: 'make' | 'skip' | 'refuse'
-  /**
-   * What to do with a name that starts with a slash: refuse the layer, or take it as standing in the layer's root, as
-   * Docker does. @default 'refuse'
-   */
-  readonly absoluteNames?: 'refuse' | 'strip'
+  /** See {@link LayerRules}. @default 'strip' */
+  readonly absoluteNames?: 'strip' | 'refuse'
   /** The class of overlay's own attributes: `user` for mounts with `userxattr`. @default 'trusted' */
   readonly overlayXattrs?: 'trusted' | 'user'
 }

@@ -179,7 +179,7 @@ export class Layers {
           maxBytes: options.limits?.maxBytes ?? defaultMaxBytes,
           policy: {
             devices: options.devices ?? 'make',
-            absoluteNames: options.absoluteNames ?? 'refuse',
+            absoluteNames: options.absoluteNames ?? 'strip',
             overlayXattrs: options.overlayXattrs ?? 'trusted',
             maxEntries: options.limits?.maxEntries ?? defaultMaxEntries,
           },

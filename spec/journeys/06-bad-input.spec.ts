@@ -1,8 +1,11 @@
 /** Whatever is asked for wrongly is told with a code and words that help, and leaves nothing behind. */
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { Readable } from 'node:stream'
+import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { PodlingError, Runtime, type ContainerOptions, type ErrorCode } from 'podling'
 import { cgroupParent, containerFiles } from '../fixtures/leftovers.js'
+import { longName, tar } from '../fixtures/tar.js'
 import { busyboxRootfs, testRuntime, type RootfsChanges } from '../fixtures/runtime.js'
 
 const setup = await testRuntime()
@@ -287,6 +290,60 @@ t.test('verbs out of place', async (t) => {
   await other.close()
   await t.rejects(other.containers.create({ image }), { code: 'RUNTIME_CLOSED', message: /open it again/ })
   await nothingLeft(t)
+})
+
+t.test('layers that go too far', async (t) => {
+  const strict = await Runtime.open({
+    root: `${root}/strict`,
+    layers: { maxBytes: '1m', maxEntries: 100, absoluteNames: 'refuse' },
+  })
+  t.teardown(() => strict.close())
+  const comes = async (bytes: Buffer, code: ErrorCode, message: RegExp) => {
+    const error = await failure(strict.images.import(Readable.from([bytes])))
+    t.equal(error.code, code, error.message)
+    t.match(error.message, message)
+    await nothingStored(bytes.length)
+  }
+  const nothingStored = async (what: unknown) => {
+    t.strictSame(await strict.images.list(), [], String(what))
+    for (const place of ['layers', 'layers/tmp', 'content/sha256', 'content/partial'])
+      t.strictSame(
+        (await readdir(`${root}/strict/${place}`)).filter((name) => name !== 'tmp'),
+        [],
+        place,
+      )
+  }
+  const zeros = tar({ name: 'zeros', contents: Buffer.alloc(5_000_000) })
+  for (const bomb of [zeros, gzipSync(zeros)])
+    await comes(bomb, 'LAYER_TOO_LARGE', /more than 1048576 bytes uncompressed/)
+  const archive = gzipSync(tar({ name: 'a/layer.tar', contents: zeros }, { name: 'manifest.json', contents: '[]' }))
+  const error = await failure(strict.images.load(Readable.from([archive])))
+  t.equal(error.code, 'LAYER_TOO_LARGE', error.message)
+  await nothingStored('an archive that is packed small')
+  await comes(
+    tar(...Array.from({ length: 101 }, (_, i) => ({ name: `f${String(i)}` }))),
+    'LAYER_TOO_LARGE',
+    /100 entries/,
+  )
+  await comes(tar({ name: '/etc/passwd' }), 'LAYER_INVALID', /an absolute name/)
+  await comes(tar({ name: '../evil' }), 'LAYER_INVALID', /`\.\.`/)
+  await comes(tar(longName(`${'x/'.repeat(2500)}y`), { name: 'x' }), 'LAYER_INVALID', /5001 bytes/)
+  await comes(tar({ name: 'l', type: '2', link: '/etc' }, { name: 'l/evil' }), 'LAYER_INVALID', /leads out of/)
+  await comes(tar({ name: 'h', type: '1', link: '../../etc/shadow' }), 'LAYER_INVALID', /hard link/)
+  await comes(tar({ name: 'x', contents: 'x'.repeat(5000) }).subarray(0, 2048), 'LAYER_INVALID', /cut short/)
+  await comes(Buffer.alloc(0), 'ARCHIVE_INVALID', /empty/)
+  const taken = await runtime.images.import(Readable.from([tar({ name: '/app/run', contents: 'x' })]))
+  await runtime.images.remove(taken)
+  for (const [layers, message] of [
+    [{ maxBytes: 'lots' }, /layers\.maxBytes: must be a number of bytes or a size/],
+    [{ maxEntries: -1, absoluteNames: 'keep' }, /layers\.maxEntries: .*; layers\.absoluteNames: must be 'strip' or/],
+    [{ maxSize: 1 }, /layers\.maxSize: unknown option; there are maxBytes, maxEntries/],
+    [7, /layers: must be an object, got 7/],
+  ] as const) {
+    const error = await failure(Runtime.open({ root: `${root}/never`, layers: layers as never }))
+    t.equal(error.code, 'INVALID_OPTION')
+    t.match(error.message, message)
+  }
 })
 
 t.test('roots that can be none', async (t) => {

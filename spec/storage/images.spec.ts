@@ -410,7 +410,7 @@ t.test('on real layers', needs('root', 'busybox'), async (t) => {
     content,
     layers,
     authFiles: [],
-    limits: { maxBytes: 1_000_000 },
+    rules: { maxBytes: 1_000_000 },
   })
   await rejectsWith(t, () => limited.import(stream(bomb)), 'LAYER_TOO_LARGE')
   await rejectsWith(t, () => images.import(stream(Buffer.from('no tar at all'.repeat(100)))), 'LAYER_INVALID')

@@ -355,11 +355,16 @@ t.test('malicious layers', async (t) => {
   for (const name of ['../evil', 'a/../../evil', 'a/..', '..', './../x', 'a/../b', '.././x'])
     await refused(t, store, [{ name }], invalid(/`\.\.`/))
   for (const name of ['/evil', '//evil', join(store.root, 'evil')])
-    await refused(t, store, [{ name }], invalid(/absolute/))
-  for (const link of ['../secret', '/etc/passwd', '../../../../etc/passwd', secret]) {
+    await refused(t, store, [{ name }], invalid(/absolute/), { absoluteNames: 'refuse' })
+  for (const name of ['/../evil', '/a/../../evil', '//..', '/./../x'])
+    await refused(t, store, [{ name }], invalid(/`\.\.`/))
+  for (const link of ['../secret', '../../../../etc/passwd', '/../secret'])
     await refused(t, store, [{ name: 'x', type: '1', link }], invalid(/hard link/))
+  for (const link of ['missing', '/etc/passwd', secret]) {
+    await refused(t, store, [{ name: 'x', type: '1', link }], invalid(/not in the layer/))
+    if (link.startsWith('/'))
+      await refused(t, store, [{ name: 'x', type: '1', link }], invalid(/absolute/), { absoluteNames: 'refuse' })
   }
-  await refused(t, store, [{ name: 'x', type: '1', link: 'missing' }], invalid(/not in the layer/))
   await refused(
     t,
     store,
@@ -382,18 +387,41 @@ t.test('malicious layers', async (t) => {
   await refusedBytes(t, store, Buffer.from('not zstd at all'), 'zstd', /not sound zstd/)
   const skipped = await apply(store, [{ name: 'tty', type: '3', major: 5 }, { name: 'y' }], { devices: 'skip' })
   t.strictSame(readdirSync(skipped), ['y'])
-  const stripped = await apply(
-    store,
-    [
-      { name: '/app/', type: '5' },
-      { name: '/app/run', contents: 'x' },
-      { name: '/l', type: '1', link: '/app/run' },
-    ],
-    { absoluteNames: 'strip' },
-  )
-  t.strictSame(readdirSync(stripped).sort(), ['app', 'l'])
   t.equal(readFileSync(secret, 'utf8'), 'secret')
   t.equal(statSync(secret).nlink, 1)
+})
+
+t.test('absolute names stand in the layer’s root', async (t) => {
+  const store = await openStore(t)
+  const outside = join(store.root, 'outside')
+  writeFileSync(outside, 'outside')
+  const diff = await apply(store, [
+    { name: '/app/', type: '5' },
+    { name: '//app//run', contents: 'x' },
+    { name: '/l', type: '1', link: '/app/run' },
+    { name: outside, contents: 'evil' },
+    { name: '/.wh.gone' },
+  ])
+  t.strictSame(readdirSync(diff).sort(), ['app', 'gone', 'l', outside.split('/')[1]].sort())
+  t.equal(statSync(join(diff, 'l')).ino, statSync(join(diff, 'app/run')).ino)
+  t.ok(isWhiteout(join(diff, 'gone')))
+  t.equal(readFileSync(join(diff, outside), 'utf8'), 'evil')
+  t.equal(readFileSync(outside, 'utf8'), 'outside')
+})
+
+t.test('what tar -P writes is what Docker and Podman make of it', async (t) => {
+  const store = await openStore(t)
+  const tree = join(store.root, 'tree')
+  mkdirSync(tree)
+  writeFileSync(join(tree, 'file'), 'x')
+  linkSync(join(tree, 'file'), join(tree, 'hard'))
+  symlinkSync('/etc/passwd', join(tree, 'soft'))
+  const bytes = execFileSync('tar', ['-P', '-c', tree])
+  t.ok(bytes.includes(`/${tree.slice(1)}/file`), 'its names are absolute')
+  const diff = store.layers.lower(await store.layers.apply(source(store.root, bytes)))[0]!
+  t.strictSame(readdirSync(join(diff, tree)).sort(), ['file', 'hard', 'soft'])
+  t.equal(statSync(join(diff, tree, 'hard')).nlink, 2)
+  t.equal(readlinkSync(join(diff, tree, 'soft')), '/etc/passwd')
 })
 
 async function refusedBytes(
