@@ -85,6 +85,12 @@ export const peers = {
     reason: 'a program with helpers around it, for images made of the host',
     specs: 'spec/image/from-host',
   },
+  iperf3: {
+    package: 'iperf3',
+    provides: 'iperf3',
+    reason: 'the benchmark measures throughput with it',
+    specs: 'spec/bench',
+  },
   iproute2: {
     package: 'iproute2',
     provides: 'ip',

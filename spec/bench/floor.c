@@ -1,11 +1,12 @@
 /*
  * The floor of the benchmark: what one container costs in bare system calls, and a stop watch for whole commands.
  *
- *     floor container own|host COUNT ROOTFS DIRECTORY     namespaces, overlay, proc, dev, sys, pivot_root, exec, wait
- *     floor command COUNT PROGRAM ARGUMENT...             spawn and wait; "@@" in an argument becomes the run's number
+ *     floor container own|host|bridge COUNT ROOTFS DIRECTORY   namespaces, overlay, proc, dev, sys, pivot_root, exec, wait
+ *     floor command COUNT PROGRAM ARGUMENT...                  spawn and wait; "@@" in an argument becomes the run's number
  *
  * Each run prints one line of microseconds: "TO_EXEC TO_EXIT". The set-up runs in this one small process, so no cost of
- * starting it is in the numbers. There is no cgroup, seccomp filter, log or user in here: a runtime does more.
+ * starting it is in the numbers. There is no cgroup, seccomp filter, log or user in here: a runtime does more. With `bridge`, a container is linked to a bridge that is there
+ * already, gets an address and a default route; there are no firewall rules.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -24,6 +25,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "floor_bridge.h"
 
 static double now(void) {
   struct timespec t;
@@ -47,8 +50,12 @@ static void node(const char *path, unsigned major_number, unsigned minor_number)
   must(mknod(path, S_IFCHR | 0666, makedev(major_number, minor_number)), path);
 }
 
-/* Inside the new namespaces. `options` name the overlay's directories, `merged` is where it stands until the pivot. */
-static void become_container(const char *merged, const char *options) {
+/*
+ * Inside the new namespaces. `options` name the overlay's directories, `merged` is where it stands until the pivot; from
+ * `word`, if there is one, comes a byte when the container has its link.
+ */
+static void become_container(const char *merged, const char *options, int word, int run) {
+  char byte;
   must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "make the mounts private");
   must(mount("overlay", merged, "overlay", MS_NODEV, options), "mount the overlay");
   must(chdir(merged), "enter the root");
@@ -71,33 +78,43 @@ static void become_container(const char *merged, const char *options) {
   must((int)syscall(SYS_pivot_root, ".", "."), "pivot_root");
   must(umount2(".", MNT_DETACH), "detach the old root");
   must(chdir("/"), "chdir");
+  if (word >= 0) {
+    if (read(word, &byte, 1) != 1) _exit(99);
+    configure_link(run);
+  }
   char *const argv[] = {"/bin/true", NULL};
   char *const env[] = {"PATH=/bin", NULL};
   execve(argv[0], argv, env);
   must(-1, "exec /bin/true");
 }
 
-static void container(const char *network, const char *rootfs, const char *directory, int run) {
+/* `bridge`: the index of the one to link to, or 0. */
+static void container(const char *network, int bridge, const char *rootfs, const char *directory, int run) {
   char upper[4096], work[4096], merged[4096], options[16384];
   snprintf(merged, sizeof merged, "%s/merged", directory);
   snprintf(upper, sizeof upper, "%s/upper-%d", directory, run);
   snprintf(work, sizeof work, "%s/work-%d", directory, run);
   snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s,workdir=%s", rootfs, upper, work);
-  int ends[2];
+  int ends[2], words[2] = {-1, -1};
   char nothing;
 
   double start = now();
   if (mkdir(upper, 0755) != 0 || mkdir(work, 0755) != 0) fail("mkdir");
   if (pipe2(ends, O_CLOEXEC) != 0) fail("pipe2");
+  if (bridge != 0 && pipe2(words, O_CLOEXEC) != 0) fail("pipe2");
   struct clone_args args;
   memset(&args, 0, sizeof args);
   args.exit_signal = SIGCHLD;
   args.flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP;
-  if (strcmp(network, "own") == 0) args.flags |= CLONE_NEWNET;
+  if (strcmp(network, "host") != 0) args.flags |= CLONE_NEWNET;
   pid_t child = (pid_t)syscall(SYS_clone3, &args, sizeof args);
   if (child < 0) fail("clone3");
-  if (child == 0) become_container(merged, options);
+  if (child == 0) become_container(merged, options, words[0], run);
   close(ends[1]);
+  if (bridge != 0) {
+    link_to_bridge(bridge, child);
+    if (write(words[1], "g", 1) != 1) fail("write");
+  }
   if (read(ends[0], &nothing, 1) != 0) fail("read"); /* the other end closes with the exec */
   double executed = now();
   int status;
@@ -105,6 +122,10 @@ static void container(const char *network, const char *rootfs, const char *direc
   double ended = now();
   if (status != 0) exit(1); /* the child has said why */
   close(ends[0]);
+  if (bridge != 0) {
+    close(words[0]);
+    close(words[1]);
+  }
   printf("%.1f %.1f\n", executed - start, ended - start);
 }
 
@@ -143,7 +164,9 @@ static void command(char *const *words, int count, int run) {
 
 int main(int argc, char **argv) {
   if (argc == 6 && strcmp(argv[1], "container") == 0) {
-    for (int run = 0; run < atoi(argv[3]); run++) container(argv[2], argv[4], argv[5], run);
+    int bridge = strcmp(argv[2], "bridge") == 0 ? make_bridge() : 0;
+    for (int run = 0; run < atoi(argv[3]); run++) container(argv[2], bridge, argv[4], argv[5], run);
+    if (bridge != 0) remove_bridge();
     return 0;
   }
   if (argc >= 4 && strcmp(argv[1], "command") == 0) {
@@ -152,6 +175,6 @@ int main(int argc, char **argv) {
     for (int run = 0; run < atoi(argv[2]); run++) command(argv + 3, argc - 3, first % 1000000000 + run);
     return 0;
   }
-  fprintf(stderr, "usage: floor container own|host COUNT ROOTFS DIRECTORY | floor command COUNT PROGRAM ARGUMENT...\n");
+  fprintf(stderr, "usage: floor container own|host|bridge COUNT ROOTFS DIRECTORY | floor command COUNT PROGRAM ARGUMENT...\n");
   return 2;
 }

@@ -1,23 +1,29 @@
 /**
  * The benchmark: `npm run bench [-- WORD... --runs N --out FILE]`.
  *
- * Words pick trials (start, exec, loop, many, parallel, stream) and subjects (floor, podling, crun, runc, bwrap, podman);
- * without words everything runs. The table goes to stdout, and to a file with --out; what is going on goes to stderr.
+ * Words pick trials (start, bridge, exec, loop, many, published, parallel, stream, traffic) and subjects (floor, podling, crun, runc, bwrap, podman);
+ * without words everything runs, in a network namespace of its own that stands for the host. The table goes to stdout, and to a file with --out; what is going on goes to stderr.
  */
+import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { cpus, release } from 'node:os'
-import { parseArgs } from 'node:util'
+import { parseArgs, promisify } from 'node:util'
+import { givenArguments, inOwnNetwork } from '../fixtures/own-network.js'
 import { markdown, type Row } from './table.js'
+import { bridge } from './trial-bridge.js'
 import { exec } from './trial-exec.js'
 import { loop } from './trial-loop.js'
 import { many } from './trial-many.js'
 import { parallel } from './trial-parallel.js'
+import { published } from './trial-published.js'
 import { start } from './trial-start.js'
 import { stream } from './trial-stream.js'
+import { traffic } from './trial-traffic.js'
 import type { Context, Trial } from './trial.js'
 import { Workspace } from './workspace.js'
 
-const TRIALS: readonly Trial[] = [start, exec, loop, many, parallel, stream]
+const run = promisify(execFile)
+const TRIALS: readonly Trial[] = [start, bridge, exec, loop, many, published, parallel, stream, traffic]
 const SUBJECTS: ReadonlySet<string> = new Set(['floor', 'podling', 'crun', 'runc', 'bwrap', 'podman'])
 
 interface Choice {
@@ -66,14 +72,20 @@ async function measure(choice: Choice, runs: number): Promise<Row[]> {
   return rows
 }
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { runs: { type: 'string', default: '100' }, out: { type: 'string' } },
-})
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    args: givenArguments(),
+    allowPositionals: true,
+    options: { runs: { type: 'string', default: '100' }, out: { type: 'string' } },
+  })
+  await run('ip', ['link', 'set', 'lo', 'up'])
+  const rows = await measure(choose(positionals), Number(values.runs))
+  const [cpu] = cpus()
+  const machine = `Linux ${release()}, ${String(cpus().length)} × ${cpu?.model.trim() ?? 'CPU'}, Node ${process.version}`
+  const report = `${markdown(rows)}\n\n${machine}, ${new Date().toISOString().slice(0, 10)}\n`
+  process.stdout.write(report)
+  if (values.out !== undefined) await writeFile(values.out, report)
+}
+
 if (process.geteuid?.() !== 0) throw new Error('run the benchmark as root: the floor and the peers need it')
-const rows = await measure(choose(positionals), Number(values.runs))
-const [cpu] = cpus()
-const machine = `Linux ${release()}, ${String(cpus().length)} × ${cpu?.model.trim() ?? 'CPU'}, Node ${process.version}`
-const report = `${markdown(rows)}\n\n${machine}, ${new Date().toISOString().slice(0, 10)}\n`
-process.stdout.write(report)
-if (values.out !== undefined) await writeFile(values.out, report)
+if (inOwnNetwork(import.meta.url)) await main()

@@ -1,6 +1,6 @@
 /** The peers, each as the whole command that a user would run. Peers that aren't installed are left out. */
 import { execFile } from 'node:child_process'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { has } from '../peers.js'
@@ -11,7 +11,10 @@ import type { Workspace } from './workspace.js'
 
 const run = promisify(execFile)
 
-export type Network = 'own' | 'host'
+/** None but loopback, the host's, or a bridge with a way out. */
+export type Network = 'own' | 'host' | 'bridge'
+/** What a bundle for an OCI runtime can have: bridges are made by whoever calls it. */
+export type OciNetwork = Exclude<Network, 'bridge'>
 
 /** A subject that times one command. */
 export function command(
@@ -57,7 +60,7 @@ const HIDE_UNIFIED = 'umount /sys/fs/cgroup/unified; exec "$@"'
 const WRAPPER = ['unshare', '-m', 'sh', '-c', HIDE_UNIFIED, 'sh'] as const
 const WRAPPER_ROW = "crun's wrapper alone"
 
-export async function crun(workspace: Workspace, network: Network): Promise<Subject[]> {
+export async function crun(workspace: Workspace, network: OciNetwork): Promise<Subject[]> {
   if (!has('crun')) return []
   const bundle = await makeBundle(workspace, `crun-${network}`, network, ['/bin/true'])
   const state = join(workspace.directory, 'crun')
@@ -82,7 +85,7 @@ export function withoutWrapper(samples: ReadonlyMap<string, readonly number[]>, 
   return wrapped.map((time) => time - off)
 }
 
-export async function runc(workspace: Workspace, network: Network): Promise<Subject[]> {
+export async function runc(workspace: Workspace, network: OciNetwork): Promise<Subject[]> {
   if (!has('runc')) return []
   const bundle = await makeBundle(workspace, `runc-${network}`, network, ['/bin/true'])
   const state = join(workspace.directory, 'runc')
@@ -107,15 +110,24 @@ export function bwrap(workspace: Workspace, network: Network): Subject[] {
   return [command(workspace, `bwrap, ${network} network`, argv)]
 }
 
+/** Where podman binds a directory onto itself for the namespaces of its bridges, and leaves it so. */
+const NAMESPACES = '/run/netns'
+
+/** Podman's names of them. */
+const NETWORKS: Readonly<Record<Network, string>> = { own: 'none', host: 'host', bridge: 'podling-bench' }
+
 /** A podman with a storage, state and locks of its own in the workspace. */
 export class Podman {
   readonly #argv: readonly string[]
   readonly #env: NodeJS.ProcessEnv
   readonly #workspace: Workspace
+  readonly #home: string
+  #mounts: readonly string[] = []
   readonly image = 'localhost/podling-bench:latest'
 
-  private constructor(workspace: Workspace, argv: readonly string[], env: NodeJS.ProcessEnv) {
+  private constructor(workspace: Workspace, home: string, argv: readonly string[], env: NodeJS.ProcessEnv) {
     this.#workspace = workspace
+    this.#home = home
     this.#argv = argv
     this.#env = env
   }
@@ -123,18 +135,25 @@ export class Podman {
   /** @returns undefined when podman isn't installed. */
   static async make(workspace: Workspace): Promise<Podman | undefined> {
     if (!has('podman')) return undefined
-    const home = join(workspace.directory, 'podman')
-    await mkdir(home)
+    const home = await mkdtemp(join(workspace.directory, 'podman-'))
     const settings = join(home, 'containers.conf')
     await writeFile(
       settings,
-      '[engine]\nevents_logger = "none"\ncgroup_manager = "cgroupfs"\nlock_type = "file"\n[containers]\nlog_driver = "k8s-file"\n',
+      '[engine]\nevents_logger = "none"\ncgroup_manager = "cgroupfs"\nlock_type = "file"\n[containers]\nlog_driver = "k8s-file"\n' +
+        `[network]\nnetwork_config_dir = "${join(home, 'networks')}"\n`,
     )
     const argv = ['podman', '--runtime', 'runc', '--root', join(home, 'root'), '--runroot', join(home, 'run')]
     const env = { ...process.env, CONTAINERS_CONF: settings, PODMAN_IGNORE_CGROUPSV1_WARNING: '1' }
-    const podman = new Podman(workspace, [...argv, '--tmpdir', join(home, 'tmp')], env)
+    const podman = new Podman(workspace, home, [...argv, '--tmpdir', join(home, 'tmp')], env)
     await podman.call('import', workspace.tar, podman.image)
     return podman
+  }
+
+  /** A network beside Podling's own, without names, since its server for them is another package. */
+  async makeNetwork(): Promise<void> {
+    const mounted = (await readFile('/proc/self/mountinfo', 'utf8')).includes(` ${NAMESPACES} `)
+    if (!mounted) this.#mounts = [NAMESPACES]
+    await this.call('network', 'create', '--disable-dns', '--subnet', '10.99.0.0/16', NETWORKS.bridge)
   }
 
   async call(...argv: readonly string[]): Promise<string> {
@@ -145,8 +164,7 @@ export class Podman {
 
   /** The flags of `run` that go with every container here. */
   containerFlags(network: Network): string[] {
-    const name = network === 'own' ? 'none' : 'host'
-    return ['--network', name, '--cgroup-parent', `/${this.#workspace.cgroup}`]
+    return ['--network', NETWORKS[network], '--cgroup-parent', `/${this.#workspace.cgroup}`]
   }
 
   subject(name: string, most: number, argv: readonly string[]): Subject {
@@ -160,11 +178,13 @@ export class Podman {
 
   /** Containers, images, and the bind mount that podman keeps on its storage. */
   async close(): Promise<void> {
-    await this.call('rm', '--all', '--force', '--time', '0')
+    const remove = () => this.call('rm', '--all', '--force', '--time', '0')
+    // A container that ends has podman clean up after it, which gets into the way of this one; once is enough.
+    await remove().catch(remove)
     await this.call('rmi', '--all', '--force')
-    const home = join(this.#workspace.directory, 'podman')
-    for (const directory of ['root/overlay', 'root', 'run']) {
-      await run('umount', [join(home, directory)]).catch(() => undefined) // mostly it isn't mounted
+    const own = ['root/overlay', 'root', 'run'].map((directory) => join(this.#home, directory))
+    for (const directory of [...own, ...this.#mounts]) {
+      await run('umount', [directory]).catch(() => undefined) // mostly it isn't mounted
     }
   }
 }

@@ -1,7 +1,7 @@
 /** Podling as the benchmark uses it: only its public API. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Runtime, type Container } from 'podling'
+import { Runtime, type Container, type ContainerOptions } from 'podling'
 import type { Workspace } from './workspace.js'
 
 /** The limits that every container of the benchmark runs under. */
@@ -46,9 +46,9 @@ export async function withRuntime<T>(workspace: Workspace, work: (runtime: Runti
 }
 
 /** Run a container to its end, and give the milliseconds from the call to the exit. Removing it isn't counted. */
-export async function timeRun(runtime: Runtime, network: 'none' | 'host' = 'none'): Promise<number> {
+export async function timeRun(runtime: Runtime, options: Partial<ContainerOptions> = {}): Promise<number> {
   const start = performance.now()
-  const container = await runtime.run({ image: IMAGE, command: ['/bin/true'], network, ...LIMITS })
+  const container = await runtime.run({ image: IMAGE, command: ['/bin/true'], network: 'none', ...LIMITS, ...options })
   const { exitCode } = await container.wait()
   const time = performance.now() - start
   await container.remove()

@@ -1,11 +1,11 @@
 /** From an image that is ready to the exit of /bin/true, beside the floor and the peers. */
-import { bwrap, crun, crunWrapper, floor, floorRow, Podman, runc, withoutWrapper, type Network } from './peers.js'
+import { bwrap, crun, crunWrapper, floor, floorRow, Podman, runc, withoutWrapper, type OciNetwork } from './peers.js'
 import { openRuntime, repeat, timeRun } from './podling.js'
 import type { Row } from './table.js'
 import { gather, inTurn, type Context, type Maker, type Subject, type Trial } from './trial.js'
 import type { Workspace } from './workspace.js'
 
-const NETWORKS: readonly Network[] = ['own', 'host']
+const NETWORKS: readonly OciNetwork[] = ['own', 'host']
 const AIM = 'at most 2 × floor, below crun run'
 
 async function podling({ workspace }: Context): Promise<Subject[]> {
@@ -13,7 +13,7 @@ async function podling({ workspace }: Context): Promise<Subject[]> {
   return NETWORKS.map((network) => ({
     name: `podling, ${network} network`,
     async sample(count) {
-      const times = await repeat(count, () => timeRun(runtime, network === 'own' ? 'none' : 'host'))
+      const times = await repeat(count, () => timeRun(runtime, { network: network === 'own' ? 'none' : 'host' }))
       return { [`podling, ${network} network`]: times }
     },
     // One runtime serves both.
@@ -31,7 +31,7 @@ async function podman({ workspace }: Context): Promise<Subject[]> {
 }
 
 /** A maker of one subject for each network. */
-function each(make: (workspace: Workspace, network: Network) => Promise<Subject[]> | Subject[]): Maker {
+function each(make: (workspace: Workspace, network: OciNetwork) => Promise<Subject[]> | Subject[]): Maker {
   return async ({ workspace }) => {
     const subjects: Subject[] = []
     for (const network of NETWORKS) subjects.push(...(await make(workspace, network)))

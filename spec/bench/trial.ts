@@ -29,7 +29,7 @@ export interface Subject {
   readonly name: string
   /** Runs in all, where a slow subject should have fewer than the others. */
   readonly most?: number
-  /** Run `count` times and give milliseconds, one figure or more a run by the name of its row. */
+  /** Run `count` times and give figures of the trial's unit, one or more a run by the name of its row. */
   sample(count: number): Promise<Readonly<Record<string, readonly number[]>>>
   readonly close?: () => Promise<void>
 }
