@@ -21,6 +21,9 @@ t.teardown(async () => {
   for (const parent of parents) rmdirSync(parent)
 })
 
+/** RLIMIT_NPROC counts all processes of a user, also those of another run of these tests: each has users of its own. */
+const ownUser = (index: number): string => String(2_000_000 + 10 * process.pid + index)
+
 let count = 0
 function cgroup(more: Partial<PlanCgroup> = {}): PlanCgroup & { readonly unified: string } {
   const directory = join(parents[0]!, `c${count++}`)
@@ -129,7 +132,7 @@ t.test('a fork bomb can’t outlive its end', async (t) => {
     create: ['mount', 'uts', 'ipc', 'network'],
     before: [
       { op: 'rlimit', resource: 6, soft: 1000n, hard: 1000n },
-      { op: 'user', user: '54321', groups: [], setHome: false },
+      { op: 'user', user: ownUser(0), groups: [], setHome: false },
     ],
   })
   const monitor = await launcher.launch(plan, [])
@@ -186,7 +189,7 @@ t.test(
     const argv = ['sh', '-c', 'trap "" TERM INT HUP; f() { usleep 50000; f & f & wait; }; f']
     const before: Operation[] = [
       { op: 'rlimit', resource: 6, soft: 1000n, hard: 1000n },
-      { op: 'user', user: '54322', groups: [], setHome: false },
+      { op: 'user', user: ownUser(1), groups: [], setHome: false },
     ]
     const monitor = await launcher.launch(
       makePlan(rootfs, { argv, before, cgroup: group, create: ['mount', 'uts'] }),

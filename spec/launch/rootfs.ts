@@ -247,7 +247,7 @@ export async function shell(
 
 /** Wait until something holds that the kernel does in its own time. */
 export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (let i = 0; i < 1000; i++) {
+  for (let i = 0; i < 6000; i++) {
     if (await holds()) return
     await delay(10)
   }
