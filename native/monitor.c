@@ -241,12 +241,21 @@ static bool is_known(const struct monitor *monitor, pid_t pid) {
   return false;
 }
 
+/* Is there a stage process that may still tell of a child it cloned? */
+static bool is_staging(const struct monitor *monitor) {
+  if (monitor->main.stage > 0) return true;
+  for (size_t i = 0; i < monitor->peer_count; i++)
+    if (monitor->peers[i].process.stage > 0) return true;
+  return false;
+}
+
 /*
  * A stage that is killed between its clone and its word of it leaves a child of ours that nobody here knows. It must be
- * reaped all the same: pid 1 of a namespace can't end before all others in it are (pid_namespaces(7)).
+ * reaped all the same: pid 1 of a namespace can't end before all others in it are (pid_namespaces(7)). Not while a stage
+ * lives: its child may be dead before we have read of it, and a pid that was reaped can be another's by then.
  */
 static void reap_strays(const struct monitor *monitor) {
-  for (;;) {
+  while (!is_staging(monitor)) {
     siginfo_t info = {0};
     if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0) return;
     /* Its own descriptor tells of it, or has told; what stands behind it in the list has its turn then. */
@@ -268,6 +277,11 @@ static void step(struct monitor *monitor) {
   }
   if (!monitor->ending) return;
   process_reap(&monitor->main);
+  /* By pid: one that was dead before it had a descriptor has none that could tell. */
+  for (size_t i = 0; i < monitor->peer_count; i++) {
+    struct peer *peer = &monitor->peers[i];
+    if (peer->is_exec && !peer->process.dead && process_reap(&peer->process)) peer_process_ended(peer);
+  }
   if (is_over(monitor)) finish(monitor);
   if (monitor->ending_tries++ > 0) {
     cgroup_signal(&monitor->plan, SIGKILL);
@@ -333,16 +347,16 @@ _Noreturn void monitor_main(int stream, const int *passed, size_t count, struct 
   struct failure failure = {.stage = STAGE_PLAN};
   size_t size;
   void *bytes = receive_plan(stream, &size);
-  if (!bytes) _exit(0); /* the host is gone, and nothing was begun */
   errno = EINVAL;
-  if (!plan_decode(&monitor.plan, bytes, size)) {
-    fail(&failure, "read");
+  bool decoded = bytes && plan_decode(&monitor.plan, bytes, size);
+  struct peer *owner = decoded ? peer_add(&monitor, stream, false) : NULL;
+  if (!owner) {
+    fail(&failure, decoded ? "malloc" : "read");
+    slot_discard(slot);
+    /* Without any bytes the host is gone, and nobody hears it. */
     send_frame(stream, FRAME_FAILED, &failure, sizeof(failure), NULL, 0);
     _exit(0);
   }
-  errno = ENOMEM;
-  struct peer *owner = peer_add(&monitor, stream, false);
-  if (!owner) _exit(1);
   owner->is_owner = true;
   if (start(&monitor, passed, count, &failure) < 0) {
     monitor.failure = failure;

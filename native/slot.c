@@ -65,7 +65,8 @@ static void end_stub(struct slot *slot, int signal) {
   close(slot->wake[1]);
 }
 
-static void discard(struct slot *slot) {
+void slot_discard(struct slot *slot) {
+  if (!slot) return;
   end_stub(slot, SIGKILL);
   for (size_t i = 0; i < slot->count; i++) rmdir(slot->directories[i]);
 }
@@ -101,7 +102,7 @@ _Noreturn void slot_main(int launcher, char *const *parents, size_t count) {
   size_t passed = 0;
   bool ready = prepare(&slot) && write(launcher, "r", 1) == 1;
   if (!ready || receive_request(launcher, &request, fds, &passed) != 1 || passed == 0) {
-    discard(&slot);
+    slot_discard(&slot);
     _exit(0);
   }
   close(launcher);
@@ -158,7 +159,7 @@ bool slot_take(struct slot *slot, const struct plan *plan, bool *made) {
     }
   }
   if (!fits) {
-    discard(slot);
+    slot_discard(slot);
     memset(made, 0, plan->directories.count * sizeof(bool));
   }
   return fits;

@@ -29,5 +29,8 @@ bool slot_covers(const struct slot *slot, const char *attach);
 pid_t slot_clone(struct slot *slot, const struct plan *plan, const int stdio[3], int link, enum go go, int into,
                  struct failure *failure);
 
+/* End a slot that no container was started from, with its directories. NULL is fine. */
+void slot_discard(struct slot *slot);
+
 /* Remove what killed slots left behind. */
 void slot_sweep(char *const *parents, size_t count);

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { settleAll } from '../teardown.js'
 import type { ContainerContext } from './context.js'
+import { removeRunDirectory } from './run-directory.js'
 import { containerPaths, type ContainerRecord } from './record.js'
 
 /** Remove all files of a container that nothing runs of. What is gone already is no failure. */
@@ -10,7 +11,7 @@ export async function removeFiles(context: ContainerContext, id: string): Promis
   await settleAll(`remove the files of container ${id.slice(0, 12)}`, [
     context.driver.remove(id),
     rm(directory, { recursive: true, force: true }),
-    rm(runDirectory, { recursive: true, force: true }),
+    removeRunDirectory(runDirectory),
   ])
 }
 

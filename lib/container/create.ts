@@ -55,7 +55,7 @@ export async function create(context: ContainerContext, given: ContainerOptions)
   }
   // Asked for already here, so that nothing is made for a name that is taken.
   checkFree(context, record)
-  const lock = RunLock.take(paths)
+  const lock = await RunLock.acquire(paths)
   if (lock === undefined) throw new PodlingError('INVALID_STATE', `create container ${record.name}: its id is in use`)
   context.comingNames.add(name)
   const committed = context.database

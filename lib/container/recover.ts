@@ -1,7 +1,6 @@
-import { readdir, rm } from 'node:fs/promises'
-import { isErrno } from '../storage/file-error.js'
 import { settleAll } from '../teardown.js'
 import { removeFiles } from './clear-away.js'
+import { namesIn, removeIfEmpty, removeRunDirectory } from './run-directory.js'
 import type { ContainerContext } from './context.js'
 import { Lifecycle } from './lifecycle.js'
 import { containerPaths, runName, type ContainerRecord } from './record.js'
@@ -58,45 +57,57 @@ async function removeOrphan(context: ContainerContext, record: ContainerRecord):
   await remove(lifecycle)
 }
 
-/**
- * What no record speaks of: a host died between the making of a container and its record. One that is being made has
- * its lock held; the record is asked for after that was seen.
- */
+/** What no record speaks of: a host died between the making of a container and its record. */
 async function removeStrays(context: ContainerContext): Promise<void> {
-  const { root, runRoot, cgroups, driver, records } = context
+  const { root, cgroups, driver, records } = context
   const found = new Set([...(await cgroups.list()), ...(await driver.list()), ...(await namesIn(`${root}/containers`))])
-  const strays = [...found].filter(
-    (id) => !RunLock.isHeld(containerPaths(root, runRoot, id, false).lock) && records.get(id) === undefined,
-  )
   await settleAll(
     'remove what was left behind of containers',
-    strays.map(async (id) => {
-      await cgroups.kill(id)
-      await cgroups.remove(id)
-      await removeFiles(context, id)
-    }),
+    [...found].map((id) =>
+      unlessBeingMade(context, id, async () => {
+        if (records.get(id) !== undefined) return
+        await cgroups.kill(id)
+        await cgroups.remove(id)
+        await removeFiles(context, id)
+      }),
+    ),
   )
+}
+
+/** One that is being made has its lock held; nobody begins to make it while the lock is ours. */
+async function unlessBeingMade(
+  { root, runRoot }: ContainerContext,
+  id: string,
+  clear: () => Promise<void>,
+): Promise<void> {
+  const { lock: path } = containerPaths(root, runRoot, id, false)
+  const lock = RunLock.seize(path)
+  // Ids are never given twice: without its lock's file nobody makes it any more.
+  if (lock === undefined && RunLock.isHeld(path)) return
+  try {
+    await clear()
+  } finally {
+    lock?.release()
+  }
 }
 
 /** Run directories, which are named by half an id, of containers that are neither known nor being made. */
 async function removeStrayRunDirectories({ runRoot, records }: ContainerContext): Promise<void> {
-  const unheld = (await namesIn(`${runRoot}/c`)).filter((name) => !RunLock.isHeld(`${runRoot}/c/${name}/lock`))
-  const known = new Set([...records.entries()].map(([id]) => runName(id)))
   await settleAll(
     'remove run directories that were left behind',
-    unheld
-      .filter((name) => !known.has(name))
-      .map((name) => rm(`${runRoot}/c/${name}`, { recursive: true, force: true })),
+    (await namesIn(`${runRoot}/c`)).map(async (name) => {
+      const directory = `${runRoot}/c/${name}`
+      const lock = RunLock.seize(`${directory}/lock`)
+      // Held, or has none yet, or no more: see removeRunDirectory().
+      if (lock === undefined) return removeIfEmpty(directory)
+      try {
+        const known = [...records.entries()].some(([id]) => runName(id) === name)
+        if (!known) await removeRunDirectory(directory)
+      } finally {
+        lock.release()
+      }
+    }),
   )
-}
-
-async function namesIn(directory: string): Promise<string[]> {
-  try {
-    return await readdir(directory)
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return []
-    throw error
-  }
 }
 
 const silent = {

@@ -28,7 +28,7 @@ export async function start(container: Lifecycle, lock?: RunLock): Promise<void>
       return
     }
     // Two hosts on one root may want to start the same container.
-    const own = RunLock.take(container.paths)
+    const own = await RunLock.acquire(container.paths)
     if (own === undefined) throw startedElsewhere(container.record.name)
     try {
       await launch(container)
