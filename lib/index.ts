@@ -12,6 +12,7 @@ export type { ExposedPort, Healthcheck, ImageConfig } from './image/image-config
 export type { ImageConfigInput } from './image/image-config-input.js'
 export type { Platform } from './image/platform.js'
 export type { ImageProgress, OnProgress } from './image/progress.js'
+export type { SaveDestination, SaveFormat } from './image/save.js'
 export type { ArchiveSource } from './image/source.js'
 export { Image } from './storage/image.js'
 export type { ImageHistoryEntry, ImageLayer } from './storage/image.js'
@@ -20,7 +21,10 @@ export type {
   ImportOptions,
   LoadOptions,
   PullOptions,
+  PushOptions,
+  PushResult,
   RemoveImageOptions,
+  SaveOptions,
 } from './storage/image-options.js'
 export { Images } from './storage/images.js'
 export type { ImageEvent } from './storage/images.js'

@@ -1,7 +1,7 @@
 /**
  * Answering a registry's challenge: Basic (RFC 7617), or Bearer with a token server (distribution "token
  * authentication"). A password goes only where the registry's own challenge points, and never in clear unless the
- * registry is an insecure one; only `pull` of the one repository is ever asked for.
+ * registry is an insecure one. Only what the work needs is asked for: `pull` of the one repository, unless told otherwise.
  */
 import { PodlingError } from '../errors.js'
 import { parseChallenges, type Challenge } from './challenge.js'
@@ -17,6 +17,8 @@ export interface AuthenticatorOptions {
   readonly insecure: (host: string) => boolean
   /** Looked up once per repository, at the first challenge. */
   readonly credentials: (repository: string) => Promise<Credentials | undefined>
+  /** What a token for a repository is to allow (distribution "token scope"). @default to pull from it */
+  readonly scopes?: ((repository: string) => readonly string[]) | undefined
 }
 
 interface Grant {
@@ -100,7 +102,8 @@ export class Authenticator {
     }
     this.#forbidClear(url, 'its token server')
     const what = `get a token for ${host}/${repository} from ${url.host}`
-    const scopes = wantedScopes(repository, challenge.parameters['scope'])
+    const own = this.#options.scopes?.(repository) ?? [pullScope(repository)]
+    const scopes = [...own, ...otherScopes(challenge.parameters['scope'])]
     let response: HttpResponse
     try {
       response = await http.send(
@@ -128,10 +131,17 @@ function basicHeader({ username, password }: { username: string; password: strin
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
 }
 
-/** Our own scope, and of the registry's those that are no repository's (such as `aws`). */
-function wantedScopes(repository: string, offered: string | undefined): string[] {
-  const others = (offered ?? '').split(' ').filter((scope) => scope !== '' && !/^(repository|registry)[:(]/.test(scope))
-  return [`repository:${repository}:pull`, ...others]
+export function pullScope(repository: string): string {
+  return `repository:${repository}:pull`
+}
+
+export function pushScope(repository: string): string {
+  return `repository:${repository}:pull,push`
+}
+
+/** Of the registry's scopes those that are no repository's (such as `aws`). */
+function otherScopes(offered: string | undefined): string[] {
+  return (offered ?? '').split(' ').filter((scope) => scope !== '' && !/^(repository|registry)[:(]/.test(scope))
 }
 
 function tokenRequest(

@@ -2,8 +2,16 @@
  * One HTTP exchange with a registry: redirects, time-outs and cancel, nothing of the registry protocol. Node's own
  * http and https are used, since the TLS check has to be switched off for single hosts.
  */
-import { Agent as HttpAgent, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
+import {
+  Agent as HttpAgent,
+  request as httpRequest,
+  type ClientRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+} from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 
 export interface HttpOptions {
   /** Hosts for which certificates are not checked and plain HTTP is allowed. */
@@ -14,11 +22,17 @@ export interface HttpOptions {
   readonly stallTimeout: number
 }
 
+/** A body too large for memory: so many bytes, made as they are sent. */
+export interface HttpBody {
+  readonly length: number
+  readonly chunks: AsyncIterable<Uint8Array>
+}
+
 export interface HttpRequest {
-  readonly method: 'GET' | 'HEAD' | 'POST'
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PATCH' | 'PUT' | 'DELETE'
   readonly url: URL
   readonly headers?: Readonly<Record<string, string>>
-  readonly body?: string
+  readonly body?: string | Buffer | HttpBody | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -62,27 +76,38 @@ export class HttpClient {
   }
 
   /**
-   * Send a request and follow its redirects. `Authorization` goes to the first origin only, and no redirect leads from
-   * https to http unless that host is an insecure one.
+   * Send a request and follow its redirects, unless it brings something: what was meant for one host is not handed to
+   * another. `Authorization` goes to the first origin only, and no redirect leads from https to http unless that host is
+   * an insecure one.
    */
   async send(request: HttpRequest): Promise<HttpResponse> {
     let { url, headers } = request
     for (let count = 0; ; count += 1) {
       const response = await this.#exchange({ ...request, url, ...(headers ? { headers } : {}) })
       const { location } = response.headers
-      if (!redirects.has(response.status) || location === undefined || request.method === 'POST') {
+      const asks = request.method === 'GET' || request.method === 'HEAD'
+      if (!redirects.has(response.status) || location === undefined || !asks) {
         return wrap(response, url, this.#options.stallTimeout)
       }
       response.message.resume()
       if (count === maxRedirects)
         throw new RedirectError(`more than ${String(maxRedirects)} redirects, the last to ${location}`)
-      const next = resolveLocation(location, url)
-      if (url.protocol === 'https:' && next.protocol === 'http:' && !this.#options.insecure(next.host)) {
-        throw new RedirectError(`a redirect from ${url.host} to plain http at ${next.host}`)
-      }
+      const next = this.follow(location, url)
       if (next.origin !== url.origin && headers) headers = withoutAuthorization(headers)
       url = next
     }
+  }
+
+  /**
+   * Where a `Location` leads.
+   * @throws RedirectError when it is no URL of http or https, or leads from https to plain http at a secure host
+   */
+  follow(location: string, from: URL): URL {
+    const next = resolveLocation(location, from)
+    if (from.protocol === 'https:' && next.protocol === 'http:' && !this.#options.insecure(next.host)) {
+      throw new RedirectError(`a redirect from ${from.host} to plain http at ${next.host}`)
+    }
+    return next
   }
 
   close(): void {
@@ -94,8 +119,19 @@ export class HttpClient {
     const { url, method, headers, body, signal } = request
     const tls = url.protocol === 'https:'
     const authorities = this.#options.authorities?.(url.host) ?? []
+    const { stallTimeout } = this.#options
     return new Promise((resolve, reject) => {
-      const settings = { method, headers: { 'User-Agent': 'podling', ...headers }, ...(signal ? { signal } : {}) }
+      const streams = typeof body === 'object' && !Buffer.isBuffer(body)
+      const settings = {
+        method,
+        // Of a body that was cut short by an early answer the connection can't be used for more.
+        headers: {
+          'User-Agent': 'podling',
+          ...headers,
+          ...(streams ? { 'Content-Length': String(body.length), Connection: 'close' } : {}),
+        },
+        ...(signal ? { signal } : {}),
+      }
       const outgoing = tls
         ? httpsRequest(url, {
             ...settings,
@@ -105,8 +141,8 @@ export class HttpClient {
           })
         : httpRequest(url, { ...settings, agent: this.#http })
       const timer = setTimeout(() => {
-        outgoing.destroy(new StalledError(`no answer within ${String(this.#options.stallTimeout)} ms`))
-      }, this.#options.stallTimeout)
+        outgoing.destroy(new StalledError(`no answer within ${String(stallTimeout)} ms`))
+      }, stallTimeout)
       outgoing.once('response', (message) => {
         clearTimeout(timer)
         resolve({ status: message.statusCode ?? 0, headers: message.headers, message })
@@ -115,9 +151,36 @@ export class HttpClient {
         clearTimeout(timer)
         reject(error)
       })
-      outgoing.end(body)
+      if (streams) sendBody(outgoing, body, timer, reject)
+      else outgoing.end(body)
     })
   }
+}
+
+/**
+ * Send what is made on the way. Each chunk that the peer takes starts the stall clock anew. A registry may answer before
+ * it has read all, and close: then the answer counts, and not that the rest found no taker.
+ */
+function sendBody(
+  outgoing: ClientRequest,
+  body: HttpBody,
+  timer: NodeJS.Timeout,
+  fail: (error: unknown) => void,
+): void {
+  let answered = false
+  outgoing.once('response', () => (answered = true))
+  const source = async function* (): AsyncGenerator<Uint8Array> {
+    for await (const chunk of body.chunks) {
+      if (answered) return
+      timer.refresh()
+      yield chunk
+    }
+  }
+  pipeline(Readable.from(source(), { objectMode: false }), outgoing).catch((error: unknown) => {
+    if (answered) return
+    clearTimeout(timer)
+    fail(error)
+  })
 }
 
 function resolveLocation(location: string, base: URL): URL {

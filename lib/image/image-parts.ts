@@ -14,6 +14,8 @@ export interface ImageParts {
   readonly manifest: Manifest
   /** The configuration, whose digest is the image's id. */
   readonly document: ImageDocument
+  /** The index that was brought whole, and all that hangs on it. */
+  readonly whole?: { readonly index: string; readonly blobs: readonly string[] } | undefined
   /** Names that its source gives it, as canonical references with a tag. */
   readonly names: readonly string[]
 }
@@ -22,7 +24,7 @@ export interface ImageParts {
  * Check that a manifest and its config belong together.
  * @throws {PodlingError} IMAGE_INVALID
  */
-export function checkParts(manifest: Manifest, document: ImageDocument, what: string): void {
+export function checkParts(manifest: Manifest, document: Pick<ImageDocument, 'diffIds'>, what: string): void {
   if (manifest.layers.length !== document.diffIds.length) {
     throw new PodlingError(
       'IMAGE_INVALID',

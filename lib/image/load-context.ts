@@ -6,6 +6,8 @@ export interface LoadContext {
   readonly store: BlobStore
   /** Of the images for several platforms, the one to take. @default the machine's; an image for one platform is taken as it is */
   readonly platform?: Platform | undefined
+  /** Of an index, bring the images of all platforms, and use that of `platform`. @default false */
+  readonly allPlatforms?: boolean | undefined
   readonly onProgress?: OnProgress | undefined
   /** Bytes of a layer at most: a packed archive could fill the disk before its layers are looked at. @default no limit */
   readonly maxBytes?: number | undefined

@@ -125,7 +125,8 @@ function readLayer(reader: JsonReader, what: string): LayerDescriptor {
   return { ...descriptor, compression }
 }
 
-function readDescriptor(reader: JsonReader): Descriptor {
+/** Read what points to a blob. */
+export function readDescriptor(reader: JsonReader): Descriptor {
   const digest = reader.get('digest')
   const text = digest.string()
   if (!isDigest(text))
@@ -140,7 +141,7 @@ function readDescriptor(reader: JsonReader): Descriptor {
 }
 
 /** The spec lets a document leave its media type out; then the transport's word counts, and at last its shape. */
-function guessType(document: JsonReader, declared: string | undefined): string {
+export function guessType(document: JsonReader, declared: string | undefined): string {
   const type = declared?.split(';')[0]?.trim().toLowerCase()
   if (type !== undefined && (isIndexType(type) || isManifestType(type) || isSchema1(type))) return type
   if (document.get('manifests').present) return mediaTypes.ociIndex

@@ -4,8 +4,10 @@ import type { LoadContext } from './load-context.js'
 import { dockerNames } from './docker-archive.js'
 import { parseImageDocument } from './image-config.js'
 import { checkParts, type ImageParts } from './image-parts.js'
+import { flattenTree, readTree } from './image-tree.js'
 import { parseJson } from './json.js'
 import { parseManifest, type Descriptor, type Index, type IndexEntry, type Manifest } from './manifest.js'
+import { isForeignLayer } from './media-types.js'
 import { formatPlatform, hostPlatform, platformFit, selectPlatform } from './platform.js'
 import { formatReference, parseReference } from './reference.js'
 
@@ -95,13 +97,31 @@ async function loadGroup(
     )
   }
   for (const layer of manifest.layers) await bring(layout, layer, 'layer')
+  const whole = context.allPlatforms && indexes.length > 0 ? await bringIndex(top, layout) : undefined
   return {
     digest: descriptor.digest,
     indexes,
     manifest,
     document,
+    whole,
     names: imageNames(top, tags.get(manifest.config.digest)),
   }
+}
+
+/** Bring all that hangs on an index. */
+async function bringIndex(top: Descriptor, layout: Layout): Promise<{ index: string; blobs: string[] }> {
+  const read = async (descriptor: Descriptor): Promise<Buffer> => {
+    await bring(layout, descriptor, 'manifest')
+    return layout.read(descriptor.digest)
+  }
+  const { trees, blobs } = flattenTree(await readTree(top, read, layout.what))
+  const there = trees.map(({ descriptor }) => descriptor.digest)
+  for (const blob of blobs) {
+    if (isForeignLayer(blob.mediaType) && !(await layout.has(blob.digest))) continue
+    await bring(layout, blob, 'layer')
+    there.push(blob.digest)
+  }
+  return { index: top.digest, blobs: there }
 }
 
 async function resolve(

@@ -5,8 +5,11 @@ export interface ImageProgress {
   /** The blob that it is about; a layer's, a config's or a manifest's. */
   readonly digest: string
   readonly kind: 'manifest' | 'config' | 'layer'
-  /** `exists`: the blob was there already. `done`: the blob is there and verified. `unpack`: a layer becomes a directory. */
-  readonly phase: 'exists' | 'download' | 'copy' | 'done' | 'unpack' | 'unpacked'
+  /**
+   * `exists`: the blob was there already, here or, of a push, in the registry. `done`: the blob is there and verified.
+   * `unpack`: a layer becomes a directory. `mounted`: the registry took it from another of its repositories.
+   */
+  readonly phase: 'exists' | 'download' | 'copy' | 'done' | 'unpack' | 'unpacked' | 'upload' | 'mounted'
   /** Bytes done. Of `unpack`: bytes of the packed blob that were read. */
   readonly current: number
   /** Bytes in all. */

@@ -5,9 +5,10 @@ import { Arrivals } from './arrivals.js'
 import { downloadBlob, type DownloadContext } from './download.js'
 import { parseImageDocument } from './image-config.js'
 import { checkParts, type ImageParts } from './image-parts.js'
+import { describe, flattenTree, readTree } from './image-tree.js'
 import { maxDocumentBytes } from './json.js'
 import { isForeignLayer } from './media-types.js'
-import { parseManifest, type IndexEntry, type LayerDescriptor, type Manifest } from './manifest.js'
+import { parseManifest, type Descriptor, type IndexEntry, type LayerDescriptor, type Manifest } from './manifest.js'
 import { forEachParallel } from './parallel.js'
 import { formatPlatform, hostPlatform, platformFit, selectPlatform, type Platform } from './platform.js'
 import type { OnProgress } from './progress.js'
@@ -19,6 +20,8 @@ export interface PullContext {
   readonly store: BlobStore
   /** @default the machine's */
   readonly platform?: Platform | undefined
+  /** Of an index, bring the images of all platforms, and use that of `platform`. @default false */
+  readonly allPlatforms?: boolean | undefined
   readonly onProgress?: OnProgress | undefined
   readonly signal?: AbortSignal | undefined
 }
@@ -66,9 +69,40 @@ export async function pullImage<T>(reference: Reference, context: PullContext, c
         `pass platform: '${formatPlatform(document.platform)}' to pull that`,
     )
   }
+  const [index] = indexes
+  const whole =
+    context.allPlatforms && index !== undefined ? await downloadIndex(index, download, name, signal) : undefined
   // A tag beside a digest was not looked up, so it names nothing.
   const names = reference.digest === undefined ? [name] : []
-  return downloadBeside({ digest, indexes, manifest, document, names }, download, signal, consume)
+  return downloadBeside({ digest, indexes, manifest, document, names, whole }, download, signal, consume)
+}
+
+/** Bring all that hangs on an index. Foreign layers, which mostly are Windows', may stay where they are. */
+async function downloadIndex(
+  index: string,
+  download: DownloadContext,
+  name: string,
+  signal: AbortSignal | undefined,
+): Promise<{ index: string; blobs: string[] }> {
+  const { client, repository, store } = download
+  const read = async ({ digest }: Descriptor): Promise<Buffer> => {
+    if (await store.has(digest)) return store.read(digest, maxDocumentBytes)
+    const { bytes } = await client.manifest(repository, digest, signal)
+    await store.put(bytes)
+    return bytes
+  }
+  const { trees, blobs } = flattenTree(await readTree(await describe(store, index, name), read, name))
+  const there = new Set(trees.map(({ descriptor }) => descriptor.digest))
+  await forEachParallel(blobs, parallelDownloads, signal, async (blob, laneSignal) => {
+    try {
+      await downloadBlob(download, blob, 'layer', laneSignal)
+      there.add(blob.digest)
+    } catch (error) {
+      const gone = error instanceof PodlingError && error.code === 'IMAGE_NOT_FOUND'
+      if (!gone || !isForeignLayer(blob.mediaType)) throw error
+    }
+  })
+  return { index, blobs: [...there] }
 }
 
 /** Download the layers, lowest first, and consume them. The first failure of either side ends both, and is thrown. */

@@ -16,6 +16,8 @@ import type { ApplyOptions, LayerCompression, LayerRules, LayerSource } from './
 /** What images need of the layers. */
 export interface ImageLayers extends LayerReferences {
   apply(layer: LayerSource, options?: ApplyOptions): Promise<string>
+  /** What is known of a layer: bytes of its tar, uncompressed. */
+  get?(chainId: string): { readonly size: number } | undefined
 }
 
 export interface ImageStoreParts {
@@ -94,10 +96,11 @@ export class ImageStore {
   /** Within a transaction. */
   #put(parts: ImageParts, config: string, holder: string, top: string | undefined): ImageRecord {
     const { index, work } = this.#parts
-    const { manifest, document, digest, indexes } = parts
+    const { manifest, document, digest, indexes, whole } = parts
     const id = manifest.config.digest
     const known = index.byId(id)
     const digests = [digest, ...indexes]
+    const wholeIndex = whole?.index ?? known?.index
     const record: ImageRecord = {
       id,
       digest,
@@ -107,7 +110,14 @@ export class ImageStore {
       layers: manifest.layers.map((layer, position) => {
         return { digest: layer.digest, size: layer.size, diffId: document.diffIds[position]! }
       }),
-      blobs: unique([...digests, id, ...manifest.layers.map((layer) => layer.digest), ...(known?.blobs ?? [])]),
+      blobs: unique([
+        ...digests,
+        id,
+        ...manifest.layers.map((layer) => layer.digest),
+        ...(whole?.blobs ?? []),
+        ...(known?.blobs ?? []),
+      ]),
+      ...(wholeIndex === undefined ? {} : { index: wholeIndex }),
       holder: known?.holder ?? holder,
     }
     index.put(record)

@@ -18,6 +18,8 @@ export interface ImageRecord {
   readonly layers: readonly ImageLayer[]
   /** Blobs that go with it. */
   readonly blobs: readonly string[]
+  /** The digest of an index over several platforms, all of whose blobs are among {@link blobs}. */
+  readonly index?: string
   /** Who it is to the layers: holds the topmost. */
   readonly holder: string
 }
@@ -47,6 +49,8 @@ export class Image {
   readonly digest: string
   /** All digests that it can be asked for by: of manifests and of indexes. */
   readonly digests: readonly string[]
+  /** The digest of the index that is here with all its platforms; undefined when there is this platform alone. */
+  readonly index: string | undefined
   /** Canonical names, such as `docker.io/library/debian:12`. None for an image whose names went to others. */
   readonly names: readonly string[]
   /** Bytes of its layers and config as they are stored, packed. Layers that images share count in each. */
@@ -68,6 +72,7 @@ export class Image {
     const document = parseImageDocument(bytes, `image ${record.id}`)
     this.id = record.id
     this.digest = record.digest
+    this.index = record.index
     this.digests = Object.freeze([...record.digests])
     this.names = Object.freeze([...record.names])
     this.layers = Object.freeze([...record.layers])

@@ -3,8 +3,6 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { PodlingError } from '../errors.js'
 import { loadImages } from '../image/archive.js'
-import { certificateDirectories, findAuthorities } from '../image/authorities.js'
-import { defaultAuthFiles, findCredentials } from '../image/credentials.js'
 import { hostImage, searchAlong } from '../image/from-host/host-image.js'
 import type { FromHostOptions } from '../image/from-host/options.js'
 import type { ProgramSearch } from '../image/from-host/programs.js'
@@ -16,6 +14,7 @@ import { throwIfAborted } from '../image/progress.js'
 import { pullImage } from '../image/pull.js'
 import { parseReference } from '../image/reference.js'
 import { RegistryClient } from '../image/registry.js'
+import type { SaveDestination } from '../image/save.js'
 import type { ArchiveSource } from '../image/source.js'
 import type { ContentStore } from './content.js'
 import type { Database } from './database.js'
@@ -30,15 +29,22 @@ import {
   checkImportOptions,
   checkLoadOptions,
   checkPullOptions,
+  checkPushOptions,
   checkRemoveOptions,
+  checkSaveOptions,
   readPlatform,
   type ImportOptions,
   type LoadOptions,
   type BringOptions,
   type PullOptions,
+  type PushOptions,
+  type PushResult,
   type RemoveImageOptions,
+  type SaveOptions,
 } from './image-options.js'
 import { ImageStore, type ImageLayers } from './image-store.js'
+import { pushRecord, saveRecords, type PublishParts } from './publish-image.js'
+import { registryOptions } from './registry-access.js'
 import { Image, type ImageHistoryEntry, type ImageRecord } from './image.js'
 import type { LayerRules } from './layer-types.js'
 
@@ -115,23 +121,62 @@ export class Images {
     const reference = parseReference(ref)
     checkAuth(options.auth)
     const platform = readPlatform(options.platform)
-    const { signal, onProgress, insecure, auth } = options
-    const { content: store, authFiles = defaultAuthFiles() } = this.#parts
-    const { registry } = reference
-    const client = new RegistryClient(registry, {
-      ...(insecure === undefined ? {} : { insecure }),
-      credentials: (repository) =>
-        auth ? Promise.resolve(auth) : findCredentials(authFiles, registry, repository, signal),
-      authorities: await findAuthorities(certificateDirectories, registry),
-    })
+    const { signal, onProgress, allPlatforms } = options
+    const { content: store, authFiles } = this.#parts
+    const client = new RegistryClient(reference.registry, await registryOptions(reference.registry, options, authFiles))
     try {
-      const context = { client, store, platform, onProgress, signal }
+      const context = { client, store, platform, allPlatforms, onProgress, signal }
       return await this.#work('pulled', options, (add) =>
         pullImage(reference, context, (parts, arrived, ending) => add(parts, ending, arrived)),
       )
     } finally {
       client.close()
     }
+  }
+
+  /**
+   * Push an image to its registry, byte for byte as it came: with all platforms, where they are here. Blobs that the
+   * registry has are not sent, and those of another of its repositories are mounted.
+   * @param image a name, an id or a digest
+   * @throws {PodlingError} IMAGE_NOT_FOUND, INVALID_REFERENCE, INVALID_OPTION, PLATFORM_NOT_FOUND, BLOB_NOT_FOUND,
+   * DIGEST_MISMATCH and SIZE_MISMATCH (a blob is damaged on disk), CREDENTIALS_INVALID, REGISTRY_UNREACHABLE,
+   * REGISTRY_UNAUTHORIZED, REGISTRY_RATE_LIMITED, REGISTRY_FAILED, ABORTED
+   */
+  async push(image: Image | string, options: PushOptions = {}): Promise<PushResult> {
+    checkPushOptions(options)
+    checkAuth(options.auth)
+    // As a work, so that nobody sweeps the blobs that are on their way.
+    return this.#journal.run(options.signal, async () => {
+      const record = this.#find(image)
+      const name = typeof image === 'string' ? nameIn(record, image) : undefined
+      return pushRecord(record, name, options, this.#publishParts)
+    })
+  }
+
+  /**
+   * Save images, one or several, so that `load`, Podman, Docker and skopeo can load them. A file gets its name when it is
+   * whole, and then takes the place of one that had it.
+   * @param images by a name: that name alone goes along; by `Image` or id: all names
+   * @param destination a path, or a stream, which is ended
+   * @throws {PodlingError} IMAGE_NOT_FOUND, INVALID_REFERENCE, INVALID_OPTION, PLATFORM_NOT_FOUND, BLOB_NOT_FOUND,
+   * DIGEST_MISMATCH and SIZE_MISMATCH (a blob is damaged on disk), DISK_FULL, PERMISSION_DENIED, ABORTED
+   */
+  async save(
+    images: Image | string | readonly (Image | string)[],
+    destination: SaveDestination,
+    options: SaveOptions = {},
+  ): Promise<void> {
+    checkSaveOptions(options)
+    const wanted = Array.isArray(images) ? (images as readonly (Image | string)[]) : [images as Image | string]
+    if (wanted.length === 0) throw new PodlingError('INVALID_OPTION', 'save: there is no image to save')
+    await this.#journal.run(options.signal, async () => {
+      const records = wanted.map((image) => {
+        const record = this.#find(image)
+        const name = typeof image === 'string' ? nameIn(record, image) : undefined
+        return { record, names: name === undefined ? record.names : [name] }
+      })
+      await saveRecords(records, destination, options, this.#publishParts)
+    })
   }
 
   /**
@@ -270,6 +315,11 @@ export class Images {
     return [{ type: 'removed', record, names: record.names }]
   }
 
+  get #publishParts(): PublishParts {
+    const { content, authFiles, layers } = this.#parts
+    return { content, index: this.#index, authFiles, plainSize: (chainId) => layers.get?.(chainId)?.size }
+  }
+
   #find(image: Image | string): ImageRecord {
     return this.#index.find(typeof image === 'string' ? image : image.id)
   }
@@ -280,9 +330,9 @@ export class Images {
     select: (found: ImageParts[]) => ImageParts[],
   ): Promise<Image[]> {
     const platform = readPlatform(options.platform)
-    const { signal, onProgress } = options
+    const { signal, onProgress, allPlatforms } = options
     const { content: store, rules } = this.#parts
-    const context = { store, platform, onProgress, signal, maxBytes: rules?.maxBytes }
+    const context = { store, platform, allPlatforms, onProgress, signal, maxBytes: rules?.maxBytes }
     return this.#bring('loaded', options, async () => select(await loadImages(source, context)))
   }
 

@@ -31,6 +31,7 @@ const c = {
   socketpair: library.func('int socketpair(int domain, int type, int protocol, _Out_ int *fds)'),
   close: library.func('int close(int fd)'),
   fcntl: library.func('int fcntl(int fd, int command, ...)'),
+  linkat: library.func('int linkat(int from, const char *path, int to, const char *name, int flags)'),
   flock: library.func('int flock(int fd, int operation)'),
   ioctl: library.func('int ioctl(int fd, unsigned long request, _Out_ int *value)'),
   socket: library.func('int socket(int domain, int type, int protocol)'),
@@ -116,6 +117,8 @@ const MSG_DONTWAIT = 0x40
 const MSG_NOSIGNAL = 0x4000
 const WNOHANG = 1
 const FIONREAD = 0x541b
+const AT_FDCWD = -100
+const AT_SYMLINK_FOLLOW = 0x400
 const LOCK_SH = 1
 const LOCK_EX = 2
 const LOCK_NB = 4
@@ -240,6 +243,18 @@ export function tryLock(fd: number, mode: 'shared' | 'exclusive'): boolean {
   const errno = errnoName(koffi.errno())
   if (errno === 'EAGAIN' || errno === 'EWOULDBLOCK') return false
   throw systemError('flock', errno, 'lock a file')
+}
+
+/**
+ * Give an open file a name, one without (O_TMPFILE) its first (linkat(2)).
+ * @returns false when something has that name
+ */
+export function linkDescriptor(fd: number, path: string): boolean {
+  if ((c.linkat(AT_FDCWD, `/proc/self/fd/${String(fd)}`, AT_FDCWD, path, AT_SYMLINK_FOLLOW) as number) === 0)
+    return true
+  const errno = errnoName(koffi.errno())
+  if (errno === 'EEXIST') return false
+  throw systemError('linkat', errno, `name a file ${path}`, path)
 }
 
 /**

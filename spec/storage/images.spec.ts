@@ -9,60 +9,22 @@ import type { ImageProgress } from '../../lib/image/progress.js'
 import { ContentStore } from '../../lib/storage/content.js'
 import { Database } from '../../lib/storage/database.js'
 import { Layers } from '../../lib/storage/layers.js'
-import { Images, type ImageEvent, type ImagesParts } from '../../lib/storage/images.js'
+import { Images } from '../../lib/storage/images.js'
 import { Image } from '../../lib/storage/image.js'
-import { temporaryDirectory, type Teardown } from '../fixtures/directory.js'
+import { temporaryDirectory } from '../fixtures/directory.js'
 import { rejectsWith } from '../fixtures/errors.js'
 import { busyboxLayout, digestOf, makeLayout, makeTar, pushLayout, skopeoCopy } from '../fixtures/images.js'
-import { TestLayers } from '../fixtures/layers.js'
+import { imageWorld } from '../fixtures/image-world.js'
 import { startRegistry } from '../fixtures/registry.js'
 import { startServer } from '../fixtures/servers.js'
 import { openUnpacker } from '../fixtures/unpacker.js'
 import { needs } from '../peers.js'
 
-interface World {
-  readonly images: Images
-  readonly layers: TestLayers
-  readonly events: ImageEvent[]
-  readonly directory: string
-  readonly database: Database
-  readonly blobs: () => Promise<string[]>
-  /** The same state, as another process would open it. */
-  readonly reopen: () => Promise<Images>
-}
-
-async function world(t: Teardown, extra: Partial<ImagesParts> = {}): Promise<World> {
-  const directory = await temporaryDirectory(t, 'podling-images-')
-  const database = await Database.open(join(directory, 'db'))
-  t.teardown(() => database.close())
-  const content = await ContentStore.open(join(directory, 'blobs'))
-  const layers = new TestLayers()
-  const events: ImageEvent[] = []
-  const parts: ImagesParts = {
-    directory,
-    database,
-    content,
-    layers,
-    authFiles: [],
-    onEvent: (event) => events.push(event),
-    ...extra,
-  }
-  return {
-    images: await Images.open(parts),
-    layers,
-    events,
-    directory,
-    database,
-    blobs: async () => (await readdir(join(directory, 'blobs', 'sha256'))).map((hex) => `sha256:${hex}`),
-    reopen: () => Images.open(parts),
-  }
-}
-
 const tar = (text: string): Promise<Buffer> => makeTar([{ name: 'file', content: text }])
 const stream = (bytes: Uint8Array): Readable => Readable.from([bytes])
 
 t.test('an image out of programs of this host', async (t) => {
-  const { images, layers, events, blobs, reopen, database } = await world(t)
+  const { images, layers, events, blobs, reopen, database } = await imageWorld(t)
   const options = { binaries: ['sh'], files: [{ to: '/motd', content: 'hi' }], config: { cmd: ['sh'] }, ref: 'shell' }
   const image = await images.fromHost(options)
   t.same(image.names, ['docker.io/library/shell:latest'])
@@ -94,7 +56,7 @@ t.test('an image out of programs of this host', async (t) => {
 })
 
 t.test('import, get, tag, remove', async (t) => {
-  const { images, layers, events, blobs } = await world(t)
+  const { images, layers, events, blobs } = await imageWorld(t)
   const one = await tar('one')
   const image = await images.import(stream(one), {
     ref: 'one',
@@ -165,7 +127,7 @@ t.test('import, get, tag, remove', async (t) => {
 })
 
 t.test('packed tars, from a path and a stream', async (t) => {
-  const { images, directory } = await world(t)
+  const { images, directory } = await imageWorld(t)
   const plain = await tar('x'.repeat(100_000))
   const packed = {
     'a.tar': plain,
@@ -181,7 +143,7 @@ t.test('packed tars, from a path and a stream', async (t) => {
 })
 
 t.test('bad input leaves nothing', async (t) => {
-  const { images, layers, blobs, directory } = await world(t)
+  const { images, layers, blobs, directory } = await imageWorld(t)
   const good = await tar('good')
   await rejectsWith(t, () => images.import(join(directory, 'none.tar')), 'ARCHIVE_INVALID', /none\.tar: no such file/)
   await rejectsWith(t, () => images.import(directory), 'ARCHIVE_INVALID', /not a regular file/)
@@ -215,7 +177,7 @@ t.test('bad input leaves nothing', async (t) => {
 })
 
 t.test('shared layers and blobs', async (t) => {
-  const { images, layers, blobs } = await world(t)
+  const { images, layers, blobs } = await imageWorld(t)
   const directory = await temporaryDirectory(t)
   const base = await tar('base')
   const first = await makeLayout(join(directory, '1'), [{ layers: [base, await tar('first')] }])
@@ -238,7 +200,7 @@ t.test('shared layers and blobs', async (t) => {
 })
 
 t.test('a name goes to the newest', async (t) => {
-  const { images } = await world(t)
+  const { images } = await imageWorld(t)
   const older = await images.import(stream(await tar('older')), { ref: 'app', created: new Date(1000) })
   const newer = await images.import(stream(await tar('newer')), { ref: 'app', created: new Date(2000) })
   t.equal((await images.get('app')).id, newer.id)
@@ -251,7 +213,7 @@ t.test('a name goes to the newest', async (t) => {
 })
 
 t.test('the beginning of an id', async (t) => {
-  const { images } = await world(t)
+  const { images } = await imageWorld(t)
   const seen = new Map<string, string>()
   for (let count = 0; ; count += 1) {
     const { id } = await images.import(stream(await tar('same')), { created: new Date(count) })
@@ -274,7 +236,7 @@ t.test('the beginning of an id', async (t) => {
 
 t.test('images that containers use', async (t) => {
   const users: string[] = []
-  const { images, layers } = await world(t, { users: () => users })
+  const { images, layers } = await imageWorld(t, { users: () => users })
   const image = await images.import(stream(await tar('x')), { ref: 'x' })
   users.push('web', 'db')
   await rejectsWith(
@@ -291,7 +253,7 @@ t.test('images that containers use', async (t) => {
 })
 
 t.test('a crash in the midst', async (t) => {
-  const { images, layers, blobs, reopen } = await world(t)
+  const { images, layers, blobs, reopen } = await imageWorld(t)
   const directory = await temporaryDirectory(t)
   const layout = await makeLayout(directory, [{ layers: [await tar('a'), await tar('b'), await tar('c')] }])
   // What a killed process leaves is what stands while another waits for ever: the second layer never ends.
@@ -323,7 +285,7 @@ t.test('pull', needs('skopeo', 'docker-registry', 'busybox'), async (t) => {
   const registry = await startRegistry(t)
   const layout = await busyboxLayout(await temporaryDirectory(t))
   await pushLayout(layout, `${registry.host}/app:1`)
-  const { images, layers, events, blobs } = await world(t)
+  const { images, layers, events, blobs } = await imageWorld(t)
   const phases: string[] = []
   const image = await images.pull(`${registry.host}/app:1`, {
     onProgress: ({ kind, phase }) => phases.push(`${kind} ${phase}`),
@@ -372,7 +334,7 @@ t.test('layers are unpacked while others are on their way', async (t) => {
     if (digest === image!.layers[1]) held.push(() => void send())
     else void send()
   })
-  const { images, layers, blobs } = await world(t)
+  const { images, layers, blobs } = await imageWorld(t)
   const onProgress = ({ phase }: ImageProgress): void => {
     if (phase === 'unpacked') for (const send of held.splice(0)) send()
   }
