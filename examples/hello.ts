@@ -3,6 +3,6 @@ import { Runtime } from 'podling'
 
 await using runtime = await Runtime.open()
 const image = await runtime.images.fromHost({ binaries: ['echo'] })
-await using hello = await runtime.run({ image, command: ['echo', 'Hello from a container'] })
+await using hello = await runtime.run({ image, command: ['echo', 'Hello from a container'], network: 'none' })
 await hello.wait()
 for await (const { text } of hello.logs()) console.log(text)

@@ -1,9 +1,8 @@
 /**
  * The main job, from nothing: an image out of this machine's own Node, an HTTP server in a container with limits, a
- * request, a command inside, its logs, its end. Needs root and no network. `npm run quickstart`
+ * request, a command inside, its logs, its end. Needs root, and nothing from the internet. `npm run quickstart`
  */
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PodlingError, Runtime } from 'podling'
@@ -13,7 +12,7 @@ const server = require('node:http').createServer((request, response) => {
   console.log(request.method, request.url)
   response.end('Hello from ' + require('node:fs').readFileSync('/etc/hostname', 'utf8').trim())
 })
-server.listen(process.env.PORT, '127.0.0.1', () => console.log('listening on port', process.env.PORT))
+server.listen(80, () => console.log('listening'))
 // Pid 1 gets only the signals that it asks for.
 process.on('SIGTERM', () => { console.log('goodbye'); process.exit() })
 `
@@ -50,26 +49,25 @@ async function quickstart(): Promise<void> {
       () => runtime.images.fromHost(parts),
       ({ id }) => (id === image.id ? 'nothing has changed, so nothing is copied' : 'a program has changed meanwhile'),
     )
-    const port = await freePort()
     const web = await step(
       'run it',
       () =>
         runtime.run({
           image,
           command: ['node', '/app/server.js'],
-          env: { PORT: String(port) },
           memory: '256m',
           cpus: 0.5,
-          network: 'host',
+          ports: ['127.0.0.1::80'],
           hostname: 'quickstart',
-          ready: { log: /listening/, timeout: '30s' },
+          ready: { port: 80, timeout: '30s' },
         }),
-      ({ name }) => `${name}: 256 MB, half a processor; it says that it listens`,
+      ({ name }) => `${name}: 256 MB, half a processor; it listens`,
     )
+    const url = `http://127.0.0.1:${String(web.ports[0]?.host)}/`
     await step(
       'fetch from it',
-      async () => (await fetch(`http://127.0.0.1:${String(port)}/`)).text(),
-      (text) => `"${text}"`,
+      async () => (await fetch(url)).text(),
+      (text) => `"${text}" at ${url}`,
     )
     await step(
       'exec in it',
@@ -99,7 +97,7 @@ async function quickstart(): Promise<void> {
     await step(
       'close the runtime',
       () => runtime.close(),
-      () => 'nothing is left behind',
+      () => 'no process, mount, link or rule is left',
     )
   }
   console.log(`\n  ${'all of it'.padEnd(18)} ${milliseconds(performance.now() - begin)}\n`)
@@ -116,14 +114,4 @@ async function step<T>(name: string, work: () => Promise<T>, tell?: (result: T) 
 
 function milliseconds(time: number): string {
   return `${time.toFixed(1).padStart(8)} ms`
-}
-
-/** A port of 127.0.0.1 that nobody listens on now. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
-  const address = server.address()
-  await new Promise((done) => server.close(done))
-  if (address === null || typeof address === 'string') throw new Error('a TCP server has an address with a port')
-  return address.port
 }

@@ -44,7 +44,7 @@ export interface RuntimeEvents {
  *
  * @example
  * await using runtime = await Runtime.open()
- * await using web = await runtime.run({ image: 'localhost:5000/app:1', command: ['node', 'server.js'], network: 'host' })
+ * await using web = await runtime.run({ image: 'localhost:5000/app:1', command: ['node', 'server.js'], ports: ['8080:80'] })
  */
 export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposable {
   /** The images of this root. */

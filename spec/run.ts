@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { impossibleHere } from './peers.js'
 import { installPeers } from './runner/install.js'
 import { endLeftovers } from './runner/leftovers.js'
+import { networkTraces } from './runner/machine.js'
 import { runFiles, type TestFile } from './runner/run-files.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -16,10 +17,15 @@ const parts = given.length === 0 ? ['native', 'spec'] : given
 const files = parts.flatMap((part) => (part === 'native' ? [native()] : specsAt(resolve(root, part))))
 
 installPeers()
+const tracesBefore = networkTraces()
 const { passed, failed, skipped } = await runFiles(files, root)
 for (const process of endLeftovers()) {
   console.log(`Left running by the tests, and ended now: ${process}`)
   failed.push({ name: process, details: '' })
+}
+for (const trace of networkTraces().filter((one) => !tracesBefore.includes(one))) {
+  console.log(`Left on this machine's network by the tests: ${trace}`)
+  failed.push({ name: trace, details: '' })
 }
 
 const strict = process.env['CI'] === 'true'

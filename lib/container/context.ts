@@ -1,6 +1,7 @@
 import type { Cgroups } from '../cgroup/cgroups.js'
 import type { Gate } from '../gate.js'
 import type { Launcher } from '../launch/launcher.js'
+import type { DefaultNetwork } from '../network/mode.js'
 import type { Networks } from '../network/networks.js'
 import type { Database, Table } from '../storage/database.js'
 import type { StorageDriver } from '../storage/drivers/driver.js'
@@ -33,6 +34,8 @@ export interface ContainerContext {
   readonly cgroups: Cgroups
   readonly launcher: Launcher
   readonly networks: Networks
+  /** Of containers that name none. */
+  readonly defaultNetwork: DefaultNetwork
   readonly host: HostFacts
 }
 

@@ -33,7 +33,7 @@ export interface Created {
  * record is found by the next open, which knows from the lock that nobody is at it any more.
  */
 export async function create(context: ContainerContext, given: ContainerOptions): Promise<Created> {
-  const options = parseOptions(given)
+  const options = parseOptions(given, context.defaultNetwork)
   const image = await context.images.get(options.image)
   checkPlatform(options, image)
   await checkNetworks(context, options)

@@ -60,11 +60,11 @@ export interface ContainerOptions {
   readonly readOnly?: boolean
 
   /**
-   * `'none'`: a network of its own with nothing but loopback. `'host'`: the host's. `'bridge'`: the default network,
-   * `podling`. The name of a network, or several, as {@link Networks} has them: eth0, eth1 and so on. `'container:NAME'`:
+   * `'bridge'`: the default network, `podling`. `'none'`: a network of its own with nothing but loopback. `'host'`: the
+   * host's. The name of a network, or several, as {@link Networks} has them: eth0, eth1 and so on. `'container:NAME'`:
    * that of another container. `'ns:PATH'`: the network namespace at this path of the host (`--network`).
    * `'pasta'`, `'slirp4netns'`: its own, by a program of that name, which needs no rights over the host's network.
-   * @default 'none'
+   * @default 'bridge'; for a process without root's rights `'pasta'`
    */
   readonly network?: string | readonly string[]
   /**

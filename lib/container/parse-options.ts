@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 import { PodlingError } from '../errors.js'
 import { faultFinder, formatFaults, show, type Fault, under } from '../schema/faults.js'
 import { rlimitNumbers, unlimited } from '../launch/rlimits.js'
-import { parseNetworkMode, type NetworkMode } from '../network/mode.js'
+import { parseNetworkMode, type DefaultNetwork, type NetworkMode } from '../network/mode.js'
 import { capabilityName, isAll, type CapabilityName } from '../security/capabilities.js'
 import { seccompProfileFaults } from '../security/seccomp-profile.js'
 import { nearestName } from '../schema/nearest-name.js'
@@ -23,9 +23,10 @@ const defaults = { pidsLimit: 2048, stopTimeout: 10_000, umask: 0o022 } as const
 
 /**
  * Check options and bring them into one form.
+ * @param defaultNetwork for those that name none
  * @throws PodlingError `INVALID_OPTION` with all mistakes, each with its path: `ports[1].host: must be 0..65535, got 70000`
  */
-export function parseOptions(options: ContainerOptions): NormalizedOptions {
+export function parseOptions(options: ContainerOptions, defaultNetwork: DefaultNetwork = 'bridge'): NormalizedOptions {
   if (typeof options !== 'object' || (options as unknown) === null || Array.isArray(options)) {
     throw new PodlingError('INVALID_OPTION', `container options: must be an object, got ${show(options)}`)
   }
@@ -47,7 +48,7 @@ export function parseOptions(options: ContainerOptions): NormalizedOptions {
     ulimits: parseUlimits(sound.ulimits, faults),
     seccomp: parseSeccomp(sound.seccomp, faults),
     ready: parseReady(sound.ready, faults),
-    network: parseNetwork(sound, faults),
+    network: parseNetwork(sound, defaultNetwork, faults),
   }
   faults.push(...unreachable(parts.ready, parts.network))
   faults.push(...contradictions(sound), ...checkSysctls(sound))
@@ -188,8 +189,8 @@ function parseSeccomp(seccomp: ContainerOptions['seccomp'], faults: Fault[]): Se
   return { kind: 'profile', profile: seccomp }
 }
 
-function parseNetwork(options: ContainerOptions, faults: Fault[]): NetworkMode {
-  const { mode, faults: wrong } = parseNetworkMode(options)
+function parseNetwork(options: ContainerOptions, defaultNetwork: DefaultNetwork, faults: Fault[]): NetworkMode {
+  const { mode, faults: wrong } = parseNetworkMode(options, defaultNetwork)
   faults.push(...wrong)
   if (mode === 'none' && options.dns?.length)
     faults.push({ path: 'dns', message: `has no effect with network: 'none'` })

@@ -18,6 +18,7 @@ export async function warmUp(): Promise<void> {
     env: {},
     memory: '64m',
     cpus: 1,
+    network: 'none',
     volumes: ['/:/host'],
   })
   await setImmediate()

@@ -3,6 +3,7 @@ import { PodlingError } from '../errors.js'
 import { formatCidr, macFor, overlaps } from './address.js'
 import type { Firewall } from './firewall.js'
 import { letDockerForward, stopLettingDockerForward } from './docker-rules.js'
+import { withRemedy } from './host-support.js'
 import { readSysctl, writeSysctl, type HostNetwork } from './host-network.js'
 import { deleteLink, linkUp, newAddress, newBridge, noLinkLocal, setAlias } from './netlink/rtnetlink.js'
 import { NetlinkError } from './netlink/socket.js'
@@ -29,9 +30,7 @@ export function findBridge(host: HostNetwork, record: NetworkRecord): number | u
 export function makeBridge(host: HostNetwork, firewall: Firewall, record: NetworkRecord): number {
   const what = `make the bridge ${record.interface} of network ${record.name}`
   const six = record.subnets.some(({ subnet }) => subnet.includes(':'))
-  if (six && !host.hasIPv6()) {
-    throw new PodlingError('KERNEL_UNSUPPORTED', `${what}: it has an IPv6 subnet, and IPv6 is off in this kernel`)
-  }
+  if (six) assertIPv6(host, what)
   const before = host.link(record.interface)
   if (before !== undefined && before.alias !== aliasOf(record)) throw foreignLink(what, record)
   if (before === undefined) assertFree(host, record, what)
@@ -41,14 +40,32 @@ export function makeBridge(host: HostNetwork, firewall: Firewall, record: Networ
     setUp(host, firewall, record, index, what, six)
     return index
   } catch (error) {
-    if (before === undefined) removeLink(host, record.interface)
-    throw error
+    if (before === undefined) removeBridge(host, firewall, record)
+    throw withRemedy(error)
   }
+}
+
+/** A bridge that comes into being is as the sysctls of `default` say. */
+function assertIPv6(host: HostNetwork, what: string): void {
+  const why = !host.hasIPv6()
+    ? 'in this kernel'
+    : ['all', 'default'].some((name) => readSysctl(`net/ipv6/conf/${name}/disable_ipv6`) === '1')
+      ? 'on this host (the sysctl net.ipv6.conf.default.disable_ipv6)'
+      : undefined
+  if (why === undefined) return
+  throw new PodlingError(
+    'KERNEL_UNSUPPORTED',
+    `${what}: it has an IPv6 subnet, and IPv6 is off ${why}; switch it on, or make the network anew with IPv4 alone`,
+  )
 }
 
 function createLink(host: HostNetwork, record: NetworkRecord, what: string): number {
   const alias = aliasOf(record)
-  host.unlessThere(newBridge({ name: record.interface, mac: bridgeMac(record), mtu: record.mtu }), what)
+  try {
+    host.unlessThere(newBridge({ name: record.interface, mac: bridgeMac(record), mtu: record.mtu }), what)
+  } catch (error) {
+    throw withRemedy(error)
+  }
   const made = host.link(record.interface)
   if (made === undefined) throw new PodlingError('NETWORK_FAILED', `${what}: the link vanished`)
   host.route.request(setAlias(made.index, alias), what)
@@ -116,6 +133,7 @@ function foreignLink(what: string, record: NetworkRecord): PodlingError {
 /** Take the bridge away, and what belongs to it. One that is gone already is none to take away. */
 export function removeBridge(host: HostNetwork, firewall: Firewall, record: NetworkRecord): void {
   if (host.link(record.interface)?.alias === aliasOf(record)) removeLink(host, record.interface)
+  if (!firewall.possible) return
   firewall.removeBridge(rulesOf(record))
   stopLettingDockerForward(host, record.interface)
 }

@@ -1,6 +1,7 @@
 /** The firewall table of a runtime in the kernel: what firewall-table.ts describes, made and kept. */
 import { bridgeElements, sets, tableRequests, type BridgeRules, type SetName } from './firewall-table.js'
 import type { HostNetwork } from './host-network.js'
+import { firewallObstacle } from './host-support.js'
 import {
   batch,
   deleteElement,
@@ -40,6 +41,27 @@ export class Firewall {
     this.#host = host
     this.#table = { family: 'inet', name: tableName }
     this.#bridges = bridges
+  }
+
+  #possible = false
+
+  /** Can this host have such a table at all? Once it could, it can. */
+  #obstacle(): Error | undefined {
+    if (this.#possible) return undefined
+    const obstacle = firewallObstacle(this.#host)
+    this.#possible = obstacle === undefined
+    return obstacle
+  }
+
+  /** Is there anything that could be taken out? */
+  get possible(): boolean {
+    return this.#obstacle() === undefined
+  }
+
+  /** @throws PodlingError `KERNEL_UNSUPPORTED`, `PERMISSION_DENIED` with what helps, where the host can't have such a table */
+  assertPossible(): void {
+    const obstacle = this.#obstacle()
+    if (obstacle !== undefined) throw obstacle
   }
 
   /** Let the rules know of a bridge. */
@@ -91,6 +113,7 @@ export class Firewall {
 
   /** Take elements out, whichever of them are there. */
   removeEach(entries: readonly Entry[]): void {
+    if (entries.length === 0 || !this.possible) return
     for (const { set, element } of entries) {
       try {
         this.#host.netfilter.batch(batch([deleteElement(this.#table, set, element.key)]), `remove an element of ${set}`)
@@ -113,6 +136,7 @@ export class Firewall {
 
   /** What is in these sets; nothing where there is no table. */
   entries(...names: readonly SetName[]): Entry[] {
+    if (!this.possible) return []
     return names.flatMap((set) => {
       try {
         return this.#host.netfilter
@@ -133,6 +157,7 @@ export class Firewall {
   }
 
   removeTable(): void {
+    if (!this.possible) return
     try {
       this.#host.netfilter.batch(batch([deleteTable(this.#table)]), `remove the firewall table ${this.#table.name}`)
     } catch (error) {

@@ -34,14 +34,25 @@ export interface NetworkModeOptions {
   readonly mac?: string
 }
 
+/** What a container's network is that names none. */
+export type DefaultNetwork = 'bridge' | 'pasta'
+
 /** Names of networks, as `networks.create` takes them. */
 const networkName = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/
 const aliasName = /^[a-zA-Z0-9]([a-zA-Z0-9_.-]*[a-zA-Z0-9])?$/
 
-/** @returns the mode, and all that is wrong with it */
-export function parseNetworkMode(options: NetworkModeOptions): { mode: NetworkMode; faults: Fault[] } {
+/**
+ * @param otherwise what holds where no network is named
+ * @returns the mode, and all that is wrong with it
+ */
+export function parseNetworkMode(
+  given: NetworkModeOptions,
+  otherwise: DefaultNetwork,
+): { mode: NetworkMode; faults: Fault[] } {
   const faults: Fault[] = []
-  const mode = parseMode(options.network ?? 'none', faults)
+  const network = given.network ?? otherwise
+  const options = { ...given, network }
+  const mode = parseMode(network, faults)
   if (typeof mode === 'object' && mode.kind === 'networks')
     return { mode: withPlace(mode.networks, options, faults), faults }
   if (typeof mode === 'object' && mode.kind === 'user') {
@@ -57,13 +68,13 @@ export function parseNetworkMode(options: NetworkModeOptions): { mode: NetworkMo
 function ineffective(
   keys: readonly (keyof NetworkModeOptions)[],
   mode: NetworkMode,
-  options: NetworkModeOptions,
+  options: NetworkModeOptions & Required<Pick<NetworkModeOptions, 'network'>>,
 ): Fault[] {
   return keys.flatMap((key) => {
     const value = options[key]
     if (value === undefined || (Array.isArray(value) && value.length === 0)) return []
     const hint = mode === 'none' ? "; give network: 'bridge'" : ''
-    return [{ path: key, message: `has no effect with network: ${show(options.network ?? 'none')}${hint}` }]
+    return [{ path: key, message: `has no effect with network: ${show(options.network)}${hint}` }]
   })
 }
 

@@ -199,6 +199,7 @@ export class Networks {
       seen.add(record.id)
       networks.push({ record, options })
     }
+    this.#firewall.assertPossible()
     await this.#presence.enter()
     return await this.#connector.attach(request, networks)
   }

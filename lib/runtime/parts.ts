@@ -23,7 +23,7 @@ import { Images, type ImageEvent } from '../storage/images.js'
 import { fileError } from '../storage/file-error.js'
 import type { LayerRules, OpenUnpacker } from '../storage/layer-types.js'
 import { Layers } from '../storage/layers.js'
-import type { HostFacts } from '../sys/kernel.js'
+import { isPrivileged, type HostFacts } from '../sys/kernel.js'
 import { close, pipe } from '../sys/libc.js'
 import { Teardown } from '../teardown.js'
 
@@ -120,6 +120,8 @@ async function open(
     cgroups,
     launcher,
     networks,
+    // A bridge of the host's takes rights over its network.
+    defaultNetwork: isPrivileged(facts) ? 'bridge' : 'pasta',
   }
   const warm = warmUp()
   const recovered = { containers: await recoverContainers(context, (id) => Owner.lives(paths.runRoot, id)) }

@@ -42,7 +42,7 @@ t.test('defaults are those of podman run', (t) => {
     annotations: {},
     mounts: [],
     readOnly: false,
-    network: 'none',
+    network: { kind: 'networks', networks: [{ name: 'podling', aliases: [] }], ports: [] },
     extraHosts: [],
     dns: [],
     dnsSearch: [],
@@ -76,6 +76,12 @@ t.test('defaults are those of podman run', (t) => {
     { B: '1' },
     'undefined is as absent',
   )
+  t.match(
+    parseOptions({ image: 'app', ports: ['8080:80'] }, 'pasta').network,
+    { kind: 'user', program: 'pasta', ports: [{ container: 80, host: 8080 }] },
+    'without rights over the host’s network',
+  )
+  t.equal(parse({ network: 'none' }).network, 'none')
   t.end()
 })
 
@@ -199,7 +205,7 @@ t.test('one mistake, one sentence', (t) => {
     [{ dns: ['dns.example'], network: 'host' }, `dns[0]: must be an IP address, got 'dns.example'`],
     [{ ready: { prot: 80 } }, /^ready: must have one of port, http, log, command; .*did you mean port\?/],
     [{ ready: [{ port: 80 }, { http: 'x', port: 80 }] }, `ready[1].http: must be a path such as '/health', got 'x'`],
-    [{ ready: { http: '/', port: 80 } }, /^ready: an http check needs network: 'host'/],
+    [{ ready: { http: '/', port: 80 }, network: 'none' }, /^ready: an http check needs network: 'host'/],
     [{ ready: { healthy: true } }, 'ready.healthy: not supported by this version'],
     [{ tty: true }, 'tty: not supported by this version'],
     [{ sysctls: { 'kernel.hostname': 'x' } }, /is set by the option hostname/],
@@ -219,7 +225,7 @@ t.test('options that contradict each other', (t) => {
   t.match(mistake({ capAdd: ['ALL'], capDrop: ['ALL'] }), "capDrop: ALL can't be dropped and added")
   t.match(mistake({ privileged: true, capDrop: ['CHOWN'] }), /capDrop: has no effect with privileged: true/)
   t.match(mistake({ uts: 'host', hostname: 'x' }), /hostname: has no effect with uts: 'host'/)
-  t.match(mistake({ dns: ['1.1.1.1'] }), /dns: has no effect with network: 'none'/)
+  t.match(mistake({ dns: ['1.1.1.1'], network: 'none' }), /dns: has no effect with network: 'none'/)
   t.match(mistake({ network: 'host', sysctls: { 'net.core.somaxconn': 1 } }), /can't be set with network: 'host'/)
   t.match(mistake({ ipc: 'host', sysctls: { 'kernel.msgmax': 1 } }), /can't be set with ipc: 'host'/)
   t.match(mistake({ uts: 'host', sysctls: { 'kernel.domainname': 'x' } }), /can't be set with uts: 'host'/)

@@ -26,7 +26,7 @@ async function failure(work: Promise<unknown>): Promise<PodlingError> {
 
 /** The code is for programs, the message says what was tried, why it failed and, behind a semicolon, what to do. */
 async function fails(t: Test, options: Options, code: ErrorCode, message: RegExp): Promise<void> {
-  const error = await failure(runtime.run({ image, command: ['true'], name: 'failing', ...options }))
+  const error = await failure(runtime.run({ image, command: ['true'], name: 'failing', network: 'none', ...options }))
   t.equal(error.code, code, error.message)
   t.match(error.message, message)
   await nothingLeft(t)
@@ -50,7 +50,7 @@ async function nothingLeft(t: Test): Promise<void> {
 
 /** Run to the end: exit code and output. */
 async function output(options: Options): Promise<string> {
-  await using container = await runtime.run({ image, command: ['true'], ...options })
+  await using container = await runtime.run({ image, command: ['true'], network: 'none', ...options })
   const { exitCode } = await container.wait()
   const lines: string[] = []
   for await (const { text } of container.logs()) lines.push(text)
@@ -138,7 +138,11 @@ t.test('a hostile /etc/passwd', async (t) => {
   const environ = await passwd({ type: 'symlink', linkname: '/proc/self/environ' })
   await fails(t, { ...name, image: environ }, 'USER_NOT_FOUND', /no such user/)
   const magic = await passwd({ type: 'symlink', linkname: '/proc/self/fd/3' })
-  t.equal((await failure(runtime.run({ ...name, image: magic }))).code, 'START_FAILED', 'nor do links of /proc')
+  t.equal(
+    (await failure(runtime.run({ ...name, image: magic, network: 'none' }))).code,
+    'START_FAILED',
+    'nor do links of /proc',
+  )
   await nothingLeft(t)
 })
 
@@ -253,7 +257,7 @@ t.test('much of everything works', async (t) => {
 
 t.test('names that two processes want', async (t) => {
   const other = await Runtime.open({ root })
-  const options = { image, command: ['true'], name: 'wanted' }
+  const options = { image, command: ['true'], name: 'wanted', network: 'none' }
   const results = await Promise.allSettled(
     [runtime, other, runtime, other].map((one) => one.containers.create(options)),
   )
@@ -269,7 +273,12 @@ t.test('names that two processes want', async (t) => {
 })
 
 t.test('verbs out of place', async (t) => {
-  const container = await runtime.containers.create({ image, command: ['sleep', '1000'], name: 'placed' })
+  const container = await runtime.containers.create({
+    image,
+    command: ['sleep', '1000'],
+    name: 'placed',
+    network: 'none',
+  })
   await t.rejects(container.exec(['true']), {
     code: 'INVALID_STATE',
     message: /exec container placed: it is created. Call start/,

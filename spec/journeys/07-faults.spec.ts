@@ -13,7 +13,7 @@ const MARKER = '86397'
 const setup = await testRuntime()
 t.teardown(() => setup[Symbol.asyncDispose]())
 const { runtime, image, root } = setup
-const sleeper = { image, command: ['sleep', MARKER] }
+const sleeper = { image, command: ['sleep', MARKER], network: 'none' }
 
 /** Own launchers: this process has one for each runtime that is open. */
 async function launchers(): Promise<number[]> {
@@ -37,7 +37,7 @@ t.test('the launcher is killed between two starts', async (t) => {
 t.test('the launcher is killed during starts', async (t) => {
   let failed = 0
   for (let round = 0; round < 15; round++) {
-    const starts = Array.from({ length: 4 }, () => runtime.run({ image, command: ['true'] }))
+    const starts = Array.from({ length: 4 }, () => runtime.run({ ...sleeper, command: ['true'] }))
     await new Promise((resolve) => setTimeout(resolve, round))
     for (const pid of await launchers()) process.kill(pid, 'SIGKILL')
     for (const result of await Promise.allSettled(starts)) {
@@ -120,7 +120,7 @@ t.test('the disk is full', async (t) => {
     await writeFile(ballast, Buffer.alloc(1), { flag: 'a' }).catch(() => undefined)
   }
   const free = () => truncate(ballast, 0)
-  const options = { image: 'busybox:test', command: ['sleep', MARKER] }
+  const options = { ...sleeper, image: 'busybox:test' }
 
   const writer = await full.run({
     ...options,

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { inOwnNetwork } from '../fixtures/own-network.js'
 import { needs } from '../peers.js'
 
 const examples = fileURLToPath(new URL('../../examples/', import.meta.url))
@@ -17,11 +18,11 @@ const output: Readonly<Record<string, readonly RegExp[]>> = {
     /make the image +[\d.]+ ms +\d+ MB/,
     /make it again +[\d.]+ ms +nothing has changed/,
     /run it +[\d.]+ ms/,
-    /fetch from it +[\d.]+ ms +"Hello from quickstart"/,
+    /fetch from it +[\d.]+ ms +"Hello from quickstart" at http:\/\/127\.0\.0\.1:\d+\//,
     /exec in it +[\d.]+ ms +cat \/etc\/hostname: "quickstart", exit code 0/,
     /stop it +[\d.]+ ms +exit code 0/,
-    /read its logs +[\d.]+ ms +listening on port \d+ \| GET \/ \| goodbye/,
-    /close the runtime +[\d.]+ ms +nothing is left behind/,
+    /read its logs +[\d.]+ ms +listening \| GET \/ \| goodbye/,
+    /close the runtime +[\d.]+ ms +no process, mount, link or rule is left/,
     /all of it +[\d.]+ ms/,
   ],
   untrusted: [
@@ -33,41 +34,43 @@ const output: Readonly<Record<string, readonly RegExp[]>> = {
   ],
 }
 
-t.test('each example is tested', async (t) => {
-  const names = readdirSync(examples).filter((name) => name.endsWith('.js'))
-  t.strictSame(names.map((name) => basename(name, '.js')).sort(), Object.keys(output).sort())
-})
+if (inOwnNetwork(import.meta.url)) {
+  t.test('each example is tested', async (t) => {
+    const names = readdirSync(examples).filter((name) => name.endsWith('.js'))
+    t.strictSame(names.map((name) => basename(name, '.js')).sort(), Object.keys(output).sort())
+  })
 
-for (const [name, parts] of Object.entries(output)) {
-  t.test(name, needs('root'), async (t) => {
-    const { code, stdout, stderr } = await run(process.execPath, `${examples}${name}.js`)
-    t.equal(code, 0, stderr)
-    let rest = stdout
-    for (const part of parts) {
-      const found = part.exec(rest)
-      t.ok(found, `${String(part)} in ${rest}`)
-      if (found) rest = rest.slice(found.index + found[0].length)
-    }
+  for (const [name, parts] of Object.entries(output)) {
+    t.test(name, needs('root', 'iproute2'), async (t) => {
+      const { code, stdout, stderr } = await run(process.execPath, `${examples}${name}.js`)
+      t.equal(code, 0, stderr)
+      let rest = stdout
+      for (const part of parts) {
+        const found = part.exec(rest)
+        t.ok(found, `${String(part)} in ${rest}`)
+        if (found) rest = rest.slice(found.index + found[0].length)
+      }
+    })
+  }
+
+  t.test('the quickstart leaves nothing behind', needs('root'), async (t) => {
+    t.strictSame(
+      readdirSync(tmpdir()).filter((name) => name.startsWith('podling-quickstart-')),
+      [],
+    )
+  })
+
+  t.test('the quickstart says what to do when it is not root', needs('root'), async (t) => {
+    // It may read this tree, though that stand where only root goes.
+    const rights = ['--reuid=65534', '--regid=65534', '--clear-groups']
+    const reads = ['--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search']
+    const { code, stderr } = await run('setpriv', ...rights, ...reads, process.execPath, `${examples}quickstart.js`)
+    t.equal(code, 1)
+    t.match(stderr, /root/)
+    t.match(stderr, /\(PERMISSION_DENIED\)/)
+    t.notMatch(stderr, /^ +at /m, 'no stack: it is not a bug')
   })
 }
-
-t.test('the quickstart leaves nothing behind', needs('root'), async (t) => {
-  t.strictSame(
-    readdirSync(tmpdir()).filter((name) => name.startsWith('podling-quickstart-')),
-    [],
-  )
-})
-
-t.test('the quickstart says what to do when it is not root', needs('root'), async (t) => {
-  // It may read this tree, though that stand where only root goes.
-  const rights = ['--reuid=65534', '--regid=65534', '--clear-groups']
-  const reads = ['--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search']
-  const { code, stderr } = await run('setpriv', ...rights, ...reads, process.execPath, `${examples}quickstart.js`)
-  t.equal(code, 1)
-  t.match(stderr, /root/)
-  t.match(stderr, /\(PERMISSION_DENIED\)/)
-  t.notMatch(stderr, /^ +at /m, 'no stack: it is not a bug')
-})
 
 async function run(
   command: string,

@@ -41,7 +41,7 @@ let inside
   await using runtime = await Runtime.open({ root: process.argv[2] })
   const image = await runtime.images.fromHost({ binaries: ['/usr/bin/busybox'] })
   const script = 'echo hello; echo trouble >&2; while [ ! -e /tmp/end ]; do sleep 0.05; done; exit 3'
-  const container = await runtime.run({ image, command: ['busybox', 'sh', '-c', script], memory: '32m', tmpfs: ['/tmp'] })
+  const container = await runtime.run({ image, command: ['busybox', 'sh', '-c', script], network: 'none', memory: '32m', tmpfs: ['/tmp'] })
   inside = await container.exec(['busybox', 'sh', '-c', 'touch /tmp/end; cat /proc/1/comm'])
   const { exitCode } = await container.wait()
   for await (const { stream, text } of container.logs()) lines.push([stream, text])

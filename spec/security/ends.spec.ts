@@ -7,7 +7,7 @@ t.teardown(() => setup[Symbol.asyncDispose]())
 const { runtime, image } = setup
 
 async function running(script: string, options: { readonly pidsLimit?: number } = {}) {
-  const container = await runtime.run({ image, command: ['sh', '-c', script], ...options })
+  const container = await runtime.run({ image, command: ['sh', '-c', script], network: 'none', ...options })
   for await (const { text } of container.logs({ follow: true })) if (text === 'up') break
   return container
 }

@@ -14,7 +14,7 @@ const { runtime, image } = setup
 for (let i = 0; i < 8; i++) openSync('/', 'r')
 
 async function output(script: string): Promise<string[]> {
-  await using container = await runtime.run({ image, command: ['sh', '-c', script] })
+  await using container = await runtime.run({ image, network: 'none', command: ['sh', '-c', script] })
   await container.wait()
   const lines: string[] = []
   for await (const { text } of container.logs()) lines.push(text)
@@ -23,7 +23,7 @@ async function output(script: string): Promise<string[]> {
 
 t.test('only the standard descriptors, in the container and in an exec', async (t) => {
   t.strictSame(await output('ls /proc/self/fd'), ['0', '1', '2', '3'], 'and the one of ls itself')
-  await using container = await runtime.run({ image, command: ['sleep', '1000'] })
+  await using container = await runtime.run({ image, network: 'none', command: ['sleep', '1000'] })
   t.equal((await container.exec(['ls', '/proc/self/fd'])).stdout, '0\n1\n2\n3\n')
   t.equal((await container.exec(['ls', '/proc/1/fd'])).stdout, '0\n1\n2\n')
 })
@@ -31,7 +31,9 @@ t.test('only the standard descriptors, in the container and in an exec', async (
 t.test('no working directory of the host', async (t) => {
   for (let fd = 3; fd < 20; fd++) {
     for (const workdir of [`/proc/self/fd/${String(fd)}`, `/proc/self/fd/${String(fd)}/..`]) {
-      await t.rejects(runtime.run({ image, workdir, command: ['pwd'] }), { code: /WORKDIR_INVALID|START_FAILED/ })
+      await t.rejects(runtime.run({ image, network: 'none', workdir, command: ['pwd'] }), {
+        code: /WORKDIR_INVALID|START_FAILED/,
+      })
     }
   }
 })
@@ -49,6 +51,7 @@ t.test('the helper can’t be overwritten', async (t) => {
   const before = await hash()
   await using container = await runtime.run({
     image,
+    network: 'none',
     command: [
       'sh',
       '-c',
@@ -61,7 +64,9 @@ t.test('the helper can’t be overwritten', async (t) => {
   await container.wait()
   for await (const { text } of container.logs()) t.notMatch(text, /WRITTEN/)
   t.equal(await hash(), before)
-  const self = await runtime.run({ image, command: ['/proc/self/exe'] }).catch((error: unknown) => error)
+  const self = await runtime
+    .run({ image, network: 'none', command: ['/proc/self/exe'] })
+    .catch((error: unknown) => error)
   t.ok(self, 'to run the helper in a container is of no use')
   t.equal(await hash(), before)
   for (const left of await runtime.containers.list({ status: ['running', 'exited'] }))

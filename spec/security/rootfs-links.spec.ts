@@ -37,6 +37,7 @@ for (const [name, linkname] of cases) {
       try {
         await using container = await setup.runtime.run({
           image,
+          network: 'none',
           command: [
             'sh',
             '-c',

@@ -29,6 +29,7 @@ const kinds = {
   newElement: 12,
   getElement: 13,
   deleteElement: 14,
+  getGeneration: 16,
 } as const
 const marks = { begin: 0x10, end: 0x11 } as const
 
@@ -67,6 +68,11 @@ export function batch(requests: readonly Request[]): Request[] {
     ...requests,
     { type: marks.end, flags: 0, header: header(0, subsystem), attributes: [] },
   ]
+}
+
+/** The number of the ruleset's state; asked for to see whether there is an nf_tables. */
+export function getGeneration(): Request {
+  return message(kinds.getGeneration, 'inet', 0, [])
 }
 
 export function newTable({ family, name }: TableName): Request {

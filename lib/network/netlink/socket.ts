@@ -78,7 +78,11 @@ export class NetlinkSocket {
     } catch (error) {
       if (!(error instanceof PodlingError) || error.errno !== 'EPROTONOSUPPORT') throw error
       const module = protocol === 'netfilter' ? 'nfnetlink and nf_tables' : 'rtnetlink'
-      throw new PodlingError('KERNEL_UNSUPPORTED', `${what}: this kernel has no ${module}`, { cause: error })
+      throw new PodlingError('KERNEL_UNSUPPORTED', `${what}: this kernel has no ${module}`, {
+        cause: error,
+        syscall: 'socket',
+        errno: error.errno,
+      })
     }
     try {
       const address = Buffer.alloc(12)
