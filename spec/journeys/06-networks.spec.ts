@@ -35,8 +35,8 @@ if (inOwnNetwork(import.meta.url)) {
     const { runtime, image } = setup
     const server = (name: string, options: Partial<ContainerOptions> = {}): Promise<Container> =>
       runtime.run({
+        // On the default network, as it names none.
         image,
-        network: 'bridge',
         command: ['nc', '-ll', '-p', '80', '-e', 'echo', name],
         ready: { port: 80 },
         ...options,
