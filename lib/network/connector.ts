@@ -20,6 +20,7 @@ import {
   type EndpointLink,
 } from './endpoint-messages.js'
 import type { Firewall } from './firewall.js'
+import { flowRemoval, forgetFlowsAt, lingers } from './flows.js'
 import type { HostNetwork } from './host-network.js'
 import { deleteLink } from './netlink/rtnetlink.js'
 import { NetlinkError } from './netlink/socket.js'
@@ -58,6 +59,8 @@ export class Connector {
     try {
       const joined = this.#join(prepared, claimed, 0, new Set())
       const traits = this.#host.traits()
+      const lingering = claimed.ports.filter(({ protocol }) => lingers(protocol))
+      if (lingering.length > 0) forgetFlowsAt(this.#host, lingering)
       return {
         status: { endpoints: joined.map(endpointOf), ports: claimed.ports },
         launch: {
@@ -68,7 +71,10 @@ export class Connector {
             ...(traits.six ? [laterLinks] : []),
             ...joined.flatMap(({ place, link }) => configureLink(place.record, link, traits.six)),
           ],
-          teardown: claimed.entries.length === 0 ? [] : [this.#firewall.removal(claimed.entries)],
+          teardown: [
+            ...(claimed.entries.length === 0 ? [] : [this.#firewall.removal(claimed.entries)]),
+            ...(lingering.length === 0 ? [] : flowRemoval(claimed.addresses.flat())),
+          ],
         },
         held: claimed.held,
       }

@@ -46,12 +46,19 @@ export class HostNetwork {
     }
   }
 
+  /** The host's own addresses, with the blocks that they are of. */
+  addresses(): UsedBlock[] {
+    return this.route
+      .dump(getAddresses(), 'list the addresses of the host')
+      .map(parseAddress)
+      .filter((address) => address !== undefined)
+  }
+
   /** Blocks of addresses that the host has or has a way to, default routes aside. */
   usedBlocks(): UsedBlock[] {
-    return [
-      ...this.route.dump(getAddresses(), 'list the addresses of the host').map(parseAddress),
-      ...this.route.dump(getRoutes(), 'list the routes of the host').map(parseRoute),
-    ].filter((block) => block !== undefined)
+    return [...this.addresses(), ...this.route.dump(getRoutes(), 'list the routes of the host').map(parseRoute)].filter(
+      (block) => block !== undefined,
+    )
   }
 
   /** Do what may have been done already. @returns false where the kernel says EEXIST. */

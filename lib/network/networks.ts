@@ -7,6 +7,7 @@ import { removeBridge } from './bridge.js'
 import { blocksOf, Connector } from './connector.js'
 import type { ContainerAccess } from './container-access.js'
 import { Firewall, type Entry } from './firewall.js'
+import { forgetFlowsTo } from './flows.js'
 import { HostNetwork } from './host-network.js'
 import { parseNetworkOptions, type NetworkOptions } from './network-options.js'
 import { defaultNetwork, networkOf, rulesOf, type Network, type NetworkRecord } from './network-record.js'
@@ -211,7 +212,7 @@ export class Networks {
   async release(container: string): Promise<void> {
     this.naming.withdraw(container)
     await this.#host.exclusively(() => {
-      this.#firewall.removeEach(this.#firewall.claims().filter(({ element }) => element.comment === container))
+      this.#giveBack(this.#firewall.claims().filter(({ element }) => element.comment === container))
     })
   }
 
@@ -225,11 +226,21 @@ export class Networks {
     await this.naming.sweep((id) => this.#access().lives(id))
     const stale = await this.#host.exclusively(async () => {
       const dead = await this.#deadClaims()
-      this.#firewall.removeEach(dead)
+      this.#giveBack(dead)
       return dead.length
     })
     await this.#removeIfUnused()
     return stale
+  }
+
+  /** Also what was on its way to the addresses: somebody else may have them next. */
+  #giveBack(entries: readonly Entry[]): void {
+    this.#firewall.removeEach(entries)
+    const leases = entries.filter(({ set }) => set === 'leases4' || set === 'leases6')
+    forgetFlowsTo(
+      this.#host,
+      leases.map(({ element }) => element.key),
+    )
   }
 
   async #deadClaims(): Promise<Entry[]> {

@@ -1,30 +1,16 @@
 /** Packets, through the kernel: a host, containers on its networks, and a client beyond it, each a network namespace. */
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { execFileSync } from 'node:child_process'
 import { needs } from '../peers.js'
+import { clientBeyond } from '../fixtures/client-beyond.js'
 import { openRoot } from '../fixtures/network-container.js'
-import { inOwnNetwork, startAgent, type Agent } from '../fixtures/own-network.js'
+import { inOwnNetwork, startAgent } from '../fixtures/own-network.js'
 import { rejectsWith } from '../fixtures/errors.js'
 
 const tools = needs('root', 'iproute2', 'nftables')
 
 function ip(...args: string[]): string {
   return execFileSync('ip', args, { encoding: 'utf8' })
-}
-
-/** A neighbour of the host at 192.0.2.2 and 2001:db8::2; the host is 192.0.2.1 and 2001:db8::1. */
-async function clientBeyond(t: Test): Promise<Agent> {
-  const client = await startAgent(t)
-  ip('link', 'add', 'uplink', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', String(client.pid))
-  t.teardown(() => ip('link', 'delete', 'uplink'))
-  ip('addr', 'add', '192.0.2.1/24', 'dev', 'uplink')
-  ip('addr', 'add', '2001:db8::1/64', 'dev', 'uplink', 'nodad')
-  ip('link', 'set', 'uplink', 'up')
-  await client.run('ip', 'addr', 'add', '192.0.2.2/24', 'dev', 'eth0')
-  await client.run('ip', 'addr', 'add', '2001:db8::2/64', 'dev', 'eth0', 'nodad')
-  await client.run('ip', 'link', 'set', 'lo', 'up')
-  await client.run('ip', 'link', 'set', 'eth0', 'up')
-  return client
 }
 
 if (inOwnNetwork(import.meta.url)) {
