@@ -75,7 +75,12 @@ export class Database {
     } catch (error) {
       throw fileError(error, `make the state directory ${directory}`)
     }
-    checkDatabaseFile(path)
+    const lock = await takeLock(directory, 'write.lock')
+    try {
+      checkDatabaseFile(path)
+    } finally {
+      lock.release()
+    }
     let database: Database
     try {
       const lmdb = open<unknown, Buffer>({
@@ -300,20 +305,20 @@ export class Database {
    * has been waiting.
    */
   async #lock(): Promise<FileLock> {
-    const turn = await this.#takeLock('turn.lock')
+    const turn = await takeLock(this.#directory, 'turn.lock')
     try {
-      return await this.#takeLock('write.lock')
+      return await takeLock(this.#directory, 'write.lock')
     } finally {
       turn.release()
     }
   }
+}
 
-  async #takeLock(name: string): Promise<FileLock> {
-    for (;;) {
-      const lock = tryLockFile(join(this.#directory, name))
-      if (lock !== undefined) return lock
-      await sleep(retryDelay)
-    }
+async function takeLock(directory: string, name: string): Promise<FileLock> {
+  for (;;) {
+    const lock = tryLockFile(join(directory, name))
+    if (lock !== undefined) return lock
+    await sleep(retryDelay)
   }
 }
 
