@@ -38,6 +38,9 @@ export type ImageErrorCode =
 export type StorageErrorCode =
   'LAYER_INVALID' | 'LAYER_TOO_LARGE' | 'BLOB_NOT_FOUND' | 'DRIVER_UNSUPPORTED' | 'STATE_INVALID'
 
+/** Codes of volumes (lib/storage/volumes). */
+export type VolumeErrorCode = 'VOLUME_NOT_FOUND' | 'VOLUME_EXISTS' | 'VOLUME_IN_USE' | 'VOLUME_DRIVER_NOT_FOUND'
+
 /** Codes of lib/network: networks, their addresses, published ports. */
 export type NetworkErrorCode =
   | 'NETWORK_NOT_FOUND'
@@ -88,6 +91,7 @@ export type ErrorCode =
   | GeneralErrorCode
   | ImageErrorCode
   | StorageErrorCode
+  | VolumeErrorCode
   | NetworkErrorCode
   | ContainerErrorCode
   | LaunchErrorCode

@@ -30,6 +30,18 @@ export { Images } from './storage/images.js'
 export type { ImageEvent } from './storage/images.js'
 export type { LayerLimits, LayerRules } from './storage/layer-types.js'
 
+export { Volumes } from './storage/volumes/volumes.js'
+export type { Volume } from './storage/volumes/volume.js'
+export type { RemoveVolumeOptions, VolumeFilter, VolumeOptions } from './storage/volumes/volume-options.js'
+export type {
+  DriverVolume,
+  VolumeDriver,
+  VolumeMount,
+  VolumeMountAttributes,
+  VolumeOperation,
+  VolumeUser,
+} from './storage/volumes/driver.js'
+
 export { Container } from './container/container.js'
 export type { ContainerEvents } from './container/container.js'
 export { Containers } from './container/containers.js'
@@ -42,11 +54,15 @@ export type { LogOptions } from './container/log/read-log.js'
 export type {
   BindMountOption,
   ContainerOptions,
+  IdMapOption,
+  IdMapRange,
   MountFlagOptions,
   MountOption,
+  MountOwnerOptions,
   ReadyOption,
   TmpfsMountOption,
   UlimitName,
+  VolumeMountOption,
 } from './container/options.js'
 export { ContainerProcess } from './container/process.js'
 export type { ProcessExit } from './container/process.js'
@@ -84,4 +100,5 @@ export type {
   PodlingErrorDetails,
   SecurityErrorCode,
   StorageErrorCode,
+  VolumeErrorCode,
 } from './errors.js'

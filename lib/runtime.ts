@@ -11,6 +11,8 @@ import { layerRules, type LayerOptions } from './runtime/layer-rules.js'
 import { runtimePaths } from './runtime/paths.js'
 import type { Networks } from './network/networks.js'
 import type { ImageEvent, Images } from './storage/images.js'
+import type { VolumeDriver } from './storage/volumes/driver.js'
+import type { Volumes } from './storage/volumes/volumes.js'
 import { checkHost, isPrivileged } from './sys/kernel.js'
 import { probeHost } from './sys/probe.js'
 import { settleAll } from './teardown.js'
@@ -22,6 +24,8 @@ export interface RuntimeOptions {
   readonly runRoot?: string
   /** How the layers of images that come from elsewhere are taken. */
   readonly layers?: LayerOptions
+  /** Further drivers of volumes, by the name that `volumes.create({ driver })` gives. @default `local` alone */
+  readonly volumeDrivers?: Readonly<Record<string, VolumeDriver>>
 }
 
 export interface RunOptions {
@@ -51,6 +55,8 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
   readonly images: Images
   /** The networks of this root. */
   readonly networks: Networks
+  /** The volumes of this root. */
+  readonly volumes: Volumes
   /** The containers of this root. */
   readonly containers: Containers
   /** What {@link Runtime.open} found left behind by hosts that died, and removed. */
@@ -63,6 +69,7 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
     this.#parts = parts
     this.images = parts.images
     this.networks = parts.networks
+    this.volumes = parts.volumes
     this.containers = parts.containers
     this.recovered = parts.recovered
     this.containers.on('container', (event) => this.emit('container', event))
@@ -84,7 +91,13 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
     }
     const programs = searchAlong(process.env['PATH'])
     return new Runtime(
-      await openParts({ paths: runtimePaths(options), layers: layerRules(options.layers ?? {}), facts, programs }),
+      await openParts({
+        paths: runtimePaths(options),
+        layers: layerRules(options.layers ?? {}),
+        facts,
+        programs,
+        volumeDrivers: options.volumeDrivers ?? {},
+      }),
     )
   }
 

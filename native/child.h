@@ -6,6 +6,7 @@
 #include "plan.h"
 #include "protocol.h"
 
+enum { TAKEN_MAXIMUM = 64 };
 enum { LINK_FD = 3 }; /* where the link to the monitor stands in the new process; all above is closed at first */
 
 struct child {
@@ -14,6 +15,7 @@ struct child {
   bool pivoted;
   bool propagation_cut; /* mounts made here can't reach the host any more */
   bool gone_on; /* the monitor's 'g' has come: limits are set, all cgroups are entered */
+  int taken[TAKEN_MAXIMUM]; /* mount trees taken while they were the host's peers, by slot; 0: none */
   int empty_mount; /* a read-only empty tmpfs to mask directories with, made at the first need; -1 before */
 
   bool has_user; /* op user has run */
@@ -37,17 +39,28 @@ int op_propagation(struct child *child, struct reader *fields);
 int op_root_overlay(struct child *child, struct reader *fields);
 int op_root_bind(struct child *child, struct reader *fields);
 int op_mount(struct child *child, struct reader *fields);
-int op_bind(struct child *child, struct reader *fields);
 int op_pivot_root(struct child *child, struct reader *fields);
 int op_mask(struct child *child, struct reader *fields);
 int op_read_only(struct child *child, struct reader *fields);
 int op_mount_read_only(struct child *child, struct reader *fields);
+
+/* MS_* of an enum propagation; 0: as it is. */
+uint64_t propagation_flag(uint8_t propagation);
+/* Move a mount that is attached nowhere onto a place in the container's root, both by descriptor. */
+int attach_mount(struct child *child, int mount, int target);
+
+/* interpret_bind.c */
+int op_take(struct child *child, struct reader *fields);
+int op_bind(struct child *child, struct reader *fields);
 
 /* interpret_files.c */
 int op_mkdir(struct child *child, struct reader *fields);
 int op_mknod(struct child *child, struct reader *fields);
 int op_symlink(struct child *child, struct reader *fields);
 int op_write_file(struct child *child, struct reader *fields);
+
+/* fill.c */
+int op_fill(struct child *child, struct reader *fields);
 
 /* netlink.c */
 int op_netlink(struct child *child, struct reader *fields);

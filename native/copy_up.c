@@ -1,4 +1,7 @@
-/* Fill a new tmpfs with what the image has at its target. The tree is the image's, so no link of it is followed. */
+/*
+ * Fill a new tmpfs or volume with what the image has at its target. The tree is the image's, and a container that runs
+ * may have the volume, so no link of either side is followed.
+ */
 #include "child.h"
 
 #include <dirent.h>
@@ -7,8 +10,34 @@
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 enum { DEPTH_MAXIMUM = 256 };
+
+/* Attributes such as file capabilities and ACLs, which the target may have no room or no word for. */
+static int copy_attributes(int in, int out, struct failure *failure) {
+  static char names[XATTR_LIST_MAX], value[XATTR_SIZE_MAX];
+  ssize_t size = flistxattr(in, names, sizeof(names));
+  if (size < 0) return errno == ENOTSUP ? 0 : fail(failure, "flistxattr");
+  for (const char *name = names; name < names + size; name += strlen(name) + 1) {
+    /* The overlay's own are about its layers, and labels are given by whoever mounts. */
+    if (strncmp(name, "trusted.", 8) == 0 || strcmp(name, "security.selinux") == 0) continue;
+    ssize_t length = fgetxattr(in, name, value, sizeof(value));
+    if (length < 0) return errno == ENODATA ? 0 : fail(failure, "fgetxattr");
+    if (fsetxattr(out, name, value, (size_t)length, 0) < 0 && errno != ENOTSUP && errno != EPERM && errno != EINVAL)
+      return fail(failure, "fsetxattr");
+  }
+  return 0;
+}
+
+/* Owner, mode and times, in the order that keeps all of them: a change of the owner takes set-uid bits away. */
+static int copy_status(int in, int out, const struct stat *status, struct failure *failure) {
+  if (fchown(out, status->st_uid, status->st_gid) < 0) return fail(failure, "fchown");
+  if (fchmod(out, status->st_mode & 07777) < 0) return fail(failure, "fchmod");
+  if (copy_attributes(in, out, failure) < 0) return -1;
+  struct timespec times[2] = {status->st_atim, status->st_mtim};
+  return futimens(out, times) < 0 ? fail(failure, "futimens") : 0;
+}
 
 static int copy_file(int from, int to, const char *name, const struct stat *status, struct failure *failure) {
   autoclose int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -20,10 +49,7 @@ static int copy_file(int from, int to, const char *name, const struct stat *stat
     if (sent < 0) return fail(failure, "sendfile");
     if (sent == 0) break;
   }
-  if (fchown(out, status->st_uid, status->st_gid) < 0) return fail(failure, "fchown");
-  if (fchmod(out, status->st_mode & 07777) < 0) return fail(failure, "fchmod");
-  struct timespec times[2] = {status->st_atim, status->st_mtim};
-  return futimens(out, times) < 0 ? fail(failure, "futimens") : 0;
+  return copy_status(in, out, status, failure);
 }
 
 static int copy_link(int from, int to, const char *name, const struct stat *status, struct failure *failure) {
@@ -33,13 +59,15 @@ static int copy_link(int from, int to, const char *name, const struct stat *stat
   target[size] = '\0';
   if (symlinkat(target, to, name) < 0) return fail(failure, "symlinkat");
   if (fchownat(to, name, status->st_uid, status->st_gid, AT_SYMLINK_NOFOLLOW) < 0) return fail(failure, "fchownat");
-  return 0;
+  struct timespec times[2] = {status->st_atim, status->st_mtim};
+  return utimensat(to, name, times, AT_SYMLINK_NOFOLLOW) < 0 ? fail(failure, "utimensat") : 0;
 }
 
 static int copy_node(int to, const char *name, const struct stat *status, struct failure *failure) {
+  /* The umask is 0, so it has its mode at once; chmod(2) by name would follow a link that took its place. */
   if (mknodat(to, name, status->st_mode, status->st_rdev) < 0) return fail(failure, "mknodat");
   if (fchownat(to, name, status->st_uid, status->st_gid, AT_SYMLINK_NOFOLLOW) < 0) return fail(failure, "fchownat");
-  return fchmodat(to, name, status->st_mode & 07777, 0) < 0 ? fail(failure, "fchmodat") : 0;
+  return 0;
 }
 
 static int copy_directory(int from, int to, int depth, struct failure *failure);
@@ -77,8 +105,9 @@ static int copy_directory(int from, int to, int depth, struct failure *failure) 
       result = copy_entry(from, to, entry->d_name, depth, failure);
   closedir(entries);
   if (result < 0) return -1;
-  if (fchown(to, status.st_uid, status.st_gid) < 0) return fail(failure, "fchown");
-  return fchmod(to, status.st_mode & 07777) < 0 ? fail(failure, "fchmod") : 0;
+  autoclose int readable = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (readable < 0) return fail(failure, "openat");
+  return copy_status(readable, to, &status, failure);
 }
 
 int copy_tree(int from, int to, struct failure *failure) {

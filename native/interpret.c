@@ -332,6 +332,8 @@ static int (*const operations[OP_COUNT])(struct child *, struct reader *) = {
     [OP_EXEC] = op_exec,
     [OP_NETLINK] = op_netlink,
     [OP_EXIT] = op_exit,
+    [OP_FILL] = op_fill,
+    [OP_TAKE] = op_take,
 };
 
 int interpret(struct child *child) {

@@ -13,7 +13,7 @@
 
 #include "resolve.h"
 
-static uint64_t propagation_flag(uint8_t propagation) {
+uint64_t propagation_flag(uint8_t propagation) {
   switch (propagation) {
     case PROPAGATION_PRIVATE: return MS_PRIVATE;
     case PROPAGATION_SLAVE: return MS_SLAVE;
@@ -23,7 +23,7 @@ static uint64_t propagation_flag(uint8_t propagation) {
   }
 }
 
-static int attach(struct child *child, int mount, int target) {
+int attach_mount(struct child *child, int mount, int target) {
   if (move_mount(mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0) return 0;
   return fail(&child->failure, "move_mount");
 }
@@ -112,26 +112,7 @@ int op_mount(struct child *child, struct reader *fields) {
     if (mount_setattr(made, "", AT_EMPTY_PATH, &read_only, sizeof(read_only)) < 0)
       return fail(&child->failure, "mount_setattr");
   }
-  return attach(child, made, place);
-}
-
-int op_bind(struct child *child, struct reader *fields) {
-  const char *source = read_text(fields), *target = read_text(fields);
-  unsigned recursive = read_u8(fields) == 1 ? AT_RECURSIVE : 0;
-  struct mount_attr attributes = {.attr_set = read_u32(fields), .attr_clr = read_u32(fields)};
-  attributes.propagation = propagation_flag(read_u8(fields));
-  bool optional = read_u8(fields) == 1;
-
-  autoclose int made = open_tree(AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive);
-  if (made < 0) return optional && errno == ENOENT ? 0 : fail(&child->failure, "open_tree");
-  struct stat status;
-  if (fstat(made, &status) < 0) return fail(&child->failure, "fstat");
-  bool needed = attributes.attr_set || attributes.attr_clr || attributes.propagation;
-  if (needed && mount_setattr(made, "", AT_EMPTY_PATH | recursive, &attributes, sizeof(attributes)) < 0)
-    return fail(&child->failure, "mount_setattr");
-  autoclose int place = resolve_or_make(child->root, target, S_ISDIR(status.st_mode) ? MAKE_DIRECTORY : MAKE_FILE);
-  if (place < 0) return fail(&child->failure, "openat2");
-  return attach(child, made, place);
+  return attach_mount(child, made, place);
 }
 
 int op_pivot_root(struct child *child, struct reader *fields) {
@@ -158,21 +139,21 @@ int op_mask(struct child *child, struct reader *fields) {
     autoclose int null = open_dev_null(child, O_PATH);
     if (null < 0) return -1;
     autoclose int cover = open_tree(null, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-    return cover < 0 ? fail(&child->failure, "open_tree") : attach(child, cover, place);
+    return cover < 0 ? fail(&child->failure, "open_tree") : attach_mount(child, cover, place);
   }
   /* One empty tmpfs serves for all: a clone of a mount costs a tenth of a new file system. */
   if (child->empty_mount < 0) {
     uint32_t attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
     child->empty_mount = make_mount("tmpfs", "tmpfs", attributes, (struct list){0}, &child->failure);
     if (child->empty_mount < 0) return -1;
-    if (attach(child, child->empty_mount, place) < 0) {
+    if (attach_mount(child, child->empty_mount, place) < 0) {
       close_fd(&child->empty_mount);
       return -1;
     }
     return 0;
   }
   autoclose int cover = open_tree(child->empty_mount, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-  return cover < 0 ? fail(&child->failure, "open_tree") : attach(child, cover, place);
+  return cover < 0 ? fail(&child->failure, "open_tree") : attach_mount(child, cover, place);
 }
 
 int op_read_only(struct child *child, struct reader *fields) {
@@ -184,7 +165,7 @@ int op_read_only(struct child *child, struct reader *fields) {
   struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
   if (mount_setattr(cover, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof(attributes)) < 0)
     return fail(&child->failure, "mount_setattr");
-  return attach(child, cover, place);
+  return attach_mount(child, cover, place);
 }
 
 int op_mount_read_only(struct child *child, struct reader *fields) {

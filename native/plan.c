@@ -8,7 +8,7 @@ static const char *const shapes[OP_COUNT] = {
     [OP_ROOT_OVERLAY] = "TmmTt",
     [OP_ROOT_BIND] = "t",
     [OP_MOUNT] = "tttuuTb",
-    [OP_BIND] = "ttbuubb",
+    [OP_BIND] = "utmtbuubbmmm",
     [OP_MKDIR] = "tuuu",
     [OP_MKNOD] = "tbuuuuu",
     [OP_SYMLINK] = "tt",
@@ -35,6 +35,8 @@ static const char *const shapes[OP_COUNT] = {
     [OP_EXEC] = "TT",
     [OP_NETLINK] = "Y",
     [OP_EXIT] = "",
+    [OP_FILL] = "ttttb",
+    [OP_TAKE] = "utmb",
 };
 
 /* The next `size` bytes, or NULL when there are fewer. */

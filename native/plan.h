@@ -22,7 +22,7 @@
 
 #include "common.h"
 
-enum { PLAN_MAGIC = 0x50444c50, PLAN_VERSION = 2, PLAN_MAXIMUM = 64 * 1024 * 1024 };
+enum { PLAN_MAGIC = 0x50444c50, PLAN_VERSION = 3, PLAN_MAXIMUM = 64 * 1024 * 1024 };
 
 /* A spec of lib/launch checks that these numbers and encode.ts agree, by reading this very file. */
 enum opcode {
@@ -57,7 +57,9 @@ enum opcode {
   OP_EXEC = 29,
   OP_NETLINK = 30,
   OP_EXIT = 31,
-  OP_COUNT = 32,
+  OP_FILL = 32,
+  OP_TAKE = 33,
+  OP_COUNT = 34,
 };
 
 enum propagation {

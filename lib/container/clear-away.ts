@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises'
 import { settleAll } from '../teardown.js'
 import type { ContainerContext } from './context.js'
 import { removeRunDirectory } from './run-directory.js'
-import { containerPaths, type ContainerRecord } from './record.js'
+import { containerPaths, volumesOf, type ContainerRecord } from './record.js'
 
 /** Remove all files of a container that nothing runs of. What is gone already is no failure. */
 export async function removeFiles(context: ContainerContext, id: string): Promise<void> {
@@ -17,14 +17,23 @@ export async function removeFiles(context: ContainerContext, id: string): Promis
 
 /**
  * Take a container away, whether all of it was made or not: what is on disk, its hold on the image's layers, its name, its
- * record, in this order, so that whatever interrupts it leaves a record by which the next open finishes the work.
+ * record and its hold on volumes, in this order, so that whatever interrupts it leaves a record by which the next open
+ * finishes the work.
+ * @param ownVolumes the volumes that nobody else has go with it @default when it is bound to its host
  */
-export async function clearAway(context: ContainerContext, record: ContainerRecord): Promise<void> {
+export async function clearAway(
+  context: ContainerContext,
+  record: ContainerRecord,
+  ownVolumes = !record.options.detach,
+): Promise<void> {
   await removeFiles(context, record.id)
   if (record.chainId !== undefined) await context.layers.release(record.chainId, `container:${record.id}`)
-  await context.database.transaction(() => {
+  const volumes = await context.database.transaction(() => {
     void context.records.remove(record.id)
     // The name may be another's: one that was never reserved, or was taken anew.
     if (context.names.get(record.name) === record.id) void context.names.remove(record.name)
+    return context.volumes.release(record.id, volumesOf(record), ownVolumes)
   })
+  // They are marked as going away: the next open finishes what is interrupted here.
+  await context.volumes.finish(volumes)
 }

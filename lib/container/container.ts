@@ -198,12 +198,12 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
 
   /** Remove it and all that it wrote. One that is removed already is left as it is. @throws PodlingError `INVALID_STATE` */
   async remove(options: RemoveOptions = {}): Promise<void> {
-    checkKnown('remove a container', options, { force: true })
+    checkKnown('remove a container', options, { force: true, volumes: true })
     // Before the queue: a stop() that waits there for ten seconds is thereby over.
     if (options.force) await killNow(this.#lifecycle)
     await this.#lifecycle.queue.run(async () => {
       if (options.force) await killNow(this.#lifecycle)
-      await remove(this.#lifecycle)
+      await remove(this.#lifecycle, options)
     })
   }
 

@@ -43,6 +43,12 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
     super()
     this.#context = context
     context.networks.useContainers(networkAccess(context, (idOrName) => this.get(idOrName)))
+    context.volumes.useContainers({
+      remove: async (id) => {
+        const record = context.records.get(id)
+        if (record !== undefined) await this.#handle(record).remove({ force: true })
+      },
+    })
   }
 
   /**

@@ -8,6 +8,7 @@ import type { StorageDriver } from '../storage/drivers/driver.js'
 import type { Image } from '../storage/image.js'
 import type { Images } from '../storage/images.js'
 import type { Layers } from '../storage/layers.js'
+import type { Volumes } from '../storage/volumes/volumes.js'
 import type { HostFacts } from './generate-spec.js'
 import type { ContainerRecord } from './record.js'
 import type { SeccompStore } from './seccomp-store.js'
@@ -36,6 +37,7 @@ export interface ContainerContext {
   readonly networks: Networks
   /** Of containers that name none. */
   readonly defaultNetwork: DefaultNetwork
+  readonly volumes: Volumes
   readonly host: HostFacts
 }
 

@@ -4,11 +4,13 @@ import type { Spec } from '../launch/oci-spec.js'
 import { validateSpec } from '../launch/validate-spec.js'
 import { loadSeccompProfile } from '../security/seccomp-profile.js'
 import { formatPlatform, parsePlatform } from '../image/platform.js'
+import type { VolumeClaim } from '../storage/volumes/volume-records.js'
 import { afterUndo, settleAll } from '../teardown.js'
 import { fileError } from '../storage/file-error.js'
 import { clearAway } from './clear-away.js'
 import type { ContainerContext, Image } from './context.js'
 import { generateSpec } from './generate-spec.js'
+import { placeVolumes } from './place-volumes.js'
 import { randomId, randomName } from './names.js'
 import type { ContainerOptions } from './options.js'
 import type { NormalizedOptions, ReadyCondition } from './normalized-options.js'
@@ -33,8 +35,10 @@ export interface Created {
  * record is found by the next open, which knows from the lock that nobody is at it any more.
  */
 export async function create(context: ContainerContext, given: ContainerOptions): Promise<Created> {
-  const options = parseOptions(given, context.defaultNetwork)
-  const image = await context.images.get(options.image)
+  const asked = parseOptions(given, context.defaultNetwork)
+  const image = await context.images.get(asked.image)
+  const placed = placeVolumes(asked.mounts, image.config.volumes, (name) => context.volumes.dataPath(name))
+  const options: NormalizedOptions = { ...asked, mounts: placed.mounts }
   checkPlatform(options, image)
   await checkNetworks(context, options)
   const id = randomId()
@@ -50,19 +54,25 @@ export async function create(context: ContainerContext, given: ContainerOptions)
     image: { id: image.id, name: image.names.includes(options.image) ? options.image : (image.names[0] ?? image.id) },
     ...(image.chainId === undefined ? {} : { chainId: image.chainId }),
     options: storedOptions(options, image),
+    ...(placed.uses.length === 0 ? {} : { mounts: placed.uses }),
     spec: { ...spec, linux },
     ...(seccomp === undefined ? {} : { seccomp: context.seccomp.keyOf(seccomp) }),
   }
   // Asked for already here, so that nothing is made for a name that is taken.
   checkFree(context, record)
+  const made = placed.claims.length === 0 ? undefined : await context.volumes.prepare(placed.claims)
   const lock = await RunLock.acquire(paths)
+  if (lock === undefined) made?.()
   if (lock === undefined) throw new PodlingError('INVALID_STATE', `create container ${record.name}: its id is in use`)
   context.comingNames.add(name)
   const committed = context.database
     .transaction(() => {
-      reserve(context, record)
+      reserve(context, record, placed.claims)
     })
-    .finally(() => context.comingNames.delete(name))
+    .finally(() => {
+      context.comingNames.delete(name)
+      made?.()
+    })
   committed.catch(() => undefined)
   try {
     // Both to their ends, or one would still make what the other's failure takes back.
@@ -152,8 +162,8 @@ function checkFree({ names }: ContainerContext, { name }: ContainerRecord): void
   )
 }
 
-/** Take the name, hold the layers, write the record: all or nothing. */
-function reserve(context: ContainerContext, record: ContainerRecord): void {
+/** Take the name, hold the layers and volumes, write the record: all or nothing. */
+function reserve(context: ContainerContext, record: ContainerRecord, claims: readonly VolumeClaim[]): void {
   const { id, name, chainId, image, seccomp } = record
   checkFree(context, record)
   if (chainId !== undefined && !context.layers.has(chainId)) {
@@ -163,6 +173,7 @@ function reserve(context: ContainerContext, record: ContainerRecord): void {
     )
   }
   if (seccomp !== undefined) context.seccomp.keep(seccomp)
+  context.volumes.claim(id, claims)
   void context.names.put(name, id)
   void context.records.put(id, record)
   if (chainId !== undefined) void context.layers.reference(chainId, `container:${id}`)

@@ -17,6 +17,7 @@ import { defaultSeccomp } from '../security/default-seccomp-profile.js'
 import type { LinuxSeccomp } from '../security/linux-seccomp.js'
 import { resolveSeccompProfile, type MachineArchitecture, type SeccompProfile } from '../security/seccomp-profile.js'
 import { defaultMaskedPaths, defaultMounts, defaultReadonlyPaths, type EtcFiles } from './default-mounts.js'
+import type { MountRequest } from './mount-request.js'
 import type { NormalizedOptions } from './normalized-options.js'
 
 /** The version of the specification that the result follows. */
@@ -85,7 +86,7 @@ export function generateSpec(input: SpecInput): Spec {
     },
     root: { path: input.rootPath, readonly: options.readOnly },
     ...(ownUts ? { hostname } : {}),
-    mounts: mergeMounts(defaultMounts(options, input.files), options.mounts),
+    mounts: mergeMounts(defaultMounts(options, input.files), options.mounts.map(specMount)),
     annotations: options.annotations,
     linux: {
       namespaces: namespaces(options).map((type) => ({ type })),
@@ -243,6 +244,18 @@ function defaultSysctls({ network }: NormalizedOptions): Record<string, string> 
   return own ? { 'net.ipv4.ping_group_range': '0 0' } : {}
 }
 
+/** What the spec has words for. */
+function specMount({ destination, type, source, options, uidMappings, gidMappings }: MountRequest): SpecMount {
+  return {
+    destination,
+    ...(type === undefined ? {} : { type }),
+    ...(source === undefined ? {} : { source }),
+    ...(options === undefined ? {} : { options }),
+    ...(uidMappings === undefined ? {} : { uidMappings }),
+    ...(gidMappings === undefined ? {} : { gidMappings }),
+  }
+}
+
 /** A mount of the caller's takes the place of a default one at the same path. */
 function mergeMounts(base: readonly SpecMount[], own: readonly SpecMount[]): SpecMount[] {
   const replaced = new Map(own.map((mount) => [mount.destination, mount]))
@@ -251,5 +264,21 @@ function mergeMounts(base: readonly SpecMount[], own: readonly SpecMount[]): Spe
   const rest = own.filter(({ destination }) => !present.has(destination))
   // Parents first, else a mount would hide the one below it. The sort is stable.
   const depth = ({ destination }: SpecMount): number => destination.split('/').length
-  return [...kept, ...rest].sort((a, b) => depth(a) - depth(b))
+  const sorted = [...kept, ...rest].sort((a, b) => depth(a) - depth(b))
+  checkShared(sorted)
+  return sorted
+}
+
+/** What is mounted in a shared bind is mounted on the host as well, and would stay there. */
+function checkShared(mounts: readonly SpecMount[]): void {
+  const shared = mounts.filter(({ options = [] }) => options.includes('shared') || options.includes('rshared'))
+  for (const { destination: outer } of shared) {
+    const inner = mounts.find(({ destination }) => destination.startsWith(`${outer}/`))
+    if (inner === undefined) continue
+    throw new PodlingError(
+      'INVALID_OPTION',
+      `mounts: ${inner.destination} lies in ${outer}, whose mounts are shared with the host, so it would be mounted there ` +
+        'too; choose another target, or another propagation',
+    )
+  }
 }

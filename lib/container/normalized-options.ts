@@ -1,7 +1,7 @@
 import type { CapabilityName } from '../security/capabilities.js'
 import type { SeccompProfile } from '../security/seccomp-profile.js'
 import type { NetworkMode } from '../network/mode.js'
-import type { SpecMount } from '../launch/oci-spec.js'
+import type { MountRequest } from './mount-request.js'
 
 /** {@link ContainerOptions} checked and in one form: numbers for sizes, milliseconds for durations, defaults filled in. */
 export interface NormalizedOptions {
@@ -18,7 +18,7 @@ export interface NormalizedOptions {
   readonly labels: Readonly<Record<string, string>>
   readonly annotations: Readonly<Record<string, string>>
   /** Of `mounts`, `volumes` and `tmpfs` together, parents before what lies below them. */
-  readonly mounts: readonly SpecMount[]
+  readonly mounts: readonly MountRequest[]
   readonly readOnly: boolean
   readonly network: NetworkMode
   readonly extraHosts: readonly { readonly name: string; readonly address: string }[]

@@ -3,6 +3,7 @@ import { isIP } from 'node:net'
 import { show, type FaultKeyword } from '../schema/faults.js'
 import { rlimitNumbers } from '../launch/rlimits.js'
 import { findCapability, isAll, unknownCapability } from '../security/capabilities.js'
+import { volumeName, volumeNameWords } from '../storage/volumes/volume.js'
 import { durationWords, parseDuration, parseSize, sizeWords } from './quantities.js'
 import { signalNumber } from './signals.js'
 
@@ -238,6 +239,21 @@ export const optionsSchema = {
 
 const target = { type: 'string', absolute: true, pattern: '/[^/]', says: `a path below '/'` }
 const mountFlags = { readOnly: flag, noSuid: flag, noDev: flag, noExec: flag }
+const id = { type: 'integer', minimum: 0, maximum: maximumId }
+const idRange = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['files', 'seen', 'size'],
+  properties: { files: id, seen: id, size: { type: 'integer', minimum: 1 } },
+}
+const idRanges = { type: 'array', minItems: 1, items: idRange }
+const idMap = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['uids', 'gids'],
+  properties: { uids: idRanges, gids: idRanges },
+}
+const mountOwner = { chown: flag, idmap: idMap }
 
 /** The shape of one of `mounts`, by its type. */
 export const mountSchemas = {
@@ -253,6 +269,22 @@ export const mountSchemas = {
       recursive: flag,
       propagation: { enum: ['private', 'slave', 'shared'] },
       ...mountFlags,
+      ...mountOwner,
+    },
+  },
+  volume: {
+    type: 'object',
+    member: 'property of a volume mount',
+    additionalProperties: false,
+    required: ['target'],
+    properties: {
+      type: { const: 'volume' },
+      source: { type: 'string', pattern: volumeName.source, says: volumeNameWords },
+      target,
+      subpath: { type: 'string', noNul: true, minLength: 1, pattern: '^[^/]', says: 'a path in the volume' },
+      noCopy: flag,
+      ...mountFlags,
+      ...mountOwner,
     },
   },
   tmpfs: {

@@ -49,7 +49,11 @@ export interface ContainerOptions {
 
   /** File systems to mount (`--mount`). */
   readonly mounts?: readonly MountOption[]
-  /** Host paths to bind, `'/host:/path'` or `'/host:/path:ro,nodev'` (`--volume`). */
+  /**
+   * (`--volume`) `'name:/path'`: a volume, made where it is missing. `'/path'`: one of the container's own. Both begin with
+   * what the image has there, unless `nocopy` is said. `'/host:/path'`: a path of the host. Options follow a further `:`,
+   * `'data:/var/lib/data:ro,noexec'`; those of podman-run(1) but `O`.
+   */
   readonly volumes?: readonly string[]
   /** Empty file systems in memory, `'/path'` or `'/path:size=64m,mode=700'` (`--tmpfs`). */
   readonly tmpfs?: readonly string[]
@@ -161,10 +165,10 @@ export interface ContainerOptions {
 }
 
 /** One of the mounts of {@link ContainerOptions}. */
-export type MountOption = BindMountOption | TmpfsMountOption
+export type MountOption = BindMountOption | VolumeMountOption | TmpfsMountOption
 
 /** A file or directory of the host (`--mount type=bind`). */
-export interface BindMountOption extends MountFlagOptions {
+export interface BindMountOption extends MountFlagOptions, MountOwnerOptions {
   readonly type: 'bind'
   /** Absolute path on the host; it must exist. */
   readonly source: string
@@ -174,6 +178,22 @@ export interface BindMountOption extends MountFlagOptions {
   readonly recursive?: boolean
   /** Whether later mounts below pass to the container and back (mount_namespaces(7)). @default 'private' */
   readonly propagation?: 'private' | 'slave' | 'shared'
+}
+
+/** A volume (`--mount type=volume`). */
+export interface VolumeMountOption extends MountFlagOptions, MountOwnerOptions {
+  readonly type: 'volume'
+  /** Its name; made where it is missing. @default one of the container's own, which goes with it */
+  readonly source?: string
+  /** Absolute path in the container; made where it is missing. */
+  readonly target: string
+  /**
+   * A path in the volume, which must exist, instead of all of it. Links in it lead nowhere outside of the volume.
+   * @default all of it
+   */
+  readonly subpath?: string
+  /** Don't begin with what the image has at `target`. @default false */
+  readonly noCopy?: boolean
 }
 
 /** An empty file system in memory (`--mount type=tmpfs`, tmpfs(5)). It begins with what the image has at `target`. */
@@ -187,12 +207,35 @@ export interface TmpfsMountOption extends MountFlagOptions {
   readonly mode?: number | string
 }
 
+/** Whose the files of a mount are. */
+export interface MountOwnerOptions {
+  /** Give all that is in it to the container's user, on the host too (`U` of `--volume`). @default false */
+  readonly chown?: boolean
+  /** Show its files as others' than they are stored as (`idmap` of `--volume`, mount_setattr(2)). @default as they are stored */
+  readonly idmap?: IdMapOption
+}
+
+/** Which ids of files are seen as which. Those in no range are seen as 65534, and can't be written as. */
+export interface IdMapOption {
+  readonly uids: readonly IdMapRange[]
+  readonly gids: readonly IdMapRange[]
+}
+
+export interface IdMapRange {
+  /** The first id as it is stored. */
+  readonly files: number
+  /** The first id as it is seen. */
+  readonly seen: number
+  /** How many ids, one after the other. */
+  readonly size: number
+}
+
 export interface MountFlagOptions {
   /** @default false */
   readonly readOnly?: boolean
-  /** Set-uid bits have no effect. @default false for binds, true for tmpfs */
+  /** Set-uid bits have no effect. @default false for binds, true for volumes and tmpfs */
   readonly noSuid?: boolean
-  /** Device nodes don't work. @default false for binds, true for tmpfs */
+  /** Device nodes don't work. @default false for binds, true for volumes and tmpfs */
   readonly noDev?: boolean
   /** Programs can't be started from it. @default false */
   readonly noExec?: boolean

@@ -1,28 +1,38 @@
 /** `mounts`, `volumes` and `tmpfs` to the mounts of an OCI spec, with Podman's defaults. Pure. */
-import { posix } from 'node:path'
 import { faultFinder, joinPath, show, type Fault, under } from '../schema/faults.js'
-import type { SpecMount } from '../launch/oci-spec.js'
-import { nearestName } from '../schema/nearest-name.js'
-import type { BindMountOption, ContainerOptions, MountFlagOptions, TmpfsMountOption } from './options.js'
+import { cleanPath, isBelowRoot } from './mount-paths.js'
+import type { MountRequest } from './mount-request.js'
+import { checkWords, has, splitWords, type Report } from './mount-words.js'
+import type {
+  BindMountOption,
+  ContainerOptions,
+  IdMapOption,
+  MountFlagOptions,
+  TmpfsMountOption,
+  VolumeMountOption,
+} from './options.js'
 import { mountSchemas, optionKeywords, parseMode } from './options-schema.js'
+import { idMapFault, idMappings } from './parse-idmap.js'
+import { parseVolume } from './parse-volume.js'
 import { parseSize } from './quantities.js'
 
-const findFaults = {
+const kinds = ['bind', 'tmpfs', 'volume'] as const
+type Kind = (typeof kinds)[number]
+
+const findFaults: Readonly<Record<Kind, (value: unknown) => Fault[]>> = {
   bind: faultFinder(mountSchemas.bind, optionKeywords),
   tmpfs: faultFinder(mountSchemas.tmpfs, optionKeywords),
+  volume: faultFinder(mountSchemas.volume, optionKeywords),
 }
-
-/** Tells of a mistake; returns undefined, since there is no mount then. */
-type Report = (message: string) => undefined
 
 /** A mount, and the option that asked for it. */
 interface Asked {
   readonly at: string
-  readonly mount: SpecMount
+  readonly mount: MountRequest
 }
 
 /** The mounts, parents before what lies below them. What is wrong goes to `faults`. */
-export function parseMounts(options: ContainerOptions, faults: Fault[]): SpecMount[] {
+export function parseMounts(options: ContainerOptions, faults: Fault[]): MountRequest[] {
   const asked = [
     ...each(options.mounts, 'mounts', faults, parseMount),
     ...each(options.volumes, 'volumes', faults, parseVolume),
@@ -40,7 +50,7 @@ export function parseMounts(options: ContainerOptions, faults: Fault[]): SpecMou
       faults.push({ path: at, message: `can't mount at ${mount.destination}: /proc is the kernel's` })
     }
   }
-  const depth = ({ destination }: SpecMount): number => destination.split('/').length
+  const depth = ({ destination }: MountRequest): number => destination.split('/').length
   return asked.map(({ mount }) => mount).sort((a, b) => depth(a) - depth(b))
 }
 
@@ -48,7 +58,7 @@ function each<T>(
   values: readonly T[] | undefined,
   option: string,
   faults: Fault[],
-  parse: (value: T, report: Report, at: string, faults: Fault[]) => SpecMount | undefined,
+  parse: (value: T, report: Report, at: string, faults: Fault[]) => MountRequest | undefined,
 ): Asked[] {
   if (!Array.isArray(values)) return []
   return (values as readonly T[]).flatMap((value, index) => {
@@ -62,24 +72,35 @@ function each<T>(
   })
 }
 
-function parseMount(value: unknown, report: Report, at: string, faults: Fault[]): SpecMount | undefined {
+function parseMount(value: unknown, report: Report, at: string, faults: Fault[]): MountRequest | undefined {
   const type = (value as { type?: unknown } | null)?.type
-  if (type === 'volume' || type === 'image') {
+  if (type === 'image') {
     report(`mounts of type ${show(type)} are not supported by this version`)
     return
   }
-  if (type !== 'bind' && type !== 'tmpfs') {
+  const kind = kinds.find((known) => known === type)
+  if (kind === undefined) {
     // A missing or misshapen one has been told of by the schema of all options.
-    if (typeof type === 'string') report(`type must be 'bind' or 'tmpfs', got ${show(type)}`)
+    if (typeof type === 'string') report(`type must be 'bind', 'volume' or 'tmpfs', got ${show(type)}`)
     return undefined
   }
-  const wrong = findFaults[type](value)
+  const wrong = findFaults[kind](value)
   faults.push(...wrong.map((fault) => under(at, fault)))
   if (wrong.length > 0) return undefined
-  return type === 'bind' ? bindMount(value as BindMountOption) : tmpfsMount(value as TmpfsMountOption)
+  const { idmap } = value as { readonly idmap?: IdMapOption }
+  const fault = idmap === undefined ? undefined : idMapFault(idmap)
+  if (fault !== undefined) faults.push({ path: `${at}.idmap`, message: fault })
+  switch (kind) {
+    case 'bind':
+      return bindMount(value as BindMountOption)
+    case 'volume':
+      return volumeMount(value as VolumeMountOption)
+    case 'tmpfs':
+      return tmpfsMount(value as TmpfsMountOption)
+  }
 }
 
-function bindMount(option: BindMountOption): SpecMount {
+function bindMount(option: BindMountOption): MountRequest {
   return {
     destination: cleanPath(option.target),
     type: 'bind',
@@ -90,10 +111,32 @@ function bindMount(option: BindMountOption): SpecMount {
       option.readOnly === true ? 'ro' : 'rw',
       ...flagWords(option, []),
     ],
+    ...idMappings(option.idmap),
+    ...(option.chown === true ? { extras: { chown: true } } : {}),
   }
 }
 
-function tmpfsMount(option: TmpfsMountOption): SpecMount {
+function volumeMount(option: VolumeMountOption): MountRequest {
+  const { source, subpath } = option
+  return {
+    destination: cleanPath(option.target),
+    type: 'bind',
+    source: '',
+    options: ['rbind', 'rprivate', option.readOnly === true ? 'ro' : 'rw', ...flagWords(option, ['nosuid', 'nodev'])],
+    ...idMappings(option.idmap),
+    extras: {
+      volume: {
+        ...(source === undefined ? {} : { name: source }),
+        // What the image has at the target is a whole volume's beginning, not that of a part of one.
+        copy: option.noCopy !== true && subpath === undefined,
+      },
+      ...(subpath === undefined ? {} : { subpath }),
+      ...(option.chown === true ? { chown: true } : {}),
+    },
+  }
+}
+
+function tmpfsMount(option: TmpfsMountOption): MountRequest {
   const size = option.size === undefined ? undefined : parseSize(option.size)
   const mode = option.mode === undefined ? undefined : parseMode(option.mode)
   return {
@@ -117,52 +160,14 @@ function flagWords(option: MountFlagOptions, defaults: readonly string[]): strin
   return [...word('suid', option.noSuid), ...word('dev', option.noDev), ...word('exec', option.noExec)]
 }
 
-/** Words of `--volume`; of each group at most one. */
-const volumeWords: readonly (readonly string[])[] = [
-  ['rw', 'ro'],
-  ['bind', 'rbind'],
-  ['private', 'rprivate', 'slave', 'rslave', 'shared', 'rshared', 'unbindable', 'runbindable'],
-  ['dev', 'nodev'],
+const access = ['rw', 'ro']
+const devices = ['dev', 'nodev']
+const setUid = ['suid', 'nosuid']
+const tmpfsWords = [
+  access,
+  devices,
   ['exec', 'noexec'],
-  ['suid', 'nosuid'],
-]
-const laterVolumeWords = ['z', 'Z', 'U', 'O', 'copy', 'nocopy', 'idmap', 'upperdir', 'workdir']
-
-function parseVolume(value: string, report: Report): SpecMount | undefined {
-  if (typeof value !== 'string') return undefined
-  const [source = '', target, words, ...rest] = value.split(':')
-  if (!source.startsWith('/')) {
-    report(
-      source.startsWith('.') || target === undefined
-        ? `must be '/host:/path' or '/host:/path:options', got ${show(value)}`
-        : `named volumes are not supported by this version; give a host path that starts with '/', got ${show(value)}`,
-    )
-    return
-  }
-  if (target === undefined || rest.length > 0) {
-    report(`must be '/host:/path' or '/host:/path:options', got ${show(value)}`)
-    return
-  }
-  if (!below(target)) {
-    report(`must have an absolute path below '/' after the ':', got ${show(value)}`)
-    return
-  }
-  const options = words === undefined ? [] : words.split(',').filter((word) => word !== '')
-  if (!checkWords(options, volumeWords, report, laterVolumeWords)) return undefined
-  const has = (group: number): boolean => options.some((word) => volumeWords[group]?.includes(word))
-  return {
-    destination: cleanPath(target),
-    type: 'bind',
-    source: cleanPath(source),
-    options: [...options, ...(has(0) ? [] : ['rw']), ...(has(2) ? [] : ['rprivate']), ...(has(1) ? [] : ['rbind'])],
-  }
-}
-
-const tmpfsWords: readonly (readonly string[])[] = [
-  ['rw', 'ro'],
-  ['dev', 'nodev'],
-  ['exec', 'noexec'],
-  ['suid', 'nosuid'],
+  setUid,
   ['tmpcopyup', 'notmpcopyup'],
   ['noatime', 'relatime', 'strictatime'],
 ]
@@ -170,62 +175,27 @@ const tmpfsWords: readonly (readonly string[])[] = [
 const tmpfsData =
   /^(size=\d+[kmg%]?|mode=0?[0-7]{1,4}|uid=\d+|gid=\d+|nr_inodes=\d+[kmg]?|nr_blocks=\d+[kmg]?|huge=(never|always|within_size|advise))$/i
 
-function parseTmpfs(value: string, report: Report): SpecMount | undefined {
+function parseTmpfs(value: string, report: Report): MountRequest | undefined {
   if (typeof value !== 'string') return undefined
   const [target = '', words, ...rest] = value.split(':')
-  if (!below(target) || rest.length > 0) {
+  if (!isBelowRoot(target) || rest.length > 0) {
     report(`must be '/path' or '/path:size=64m,mode=700', with a path below '/', got ${show(value)}`)
     return
   }
-  const all = words === undefined ? [] : words.split(',').filter((word) => word !== '')
+  const all = splitWords(words)
   const options = all.filter((word) => !tmpfsData.test(word))
-  if (!checkWords(options, tmpfsWords, report, [])) return undefined
-  const has = (group: number): boolean => options.some((word) => tmpfsWords[group]?.includes(word))
+  if (!checkWords(options, tmpfsWords, report)) return undefined
   return {
     destination: cleanPath(target),
     type: 'tmpfs',
     source: 'tmpfs',
     options: [
       ...all.filter((word) => word !== 'notmpcopyup' && word !== 'tmpcopyup'),
-      ...(has(0) ? [] : ['rw']),
+      ...(has(options, access) ? [] : ['rw']),
       'rprivate',
-      ...(has(3) ? [] : ['nosuid']),
-      ...(has(1) ? [] : ['nodev']),
+      ...(has(options, setUid) ? [] : ['nosuid']),
+      ...(has(options, devices) ? [] : ['nodev']),
       ...(options.includes('notmpcopyup') ? [] : ['tmpcopyup']),
     ],
   }
-}
-
-function checkWords(
-  words: readonly string[],
-  groups: readonly (readonly string[])[],
-  report: Report,
-  later: readonly string[],
-): boolean {
-  let right = true
-  const wrong = (message: string): void => {
-    report(message)
-    right = false
-  }
-  for (const word of words) {
-    const key = word.replace(/=.*/, '')
-    if (groups.some((group) => group.includes(word))) continue
-    const near = nearestName(word, groups.flat())
-    if (later.includes(key)) wrong(`option ${show(word)} is not supported by this version`)
-    else wrong(`unknown mount option ${show(word)}${near === undefined ? '' : `; did you mean ${near}?`}`)
-  }
-  for (const group of groups) {
-    const chosen = words.filter((word) => group.includes(word))
-    if (chosen.length > 1) wrong(`options ${chosen.join(' and ')} contradict each other`)
-  }
-  return right
-}
-
-/** Without `.`, `..`, double and trailing slashes, so that the same place has one name. */
-function cleanPath(path: string): string {
-  return posix.resolve('/', path)
-}
-
-function below(path: string): boolean {
-  return path.startsWith('/') && cleanPath(path) !== '/'
 }

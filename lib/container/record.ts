@@ -1,5 +1,7 @@
 import type { Spec } from '../launch/oci-spec.js'
 import type { Table } from '../storage/database.js'
+import type { VolumeClaim } from '../storage/volumes/volume-records.js'
+import type { MountUse } from './mount-request.js'
 import type { NormalizedOptions } from './normalized-options.js'
 
 /** The options that matter after the creation; all others are in the spec. */
@@ -30,6 +32,8 @@ export interface ContainerRecord {
   readonly image?: { readonly id: string; readonly name: string }
   readonly chainId?: string
   readonly options: StoredOptions
+  /** What the spec can't say of its mounts. */
+  readonly mounts?: readonly MountUse[]
   /** Without its seccomp rules. */
   readonly spec: Spec
   /** The key of the rules in the {@link SeccompStore}. */
@@ -74,6 +78,11 @@ export function containerPaths(root: string, runRoot: string, id: string, detach
 /** Half an id is unique enough, and keeps the path of the monitor's socket below the 108 bytes of sockaddr_un (unix(7)). */
 export function runName(id: string): string {
   return id.slice(0, 32)
+}
+
+/** The volumes of a container, each once. */
+export function volumesOf({ mounts = [] }: ContainerRecord): VolumeClaim[] {
+  return [...new Map(mounts.flatMap(({ volume }) => (volume === undefined ? [] : [[volume.name, volume]]))).values()]
 }
 
 /** The names of the containers that were made from an image. */

@@ -6,14 +6,19 @@ import { requireStatus } from './status.js'
 export interface RemoveOptions {
   /** Kill it first if it runs. @default false */
   readonly force?: boolean
+  /**
+   * Its anonymous volumes go with it, unless another container uses them (`podman rm --volumes`).
+   * @default false for a detached one; those of a bound one always go
+   */
+  readonly volumes?: boolean
 }
 
 /** Take a container away that doesn't run. One that is removed already is left as it is. */
-export async function remove(container: Lifecycle): Promise<void> {
+export async function remove(container: Lifecycle, { volumes = false }: RemoveOptions = {}): Promise<void> {
   const { context, record } = container
   if (container.status === 'removed') return
   requireStatus('remove', container.status, record.name)
-  await clearAway(context, record)
+  await clearAway(context, record, volumes || !record.options.detach)
   container.set('removed')
 }
 

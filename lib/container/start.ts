@@ -10,6 +10,7 @@ import { close } from '../sys/libc.js'
 import { cgroupMounts } from './cgroup-mounts.js'
 import { attach, givenToMonitor, withNetworkPath } from './join-network.js'
 import type { Lifecycle } from './lifecycle.js'
+import { mountVolumes, type MountedVolumes } from './mount-volumes.js'
 import { writeNetworkState } from './network-state.js'
 import { RunLock } from './run-lock.js'
 import { requireStatus } from './status.js'
@@ -54,6 +55,8 @@ async function launch(container: Lifecycle): Promise<void> {
   // Ours until they are given to the monitor.
   let held = attachment === undefined ? [] : givenToMonitor(attachment)
   try {
+    const volumes = await mountVolumes(container)
+    held = [...volumes.held, ...held]
     const status = attachment?.status ?? { endpoints: [], ports: [] }
     writeNetworkState(paths.network, { ...status, changed: false })
     writeEtcFiles(container, status)
@@ -61,12 +64,16 @@ async function launch(container: Lifecycle): Promise<void> {
     const { naming } = context.networks
     const holder = { id: record.id, name: record.name, dns: record.options.dns }
     await naming.publish({ ...holder, pid: process.pid }, status.endpoints)
-    const plan = planOf(container, spec, attachment, user !== undefined)
+    const plan = planOf(container, spec, volumes, attachment, user !== undefined)
     const given = held
     held = []
     const monitor =
-      user === undefined ? await context.launcher.launch(plan, given) : await launchOnUserNetwork(container, plan, user)
+      user === undefined
+        ? await context.launcher.launch(plan, given)
+        : await launchOnUserNetwork(container, plan, given, user)
     container.follow(monitor)
+    // Nobody need wait for it: a volume that is used again before it is on the disk is looked into once more.
+    context.volumes.markFilled(volumes.first).catch(() => undefined)
     naming.follow({ ...holder, pid: monitor.pid }, status.endpoints)
   } catch (error) {
     for (const fd of held) close(fd)
@@ -98,6 +105,7 @@ function startedElsewhere(name: string): PodlingError {
 function planOf(
   { context, record, paths }: Lifecycle,
   spec: Spec,
+  volumes: MountedVolumes,
   attachment: Attachment | undefined,
   barrier: boolean,
 ): Plan {
@@ -108,6 +116,7 @@ function planOf(
     spec,
     // What a bound container writes is gone with its host, so it need not be synced to disk.
     root: context.driver.rootOperation(record.id, { volatile: !options.detach }),
+    mountSources: volumes.sources,
     cgroup,
     cgroupMounts: cgroupMounts(context.cgroups.mode, cgroup, `/${context.cgroupParent}/${record.id}`),
     stdio: { stdin: 'null', stdout: output, stderr: output },

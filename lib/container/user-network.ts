@@ -29,16 +29,22 @@ export function resolverOf({ program }: UserNetwork): string {
 
 /**
  * @param plan with a barrier
+ * @param given descriptors for the monitor; they are given away
  * @throws PodlingError as {@link Launcher.launch}, and `NETWORK_PROGRAM_NOT_FOUND`, `NETWORK_PROGRAM_FAILED`, `PORT_IN_USE`;
  * nothing of the container is left then
  */
-export async function launchOnUserNetwork(container: Lifecycle, plan: Plan, network: UserNetwork): Promise<Monitor> {
+export async function launchOnUserNetwork(
+  container: Lifecycle,
+  plan: Plan,
+  given: readonly number[],
+  network: UserNetwork,
+): Promise<Monitor> {
   const { context, paths } = container
   // The monitor has the one end for as long as the container lives, whoever else does.
   const lifetime = pipe()
   let monitor: Monitor | undefined
   try {
-    monitor = await context.launcher.launch(plan, [lifetime.write])
+    monitor = await context.launcher.launch(plan, [lifetime.write, ...given])
     const { ports } = await programs[network.program].start({
       netns: `/proc/${String(monitor.pid)}/ns/net`,
       ports: network.ports,

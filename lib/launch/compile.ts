@@ -11,6 +11,8 @@ export interface LaunchInput {
   readonly spec: Spec
   /** How the root is mounted: by the storage driver's word, or the bundle's directory bound onto itself. */
   readonly root: Extract<Operation, { op: 'root-overlay' | 'root-bind' }>
+  /** What the spec can't say of its mounts. @default nothing */
+  readonly mountSources?: readonly MountSource[]
   readonly cgroup: PlanCgroup
   /** What stands below /sys/fs/cgroup in the container: host directories by name; `''` alone is a pure v2 tree. */
   readonly cgroupMounts: readonly { readonly name: string; readonly source: string }[]
@@ -22,6 +24,22 @@ export interface LaunchInput {
   readonly init: boolean
   /** Stop before the exec until told to go on. */
   readonly barrier?: boolean
+}
+
+/** What the spec can't say of a mount. */
+export interface MountSource {
+  /** Which of the spec's mounts it is. */
+  readonly destination: string
+  /** Where it comes from, in the place of the spec's `source`. */
+  readonly source?: string
+  /** A path in it. */
+  readonly subpath?: string
+  /** What makes the source, in the container's own mount namespace. */
+  readonly prepare?: readonly Operation[]
+  /** It begins with what the root has at the destination. */
+  readonly fill?: Omit<Extract<Operation, { op: 'fill' }>, 'op' | 'target'>
+  /** Who gets all of it. */
+  readonly owner?: string
 }
 
 /** Filters are made for the machine that this process runs on. */
@@ -59,41 +77,74 @@ export function compileExec(spec: Spec, process: SpecProcess, stdio: PlanStdio):
   }
 }
 
-function idMaps(linux: NonNullable<Spec['linux']>): Pick<Plan, 'idMaps'> {
+function idMaps(linux: Pick<SpecMount, 'uidMappings' | 'gidMappings'>): Pick<Plan, 'idMaps'> {
   const text = (maps: readonly { containerID: number; hostID: number; size: number }[]) =>
     maps.map(({ containerID, hostID, size }) => `${String(containerID)} ${String(hostID)} ${String(size)}\n`).join('')
   if (linux.uidMappings === undefined || linux.uidMappings.length === 0) return {}
   return { idMaps: { uid: text(linux.uidMappings), gid: text(linux.gidMappings ?? []) } }
 }
 
-function rootOperations({ spec, root, cgroupMounts }: LaunchInput): Operation[] {
+function rootOperations({ spec, root, cgroupMounts, mountSources = [] }: LaunchInput): Operation[] {
   const propagation = spec.linux?.rootfsPropagation ?? 'private'
+  const sources = new Map(mountSources.map((source) => [source.destination, source]))
+  const mounts = (spec.mounts ?? []).flatMap((mount) => mountOperations(mount, cgroupMounts, sources))
+  const { taken, rest } = takePeers(mounts)
   return [
+    ...taken,
     // The new namespace begins as a copy of the host's with its peer groups: cut them, or mounts made here show there.
     // `slave` rather than `private` would let the host's mounts still come in; only a shared or slave root asks for it.
     { op: 'propagation', mode: propagation === 'private' || propagation === 'unbindable' ? 'private' : 'slave' },
+    ...mountSources.flatMap(({ prepare = [] }) => prepare),
     root,
-    ...(spec.mounts ?? []).flatMap((mount) => mountOperations(mount, cgroupMounts)),
+    // From the image's own files, as nothing is mounted over them yet.
+    ...mountSources.flatMap(({ destination, fill }): Operation[] =>
+      fill === undefined ? [] : [{ op: 'fill', target: destination, ...fill }],
+    ),
+    ...rest,
     ...deviceOperations(spec),
     { op: 'pivot-root' },
   ]
 }
 
-function mountOperations(mount: SpecMount, cgroupMounts: LaunchInput['cgroupMounts']): Operation[] {
+/**
+ * Shared and slave binds stay peers of the host's mounts, so they are taken before the tree is cut off from these. What a
+ * plan has no slot for fails there, with the operation that says so.
+ */
+function takePeers(mounts: readonly Operation[]): { taken: Operation[]; rest: Operation[] } {
+  const taken: Operation[] = []
+  const rest = mounts.map((mount): Operation => {
+    if (mount.op !== 'bind' || (mount.propagation !== 'shared' && mount.propagation !== 'slave')) return mount
+    const { source, subpath, recursive } = mount
+    const slot = taken.length
+    taken.push({ op: 'take', slot, source, recursive, ...(subpath === undefined ? {} : { subpath }) })
+    return { ...mount, taken: slot }
+  })
+  return { taken, rest }
+}
+
+function mountOperations(
+  mount: SpecMount,
+  cgroupMounts: LaunchInput['cgroupMounts'],
+  sources: ReadonlyMap<string, MountSource>,
+): Operation[] {
   const { attributes, propagation, bind, copyUp, data } = parseMountOptions(mount.options ?? [])
   const target = mount.destination
   if (mount.type === 'cgroup' || mount.type === 'cgroup2') {
     return cgroupOperations(target, cgroupMounts, attributes.readOnly ?? false)
   }
   if (bind !== undefined || mount.type === 'bind') {
+    const { source = mount.source ?? '', subpath, owner } = sources.get(target) ?? {}
     return [
       {
         op: 'bind',
-        source: mount.source ?? '',
+        source,
+        ...(subpath === undefined ? {} : { subpath }),
         target,
         recursive: bind !== 'bind',
         attributes,
         ...(propagation === undefined ? {} : { propagation }),
+        ...(owner === undefined ? {} : { owner }),
+        ...idMaps(mount),
       },
     ]
   }

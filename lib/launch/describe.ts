@@ -18,7 +18,11 @@ export function describeOperation(operation: Operation): string {
     case 'mount':
       return `mount ${operation.fstype} at ${operation.target}`
     case 'bind':
-      return `bind ${operation.source} at ${operation.target}`
+      return `bind ${operation.source}${operation.subpath === undefined ? '' : `/${operation.subpath}`} at ${operation.target}`
+    case 'take':
+      return `find ${operation.source}${operation.subpath === undefined ? '' : `/${operation.subpath}`}`
+    case 'fill':
+      return `fill the volume ${operation.data} with what the image has at ${operation.target}`
     case 'mkdir':
       return `make the directory ${operation.path}`
     case 'mknod':

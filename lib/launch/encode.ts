@@ -6,7 +6,7 @@ import { PodlingError } from '../errors.js'
 import type { MountAttributes, NamespaceType, Operation, Plan, PlanCgroup, Propagation } from './plan.js'
 
 export const planMagic = 0x50444c50
-export const planVersion = 2
+export const planVersion = 3
 
 /** Numbers of the operations: `enum opcode`. */
 export const opcodes: Readonly<Record<Operation['op'], number>> = {
@@ -41,6 +41,8 @@ export const opcodes: Readonly<Record<Operation['op'], number>> = {
   exec: 29,
   netlink: 30,
   exit: 31,
+  fill: 32,
+  take: 33,
 }
 
 /** `enum propagation`. */
@@ -60,6 +62,9 @@ export const lifetimes = { bound: 0, detached: 1 } as const
 
 /** A message that no pid is put into: `NO_PID`. */
 const noPid = 0xffffffff
+
+/** A bind that finds its source by itself. */
+const noSlot = 0xffffffff
 
 /** CLONE_NEW* of linux/sched.h. */
 export const namespaceFlags: Readonly<Record<NamespaceType, number>> = {
@@ -211,13 +216,31 @@ function writeFields(out: Writer, operation: Operation): void {
       out.texts(operation.options)
       out.u8(operation.copyUp ?? false)
       return
-    case 'bind':
+    case 'take':
+      out.u32(operation.slot)
       out.text(operation.source)
+      out.maybe(operation.subpath)
+      out.u8(operation.recursive)
+      return
+    case 'bind':
+      out.u32(operation.taken ?? noSlot)
+      out.text(operation.source)
+      out.maybe(operation.subpath)
       out.text(operation.target)
       out.u8(operation.recursive)
       writeAttributes(out, operation.attributes)
       out.u8(propagations[operation.propagation ?? 'unchanged'])
       out.u8(operation.optional ?? false)
+      out.maybe(operation.owner)
+      out.maybe(operation.idMaps?.uid)
+      out.maybe(operation.idMaps?.gid)
+      return
+    case 'fill':
+      out.text(operation.data)
+      out.text(operation.staging)
+      out.text(operation.lock)
+      out.text(operation.target)
+      out.u8(operation.durable)
       return
     case 'mkdir':
       out.text(operation.path)

@@ -59,12 +59,48 @@ export type Operation =
   | {
       readonly op: 'bind'
       readonly source: string
+      /** A path inside of `source`, resolved there by openat2(RESOLVE_IN_ROOT): it can't lead out of it. */
+      readonly subpath?: string
       readonly target: string
       readonly recursive: boolean
       readonly attributes: MountAttributes
       readonly propagation?: Propagation
       /** When the source is missing: skip the step instead of failing. */
       readonly optional?: boolean
+      /** The slot of a `take` that has the source already. */
+      readonly taken?: number
+      /** Give all of it to this user, told as in `user`, before it is mounted. */
+      readonly owner?: string
+      /** Ids of the files to ids of the host, as uid_map and gid_map have them (mount_setattr(2), MOUNT_ATTR_IDMAP). */
+      readonly idMaps?: { readonly uid: string; readonly gid: string }
+    }
+  /**
+   * Keep a copy of a mount tree of the host for a later `bind`. Before `propagation` it is still a peer of the host's
+   * mounts, which a shared or slave bind is to stay.
+   */
+  | {
+      readonly op: 'take'
+      /** 0 to 63. */
+      readonly slot: number
+      readonly source: string
+      readonly subpath?: string
+      readonly recursive: boolean
+    }
+  /**
+   * Copy what the root has at `target` into a volume that is empty. Interrupted at any point, it leaves nothing of it in
+   * the volume, or goes on the next time. No directory at `target`, or something in the volume: nothing is done.
+   */
+  | {
+      readonly op: 'fill'
+      readonly target: string
+      /** Host path of the volume's data. */
+      readonly data: string
+      /** Host path of a directory of the same file system, where the copy is made. */
+      readonly staging: string
+      /** Host path of a directory that whoever fills the volume locks (flock(2)); no container can reach it. */
+      readonly lock: string
+      /** On the disk before the container starts. */
+      readonly durable: boolean
     }
   | { readonly op: 'mkdir'; readonly path: string; readonly mode: number; readonly uid: number; readonly gid: number }
   | {

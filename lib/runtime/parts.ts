@@ -24,6 +24,9 @@ import { fileError } from '../storage/file-error.js'
 import type { LayerRules, OpenUnpacker } from '../storage/layer-types.js'
 import { Layers } from '../storage/layers.js'
 import { isPrivileged, type HostFacts } from '../sys/kernel.js'
+import type { VolumeDriver } from '../storage/volumes/driver.js'
+import { LocalDriver } from '../storage/volumes/local.js'
+import { Volumes } from '../storage/volumes/volumes.js'
 import { close, pipe } from '../sys/libc.js'
 import { Teardown } from '../teardown.js'
 
@@ -34,6 +37,7 @@ export interface RuntimeParts {
   readonly images: Images
   readonly imageEvents: EventEmitter<{ image: [ImageEvent] }>
   readonly networks: Networks
+  readonly volumes: Volumes
   readonly containers: Containers
   readonly recovered: RecoveryReport
   readonly teardown: Teardown
@@ -45,6 +49,7 @@ export interface RuntimeInputs {
   readonly layers: LayerRules
   readonly facts: HostFacts
   readonly programs: ProgramSearch
+  readonly volumeDrivers: Readonly<Record<string, VolumeDriver>>
 }
 
 /** Open the state directory, wire the modules, clean up after the dead. A failure closes what was opened. */
@@ -59,7 +64,7 @@ export async function openParts(inputs: RuntimeInputs): Promise<RuntimeParts> {
 }
 
 async function open(
-  { paths, layers: rules, facts, programs }: RuntimeInputs,
+  { paths, layers: rules, facts, programs, volumeDrivers }: RuntimeInputs,
   teardown: Teardown,
 ): Promise<RuntimeParts> {
   const keep = async <T>(opening: Promise<T>, close: (part: T) => Promise<void>): Promise<T> => {
@@ -102,6 +107,13 @@ async function open(
     ),
     (part) => part.close(),
   )
+  const volumes = await Volumes.open({
+    database,
+    directory: `${paths.root}/volumes`,
+    lockFile: `${paths.runRoot}/volumes.lock`,
+    openUnpacker,
+    drivers: { ...volumeDrivers, local: new LocalDriver() },
+  })
   const context: ContainerContext = {
     gate,
     root: paths.root,
@@ -122,6 +134,7 @@ async function open(
     networks,
     // A bridge of the host's takes rights over its network.
     defaultNetwork: isPrivileged(facts) ? 'bridge' : 'pasta',
+    volumes,
   }
   const warm = warmUp()
   const recovered = { containers: await recoverContainers(context, (id) => Owner.lives(paths.runRoot, id)) }
@@ -130,7 +143,7 @@ async function open(
   const containers = new Containers(context)
   await networks.recover()
   const info = runtimeInfo(paths, driver, cgroups, facts)
-  return { gate, info, imageEvents, images, networks, containers, recovered, teardown }
+  return { gate, info, imageEvents, images, networks, volumes, containers, recovered, teardown }
 }
 
 /** Unpackers come from the launcher, which lives in the namespaces where layers belong. */

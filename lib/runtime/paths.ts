@@ -3,6 +3,7 @@ import { isAbsolute, resolve } from 'node:path'
 import { PodlingError } from '../errors.js'
 import { show } from '../schema/faults.js'
 import { layerOptionFaults, type LayerOptions } from './layer-rules.js'
+import { volumeDriverFaults } from '../storage/volumes/driver.js'
 
 /** Where a runtime keeps its state. */
 export interface RuntimePaths {
@@ -20,7 +21,7 @@ export const DEFAULT_RUN_ROOT = '/run/podling'
 /** `c/`, half an id, `/monitor.sock` must fit behind it into the 108 bytes of a socket's address (unix(7)). */
 const LONGEST_RUN_ROOT = 107 - '/c/'.length - 32 - '/monitor.sock'.length
 
-const OPTIONS = ['root', 'runRoot', 'layers']
+const OPTIONS = ['root', 'runRoot', 'layers', 'volumeDrivers']
 
 /** Pure. @throws PodlingError `INVALID_OPTION` with all mistakes at once */
 export function runtimePaths(given: {
@@ -55,6 +56,7 @@ function checkShape(given: object): void {
     if (!OPTIONS.includes(name)) return [`${name}: unknown option; there are ${OPTIONS.join(', ')}`]
     if (value === undefined) return []
     if (name === 'layers') return layerOptionFaults(value)
+    if (name === 'volumeDrivers') return volumeDriverFaults(value)
     if (typeof value === 'string' && value !== '' && !value.includes('\0')) return []
     return [`${name}: must be the path of a directory, got ${show(value)}`]
   })

@@ -25,6 +25,7 @@ const output: Readonly<Record<string, readonly RegExp[]>> = {
     /close the runtime +[\d.]+ ms +no process, mount, link or rule is left/,
     /all of it +[\d.]+ ms/,
   ],
+  volumes: [/^first: 1 visit$/m, /^second: 2 visits$/m, /^kept in .*\/volumes\/visits\/_data$/m, /^gone$/m],
   untrusted: [
     /^a fair one: 42 \(exit code 0\)$/m,
     /^a greedy one: used more memory than it was given$/m,

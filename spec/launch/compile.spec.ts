@@ -50,9 +50,13 @@ t.test('the steps of a start, in their order', (t) => {
   t.strictSame(create, ['mount', 'pid', 'uts'])
   t.strictSame(join, [{ type: 'network', path: '/run/netns/x' }])
   t.strictSame(
-    order(operations).slice(0, 2),
-    ['propagation', 'root-overlay'],
-    'cut off from the host before anything is mounted',
+    order(operations).slice(0, 3),
+    ['take', 'propagation', 'root-overlay'],
+    'cut off from the host before anything is mounted, but for what is to stay its peer',
+  )
+  t.match(
+    operations.find((step) => step.op === 'bind' && step.target === '/data'),
+    { propagation: 'slave', taken: 0 },
   )
   t.equal(order(operations).at(-1), 'exec')
   t.ok(at(operations, 'bind') < at(operations, 'pivot-root'), 'host paths are named before the pivot')
@@ -63,6 +67,23 @@ t.test('the steps of a start, in their order', (t) => {
   )
   t.notOk(order(operations).includes('loopback-up'), 'a joined network is left as it is')
   t.ok(at(operations, 'user') < at(operations, 'capabilities'))
+  t.end()
+})
+
+t.test('volumes: made, then filled from the bare image, then bound', (t) => {
+  const prepare = [
+    { op: 'mount', fstype: 'tmpfs', source: 'x', target: '/v/_data', attributes: {}, options: [] },
+  ] as const
+  const fill = { data: '/v/_data', staging: '/v', lock: '/v', durable: true }
+  const mountSources = [{ destination: '/one', source: '/v/_data', subpath: 'a/b', prepare, fill, owner: '5:6' }]
+  const { operations } = compilePlan({ ...input, mountSources })
+  const steps = order(operations)
+  t.strictSame(steps.slice(0, 5), ['take', 'propagation', 'mount', 'root-overlay', 'fill'])
+  t.match(operations[4], { op: 'fill', target: '/one', ...fill })
+  t.match(
+    operations.find((step) => step.op === 'bind' && step.target === '/one'),
+    { source: '/v/_data', subpath: 'a/b', owner: '5:6' },
+  )
   t.end()
 })
 

@@ -1,0 +1,31 @@
+/** A mount as the options ask for it: what the OCI spec says of it, and what that has no words for. Pure. */
+import type { SpecMount } from '../launch/oci-spec.js'
+
+/** What the spec has no words for. */
+export interface MountExtras {
+  /** It is a volume: where its data is, is still to be found. Without a name it is the container's own. */
+  readonly volume?: {
+    readonly name?: string
+    /** At its first use it begins with what the image has there. */
+    readonly copy: boolean
+  }
+  /** A path inside of the source. */
+  readonly subpath?: string
+  /** All of it is given to the container's user (`:U`). */
+  readonly chown?: boolean
+}
+
+export interface MountRequest extends SpecMount {
+  readonly extras?: MountExtras
+}
+
+/** What a container's record keeps of a mount that is more than the spec says. */
+export interface MountUse extends Omit<MountExtras, 'volume'> {
+  /** Which of the spec's mounts it is. */
+  readonly destination: string
+  readonly volume?: {
+    readonly name: string
+    readonly anonymous: boolean
+    readonly copy: boolean
+  }
+}

@@ -1,0 +1,57 @@
+/** The mounts of a container's start that are more than the spec says: where volumes are, and what is done with them. */
+import type { MountSource } from '../launch/compile.js'
+import { close } from '../sys/libc.js'
+import type { Lifecycle } from './lifecycle.js'
+
+/** What a start needs of volumes. */
+export interface MountedVolumes {
+  readonly sources: readonly MountSource[]
+  /** Descriptors for the monitor. */
+  readonly held: readonly number[]
+  /** The volumes whose first use this is. */
+  readonly first: readonly string[]
+}
+
+/** @throws PodlingError whatever a driver can't do; nothing is held then */
+export async function mountVolumes({ context, record }: Lifecycle): Promise<MountedVolumes> {
+  const { volumes } = context
+  const { user } = record.spec.process ?? {}
+  const sources: MountSource[] = []
+  const held: number[] = []
+  const first: string[] = []
+  try {
+    for (const { destination, volume, subpath, chown } of record.mounts ?? []) {
+      const owner = user?.username ?? `${String(user?.uid ?? 0)}:${String(user?.gid ?? 0)}`
+      const common = { destination, ...(chown === true ? { owner } : {}) }
+      if (volume === undefined) {
+        sources.push(common)
+        continue
+      }
+      const mounted = await volumes.mount(volume.name, record.id)
+      held.push(...(mounted.held ?? []))
+      const fills = volume.copy && !mounted.filled
+      if (fills) first.push(volume.name)
+      sources.push({
+        ...common,
+        source: mounted.path,
+        ...(subpath === undefined ? {} : { subpath }),
+        ...(mounted.operations === undefined ? {} : { prepare: mounted.operations }),
+        ...(fills
+          ? {
+              fill: {
+                data: mounted.path,
+                staging: mounted.staging ?? mounted.path,
+                lock: mounted.directory,
+                // What belongs to a container that doesn't outlive its host is worth nothing after a crash of the machine.
+                durable: !volume.anonymous || record.options.detach,
+              },
+            }
+          : {}),
+      })
+    }
+    return { sources, held, first }
+  } catch (error) {
+    for (const fd of held) close(fd)
+    throw error
+  }
+}

@@ -1,0 +1,80 @@
+/** What the verbs of {@link Volumes} take, checked: all mistakes at once. Pure. */
+import { randomBytes } from 'node:crypto'
+import { PodlingError } from '../../errors.js'
+import { faultFinder, formatFaults, type Fault } from '../../schema/faults.js'
+import { nearestName } from '../../schema/nearest-name.js'
+import { volumeName, volumeNameWords } from './volume.js'
+
+export interface VolumeOptions {
+  /** Letters, digits, `_`, `.` and `-`. @default 64 random hexadecimal digits */
+  readonly name?: string
+  /** What keeps its data. @default 'local': a directory below the runtime's root */
+  readonly driver?: string
+  /** For the driver. */
+  readonly options?: Readonly<Record<string, string>>
+  /** For finding it again; no effect on the volume. */
+  readonly labels?: Readonly<Record<string, string>>
+}
+
+/** Which volumes to list. All that is given must fit. */
+export interface VolumeFilter {
+  /** A part of the name. */
+  readonly name?: string
+  readonly driver?: string
+  /** `'key'` or `'key=value'`. */
+  readonly label?: string | readonly string[]
+  /** `true`: those that no container uses; `false`: the others. */
+  readonly dangling?: boolean
+  /** `true`: those that nobody gave a name; `false`: the others. */
+  readonly anonymous?: boolean
+}
+
+export interface RemoveVolumeOptions {
+  /** Remove the containers that use it first, running or not. @default false */
+  readonly force?: boolean
+}
+
+export interface NormalizedVolumeOptions {
+  readonly name: string
+  readonly driver: string
+  readonly options: Readonly<Record<string, string>>
+  readonly labels: Readonly<Record<string, string>>
+}
+
+const texts = { type: 'object', additionalProperties: { type: 'string' } }
+
+const findFaults = faultFinder({
+  type: 'object',
+  member: 'option',
+  additionalProperties: false,
+  properties: {
+    name: { type: 'string', pattern: volumeName.source, says: volumeNameWords },
+    driver: { type: 'string', minLength: 1 },
+    options: texts,
+    labels: texts,
+  },
+})
+
+/** @throws PodlingError `INVALID_OPTION` with all mistakes, `VOLUME_DRIVER_NOT_FOUND` */
+export function parseVolumeOptions(given: VolumeOptions, drivers: readonly string[]): NormalizedVolumeOptions {
+  const options = withoutUndefined(given)
+  const faults: Fault[] = findFaults(options)
+  if (faults.length > 0) throw new PodlingError('INVALID_OPTION', formatFaults('create volume', faults))
+  const { name = randomBytes(32).toString('hex'), driver = 'local' } = options
+  if (!drivers.includes(driver)) throw unknownDriver(name, driver, drivers)
+  return { name, driver, options: options.options ?? {}, labels: options.labels ?? {} }
+}
+
+export function unknownDriver(name: string, driver: string, drivers: readonly string[]): PodlingError {
+  const near = nearestName(driver, drivers)
+  return new PodlingError(
+    'VOLUME_DRIVER_NOT_FOUND',
+    `volume ${name}: this runtime has no volume driver ${driver}, but ${drivers.join(', ')}` +
+      `${near === undefined ? '' : `; did you mean ${near}?`}; others are given to Runtime.open({ volumeDrivers })`,
+  )
+}
+
+function withoutUndefined(options: VolumeOptions): VolumeOptions {
+  if (typeof options !== 'object' || (options as unknown) === null) return options
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+}

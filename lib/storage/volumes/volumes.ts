@@ -1,0 +1,352 @@
+/** The volumes of a root: named ones, and those that belong to one container. */
+import { mkdirSync } from 'node:fs'
+import { PodlingError } from '../../errors.js'
+import { checkKnown } from '../../schema/known-options.js'
+import { nearestName } from '../../schema/nearest-name.js'
+import { afterUndo, settleAll } from '../../teardown.js'
+import type { Database } from '../database.js'
+import { fileError } from '../file-error.js'
+import { ImageLock } from '../image-lock.js'
+import type { OpenUnpacker } from '../layer-types.js'
+import type { DriverVolume, VolumeDriver, VolumeMount } from './driver.js'
+import { volumeName, type Volume, type VolumeRecord } from './volume.js'
+import { VolumeFiles } from './volume-files.js'
+import {
+  parseVolumeOptions,
+  unknownDriver,
+  type RemoveVolumeOptions,
+  type VolumeFilter,
+  type VolumeOptions,
+} from './volume-options.js'
+import { VolumeRecords, type VolumeClaim } from './volume-records.js'
+
+export interface VolumesSetup {
+  readonly database: Database
+  /** Where the volumes are; made when missing. */
+  readonly directory: string
+  /** A file by which those who make or remove a volume keep away those who clean up after the dead. */
+  readonly lockFile: string
+  readonly openUnpacker: OpenUnpacker
+  readonly drivers: Readonly<Record<string, VolumeDriver>>
+}
+
+/** What volumes know of containers. */
+export interface VolumeUsers {
+  /** Remove a container, running or not. One that is gone already is no failure. */
+  remove(id: string): Promise<void>
+}
+
+/** What a container gets of a volume at its start. */
+export interface MountedVolume extends VolumeMount {
+  /** The volume's own directory, which no container can reach. */
+  readonly directory: string
+  /** It has had its first use. */
+  readonly filled: boolean
+}
+
+/** The volumes of a root. */
+export class Volumes {
+  readonly #database: Database
+  readonly #records: VolumeRecords
+  readonly #files: VolumeFiles
+  readonly #lock: ImageLock
+  readonly #drivers: ReadonlyMap<string, VolumeDriver>
+  #users: VolumeUsers | undefined
+
+  private constructor(setup: VolumesSetup) {
+    this.#database = setup.database
+    this.#records = new VolumeRecords(setup.database)
+    this.#files = new VolumeFiles(setup.directory, setup.openUnpacker)
+    this.#lock = new ImageLock(setup.lockFile)
+    this.#drivers = new Map(Object.entries(setup.drivers))
+  }
+
+  /** @internal Use {@link Runtime.volumes}. Finishes what a crash left half done. */
+  static async open(setup: VolumesSetup): Promise<Volumes> {
+    try {
+      mkdirSync(setup.directory, { recursive: true, mode: 0o700 })
+    } catch (error) {
+      throw fileError(error, `make the directory ${setup.directory}`)
+    }
+    const volumes = new Volumes(setup)
+    await volumes.#sweep()
+    return volumes
+  }
+
+  /** @internal Containers come after volumes; the runtime makes them known here. */
+  useContainers(users: VolumeUsers): void {
+    this.#users = users
+  }
+
+  /**
+   * Make a volume. One that a container names and that isn't there is made for it; this is for those with options.
+   * @throws PodlingError `INVALID_OPTION` with all mistakes at once, `VOLUME_EXISTS`, `VOLUME_DRIVER_NOT_FOUND`, and
+   * whatever its driver can't do; nothing is left then
+   */
+  async create(options: VolumeOptions = {}): Promise<Volume> {
+    const parsed = parseVolumeOptions(options, [...this.#drivers.keys()])
+    const leave = await this.#lock.enter()
+    try {
+      const record: VolumeRecord = {
+        ...parsed,
+        anonymous: false,
+        encrypted: false,
+        createdAt: Date.now(),
+        state: 'making',
+      }
+      await this.#database.transaction(() => {
+        if (this.#records.get(record.name) !== undefined) throw alreadyThere(record.name)
+        this.#records.put(record)
+      })
+      try {
+        this.#files.make(record.name)
+        await this.#driver(record).create(this.#handle(record))
+        const { state: _, ...whole } = record
+        await this.#database.transaction(() => {
+          this.#records.put(whole)
+        })
+        return this.#volume(whole)
+      } catch (error) {
+        throw await afterUndo(fileError(error, `create volume ${record.name}`), () => this.#finishRemoval(record))
+      }
+    } finally {
+      leave()
+    }
+  }
+
+  /** One volume by its name. @throws PodlingError `VOLUME_NOT_FOUND` */
+  get(name: string): Promise<Volume> {
+    return attempt(() => this.#volume(this.#find(name)))
+  }
+
+  /** The volumes that fit, oldest first. @throws PodlingError `INVALID_OPTION` */
+  list(filter: VolumeFilter = {}): Promise<Volume[]> {
+    return attempt(() => {
+      checkKnown('volumes.list', filter, { name: true, driver: true, label: true, dangling: true, anonymous: true })
+      return this.#records
+        .all()
+        .filter((record) => record.state === undefined)
+        .sort((a, b) => a.createdAt - b.createdAt || (a.name < b.name ? -1 : 1))
+        .map((record) => this.#volume(record))
+        .filter((volume) => fits(volume, filter))
+    })
+  }
+
+  /**
+   * Remove a volume and what is in it.
+   * @throws PodlingError `VOLUME_NOT_FOUND`, `VOLUME_IN_USE` while a container uses it, unless `force` removes these first
+   */
+  async remove(name: string, options: RemoveVolumeOptions = {}): Promise<void> {
+    checkKnown('remove a volume', options, { force: true })
+    this.#find(name)
+    if (options.force) await this.#removeUsers(name)
+    const leave = await this.#lock.enter()
+    try {
+      const record = await this.#database.transaction(() => {
+        const found = this.#find(name)
+        const users = this.#records.users(name)
+        if (users.length > 0) throw inUse(name, users)
+        const removing: VolumeRecord = { ...found, state: 'removing' }
+        this.#records.put(removing)
+        return removing
+      })
+      await this.#finishRemoval(record)
+    } finally {
+      leave()
+    }
+  }
+
+  async #removeUsers(name: string): Promise<void> {
+    const users = this.#users
+    if (users === undefined) throw new RangeError('volumes know no containers')
+    await settleAll(
+      `remove the containers that use volume ${name}`,
+      this.#records.users(name).map((id) => users.remove(id)),
+    )
+  }
+
+  /** The data, then the record: whatever interrupts it leaves a record by which the next open goes on. */
+  async #finishRemoval(record: VolumeRecord): Promise<void> {
+    await this.#drivers.get(record.driver)?.remove(this.#handle(record))
+    await this.#files.remove([record.name])
+    await this.#database.transaction(() => {
+      this.#records.remove(record.name)
+    })
+  }
+
+  /** Nobody makes or removes volumes now: what is half done is nobody's, and what has no record is a leftover. */
+  async #sweep(): Promise<void> {
+    const leave = this.#lock.tryAlone()
+    if (leave === undefined) return
+    try {
+      for (const record of this.#records.all()) if (record.state !== undefined) await this.#finishRemoval(record)
+      await this.#files.sweep((name) => this.#records.get(name) !== undefined)
+    } finally {
+      leave()
+    }
+  }
+
+  /**
+   * @internal Make the volumes of a container that is about to be made; what isn't there is made with it. They become
+   * its own by {@link claim}, in the transaction that writes the container's record.
+   * @returns what ends the making, to be called when that transaction has settled
+   */
+  async prepare(claims: readonly VolumeClaim[]): Promise<() => void> {
+    const leave = await this.#lock.enter()
+    try {
+      for (const { name, anonymous } of claims) {
+        const record = this.#records.get(name)
+        if (record?.state !== undefined) throw goesAway(name)
+        if (record !== undefined) continue
+        this.#files.make(name)
+        await this.#driver({ name, driver: 'local' }).create(this.#handle({ name, anonymous }))
+      }
+      return leave
+    } catch (error) {
+      leave()
+      throw error
+    }
+  }
+
+  /** @internal Within a transaction. @throws PodlingError `VOLUME_NOT_FOUND` for one that is being removed */
+  claim(container: string, claims: readonly VolumeClaim[]): void {
+    this.#records.claim(container, claims, goesAway)
+  }
+
+  /**
+   * @internal Within a transaction: the container doesn't use them any more.
+   * @param own remove its anonymous ones
+   * @returns the volumes that are to be removed by {@link finish}
+   */
+  release(container: string, claims: readonly VolumeClaim[], own: boolean): VolumeRecord[] {
+    return this.#records.release(container, claims, own)
+  }
+
+  /** @internal Remove what {@link release} gave. */
+  async finish(records: readonly VolumeRecord[]): Promise<void> {
+    if (records.length === 0) return
+    const leave = await this.#lock.enter()
+    try {
+      await settleAll(
+        'remove the volumes of a container',
+        records.map((record) => this.#finishRemoval(record)),
+      )
+    } finally {
+      leave()
+    }
+  }
+
+  /** @internal A container is about to start with it. The record may still be on its way to the disk. */
+  async mount(name: string, container: string): Promise<MountedVolume> {
+    const record = this.#records.get(name)
+    const handle = this.#handle(record ?? { name, anonymous: false })
+    const driver = this.#driver(record ?? { name, driver: 'local' })
+    // What a container brings along is made with it, and its record may not be there yet.
+    this.#files.make(name)
+    const mount = await driver.mount(handle, { container })
+    return { ...mount, directory: handle.directory, filled: record?.filled ?? false }
+  }
+
+  /** @internal Containers have started with these: they don't begin again with what an image has. */
+  async markFilled(names: readonly string[]): Promise<void> {
+    if (names.length === 0) return
+    await this.#database.transaction(() => {
+      for (const name of names) {
+        const record = this.#records.get(name)
+        if (record !== undefined && !record.filled) this.#records.put({ ...record, filled: true })
+      }
+    })
+  }
+
+  /** @internal Where the data of a volume is, or would be. */
+  dataPath(name: string): string {
+    const record = this.#records.get(name)
+    const handle = this.#handle(record ?? { name, anonymous: false })
+    return this.#drivers.get(record?.driver ?? 'local')?.path?.(handle) ?? `${handle.directory}/_data`
+  }
+
+  #find(name: string): VolumeRecord {
+    const record = volumeName.test(name) ? this.#records.get(name) : undefined
+    if (record !== undefined && record.state === undefined) return record
+    const near = nearestName(
+      name,
+      this.#records.all().map((other) => other.name),
+    )
+    throw new PodlingError(
+      'VOLUME_NOT_FOUND',
+      `find volume ${name}: this root has no volume of this name${near === undefined ? '' : `; did you mean ${near}?`}`,
+    )
+  }
+
+  #driver({ name, driver }: Pick<VolumeRecord, 'name' | 'driver'>): VolumeDriver {
+    const found = this.#drivers.get(driver)
+    if (found === undefined) throw unknownDriver(name, driver, [...this.#drivers.keys()])
+    return found
+  }
+
+  #handle(record: Pick<VolumeRecord, 'name' | 'anonymous'> & Partial<VolumeRecord>): DriverVolume {
+    const { name, labels = {}, options = {}, encrypted = false } = record
+    return { name, labels, options, encrypted, directory: this.#files.path(name) }
+  }
+
+  #volume(record: VolumeRecord): Volume {
+    const { name, driver, labels, options, anonymous, encrypted, createdAt } = record
+    const path = this.#drivers.get(driver)?.path?.(this.#handle(record))
+    return {
+      name,
+      driver,
+      labels,
+      options,
+      anonymous,
+      encrypted,
+      ...(path === undefined ? {} : { path }),
+      containers: this.#records.users(name),
+      createdAt: new Date(createdAt),
+    }
+  }
+}
+
+function fits(volume: Volume, { name, driver, label, dangling, anonymous }: VolumeFilter): boolean {
+  const labels = label === undefined ? [] : [label].flat()
+  return (
+    (name === undefined || volume.name.includes(name)) &&
+    (driver === undefined || volume.driver === driver) &&
+    (dangling === undefined || (volume.containers.length === 0) === dangling) &&
+    (anonymous === undefined || volume.anonymous === anonymous) &&
+    labels.every((text) => {
+      const [key = '', ...value] = text.split('=')
+      return Object.hasOwn(volume.labels, key) && (value.length === 0 || volume.labels[key] === value.join('='))
+    })
+  )
+}
+
+function alreadyThere(name: string): PodlingError {
+  return new PodlingError(
+    'VOLUME_EXISTS',
+    `create volume ${name}: there is one of this name; use it, remove it first, or choose another name`,
+  )
+}
+
+function goesAway(name: string): PodlingError {
+  return new PodlingError(
+    'VOLUME_NOT_FOUND',
+    `use volume ${name}: it is being made or removed by somebody else; try again`,
+  )
+}
+
+function inUse(name: string, users: readonly string[]): PodlingError {
+  const some = users.slice(0, 5).map((id) => id.slice(0, 12))
+  const more = users.length > 5 ? ` and ${String(users.length - 5)} more` : ''
+  return new PodlingError(
+    'VOLUME_IN_USE',
+    `remove volume ${name}: container ${some.join(', ')}${more} ${users.length === 1 ? 'uses' : 'use'} it; remove ` +
+      `${users.length === 1 ? 'that one' : 'these'} first, or use force`,
+  )
+}
+
+/** Synchronous work as a promise. */
+function attempt<T>(work: () => T): Promise<T> {
+  return new Promise((resolve) => {
+    resolve(work())
+  })
+}

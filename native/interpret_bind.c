@@ -1,0 +1,106 @@
+/* Bind mounts: of a path of the host, of a path inside of one, with ids mapped, and with owners changed. */
+#include "child.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "idmap.h"
+#include "passwd.h"
+#include "resolve.h"
+
+enum { DEPTH_MAXIMUM = 256 };
+
+/*
+ * A copy of the mount tree at `source`, or at `subpath` of it. That is found by one lookup that can't leave the source,
+ * and taken by its descriptor: a link that a container puts there leads nowhere else, whenever it does (CVE-2021-25741).
+ */
+static int clone_source(const char *source, const char *subpath, unsigned recursive) {
+  if (!subpath) return open_tree(AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive);
+  autoclose int base = open(source, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (base < 0) return -1;
+  autoclose int below = resolve(base, subpath, O_PATH);
+  if (below < 0) return -1;
+  return open_tree(below, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive);
+}
+
+int op_take(struct child *child, struct reader *fields) {
+  uint32_t slot = read_u32(fields);
+  const char *source = read_text(fields), *subpath = read_maybe(fields);
+  unsigned recursive = read_u8(fields) == 1 ? AT_RECURSIVE : 0;
+  errno = EINVAL;
+  if (slot >= array_length(child->taken) || child->taken[slot] > 0) return fail(&child->failure, "open_tree");
+  int made = clone_source(source, subpath, recursive);
+  if (made < 0) return fail(&child->failure, "open_tree");
+  child->taken[slot] = made;
+  return 0;
+}
+
+static int change_owner(int parent, const char *name, const struct identity *owner, int depth, struct failure *failure) {
+  struct stat status;
+  if (fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
+    return errno == ENOENT ? 0 : fail(failure, "fstatat");
+  bool same = status.st_uid == owner->uid && status.st_gid == owner->gid;
+  if (!same && fchownat(parent, name, owner->uid, owner->gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
+    return errno == ENOENT ? 0 : fail(failure, "fchownat");
+  if (!S_ISDIR(status.st_mode)) return 0;
+  errno = ELOOP;
+  if (depth > DEPTH_MAXIMUM) return fail(failure, "fchownat");
+  /* Not into what is mounted below, nor through a link that took a directory's place. */
+  int directory = sys_openat2(parent, *name ? name : ".", O_RDONLY | O_DIRECTORY, 0, RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS);
+  if (directory < 0) return errno == EXDEV || errno == ENOENT || errno == ELOOP ? 0 : fail(failure, "openat2");
+  DIR *entries = fdopendir(directory);
+  if (!entries) {
+    close_fd(&directory);
+    return fail(failure, "fdopendir");
+  }
+  int result = 0;
+  for (struct dirent *entry; result == 0 && (entry = readdir(entries));)
+    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+      result = change_owner(directory, entry->d_name, owner, depth + 1, failure);
+  closedir(entries);
+  return result;
+}
+
+/* All of it becomes the user's, as the container's own /etc/passwd says who that is. */
+static int give_to(struct child *child, int mount, const char *user) {
+  static struct identity owner;
+  struct list none = {0};
+  if (find_identity(child->root, user, &none, &owner, &child->failure) < 0) return -1;
+  return change_owner(mount, "", &owner, 0, &child->failure);
+}
+
+static int map_ids(int mount, const char *uid_map, const char *gid_map, unsigned recursive, struct failure *failure) {
+  autoclose int space = make_user_namespace(uid_map, gid_map);
+  if (space < 0) return fail(failure, "clone3");
+  struct mount_attr attributes = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (unsigned)space};
+  if (mount_setattr(mount, "", AT_EMPTY_PATH | recursive, &attributes, sizeof(attributes)) < 0)
+    return fail(failure, "mount_setattr idmap");
+  return 0;
+}
+
+int op_bind(struct child *child, struct reader *fields) {
+  uint32_t slot = read_u32(fields);
+  const char *source = read_text(fields), *subpath = read_maybe(fields), *target = read_text(fields);
+  unsigned recursive = read_u8(fields) == 1 ? AT_RECURSIVE : 0;
+  struct mount_attr attributes = {.attr_set = read_u32(fields), .attr_clr = read_u32(fields)};
+  attributes.propagation = propagation_flag(read_u8(fields));
+  bool optional = read_u8(fields) == 1;
+  const char *owner = read_maybe(fields), *uid_map = read_maybe(fields), *gid_map = read_maybe(fields);
+
+  autoclose int made = slot < array_length(child->taken) ? child->taken[slot] : clone_source(source, subpath, recursive);
+  if (slot < array_length(child->taken)) child->taken[slot] = 0;
+  if (made <= 0) return optional && errno == ENOENT ? 0 : fail(&child->failure, "open_tree");
+  struct stat status;
+  if (fstat(made, &status) < 0) return fail(&child->failure, "fstat");
+  if (uid_map && gid_map && map_ids(made, uid_map, gid_map, recursive, &child->failure) < 0) return -1;
+  if (owner && give_to(child, made, owner) < 0) return -1;
+  bool needed = attributes.attr_set || attributes.attr_clr || attributes.propagation;
+  if (needed && mount_setattr(made, "", AT_EMPTY_PATH | recursive, &attributes, sizeof(attributes)) < 0)
+    return fail(&child->failure, "mount_setattr");
+  autoclose int place = resolve_or_make(child->root, target, S_ISDIR(status.st_mode) ? MAKE_DIRECTORY : MAKE_FILE);
+  if (place < 0) return fail(&child->failure, "openat2");
+  return attach_mount(child, made, place);
+}
