@@ -112,7 +112,10 @@ static void release(struct monitor *monitor) {
     process_go_on(&monitor->main);
     return;
   }
-  monitor->failure = failure;
+  /* One that failed by itself has told so before it died, and that is why nothing can be done to it any more. */
+  for (int records = 0; records < 4 && monitor->main.failure.stage == 0; records++)
+    if (!process_listen(&monitor->main)) break;
+  monitor->failure = monitor->main.failure.stage == 0 ? failure : monitor->main.failure;
   monitor_end(monitor);
 }
 

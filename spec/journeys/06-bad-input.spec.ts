@@ -169,7 +169,7 @@ t.test('all mistakes at once', async (t) => {
       env: { 'A=B': 'x' },
       hostname: 'x'.repeat(65),
       network: '-no name-',
-      volumes: ['relative:/x'],
+      volumes: ['no/name:/x'],
       tmpfs: ['/x:sise=1m'],
       cpuset: 'all',
       name: '../x',
