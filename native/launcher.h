@@ -2,5 +2,5 @@
 
 #include <stddef.h>
 
-/* Serve requests from descriptor 3 until it ends, and keep a warm slot in these v1 cgroups. Returns the exit status. */
+/* Serve requests from descriptor 3 until it ends; warm slots wait in these v1 cgroups. Returns the exit status. */
 int launcher_main(char *const *parents, size_t parent_count);

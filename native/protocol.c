@@ -43,25 +43,6 @@ int receive_request(int socket, struct request *request, int fds[REQUEST_FDS], s
   return -1;
 }
 
-bool send_request(int socket, const struct request *request, const int *fds, size_t count) {
-  union {
-    char bytes[CMSG_SPACE(sizeof(int) * REQUEST_FDS)];
-    struct cmsghdr align;
-  } control = {0};
-  struct iovec iov = {.iov_base = (void *)(uintptr_t)request, .iov_len = sizeof(*request)};
-  struct msghdr message = {.msg_iov = &iov,
-                           .msg_iovlen = 1,
-                           .msg_control = control.bytes,
-                           .msg_controllen = CMSG_SPACE(sizeof(int) * count)};
-  struct cmsghdr *part = CMSG_FIRSTHDR(&message);
-  if (!part || count > REQUEST_FDS) return false;
-  part->cmsg_level = SOL_SOCKET;
-  part->cmsg_type = SCM_RIGHTS;
-  part->cmsg_len = CMSG_LEN(sizeof(int) * count);
-  memcpy(CMSG_DATA(part), fds, sizeof(int) * count);
-  return sendmsg(socket, &message, MSG_NOSIGNAL) == (ssize_t)sizeof(*request);
-}
-
 bool send_frame(int socket, enum frame_kind kind, const void *head, size_t head_size, const void *tail,
                 size_t tail_size) {
   uint32_t header[2] = {(uint32_t)(head_size + tail_size), kind};

@@ -12,12 +12,13 @@
 #include "common.h"
 
 enum request_kind {
-  REQUEST_LAUNCH = 1, /* to the launcher: stream, stdio... */
+  REQUEST_LAUNCH = 1, /* to the launcher: stream, stdio...; to a warm slot: stdio... */
   REQUEST_UNPACK = 2, /* to the launcher: directory, operations, status */
   REQUEST_EXEC = 3, /* to a monitor: stream, stdio... */
   REQUEST_KILL = 4, /* first: the signal; second: 1 for all processes of the container */
   REQUEST_PROCEED = 5, /* past the barrier */
   REQUEST_FREEZE = 6, /* first: 1 freeze, 0 thaw */
+  REQUEST_SPARE = 7, /* to the launcher: the stream of a warm slot */
 };
 
 struct request {
@@ -36,6 +37,7 @@ enum frame_kind {
   FRAME_FAILED = 3, /* struct failure */
   FRAME_EXITED = 4, /* struct exit_record */
   FRAME_ANSWER = 5, /* u32 id, u32 errno (0: done) */
+  FRAME_WARM = 6, /* nothing: a slot is ready for its launch */
 };
 
 /* What was being done when a launch failed. `index` counts within the plan's list of that name. */
@@ -118,9 +120,6 @@ int fail_because(struct failure *failure, enum reason reason, const char *syscal
 
 /* Receive one request and up to REQUEST_FDS descriptors: 1; 0 at the end; -1 on failure (EAGAIN: nothing there). */
 int receive_request(int socket, struct request *request, int fds[REQUEST_FDS], size_t *count);
-
-/* Pass a request on. False: the other side is gone. */
-bool send_request(int socket, const struct request *request, const int *fds, size_t count);
 
 /* Send one frame without waiting. False: the peer is gone, or so far behind that it counts as gone. */
 bool send_frame(int socket, enum frame_kind kind, const void *head, size_t head_size, const void *tail, size_t tail_size);

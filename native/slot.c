@@ -89,24 +89,23 @@ static bool prepare(struct slot *slot) {
   }
 }
 
-_Noreturn void slot_main(int launcher, char *const *parents, size_t count) {
+_Noreturn void slot_main(int stream, char *const *parents, size_t count) {
   static struct slot slot;
   prctl(PR_SET_NAME, "podling-monitor");
   signal(SIGCHLD, SIG_DFL);
   slot.count = count;
   slot.parents = parents;
-  slot.directories = calloc(count, sizeof(*slot.directories));
+  slot.directories = calloc(count + 1, sizeof(*slot.directories));
   if (!slot.directories) _exit(1);
   struct request request;
   int fds[REQUEST_FDS];
   size_t passed = 0;
-  bool ready = prepare(&slot) && write(launcher, "r", 1) == 1;
-  if (!ready || receive_request(launcher, &request, fds, &passed) != 1 || passed == 0) {
+  bool ready = prepare(&slot) && send_frame(stream, FRAME_WARM, NULL, 0, NULL, 0);
+  if (!ready || receive_request(stream, &request, fds, &passed) != 1 || request.kind != REQUEST_LAUNCH) {
     slot_discard(&slot);
     _exit(0);
   }
-  close(launcher);
-  monitor_main(fds[0], fds + 1, passed - 1, &slot);
+  monitor_main(stream, fds, passed, &slot);
 }
 
 /* The length of the path's directory, PATH without "/name". */

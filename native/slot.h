@@ -3,7 +3,7 @@
  * process into a v1 cgroup waits for an RCU grace period, 5 to 18 ms when nobody has done so lately; here it is over
  * before the start begins. The stub clones the container's pid 1, which is born where the stub is, and ends.
  *
- *   slot_main: make PARENT/warm-PID for each parent ─▶ stub enters them ─▶ tell the launcher ─▶ wait for a launch
+ *   slot_main: make PARENT/warm-PID for each parent ─▶ stub enters them ─▶ tell the host ─▶ wait for a launch
  *   launch:    rename the directories to the container's ─▶ wake the stub ─▶ it clones and ends ─▶ an ordinary monitor
  */
 #pragma once
@@ -13,8 +13,8 @@
 
 struct slot;
 
-/* Prepare a slot, write a byte to `launcher` and wait there for a launch. Ends without a trace when the launcher does. */
-_Noreturn void slot_main(int launcher, char *const *parents, size_t count);
+/* Prepare a slot, tell of it over `stream` and wait there for a launch. Ends without a trace when the stream does. */
+_Noreturn void slot_main(int stream, char *const *parents, size_t count);
 
 /*
  * Give the slot's directories the names that the plan wants, and mark them as made. False: the slot does not fit this

@@ -7,6 +7,7 @@ import { Connection, closeAll, goneError } from './connection.js'
 import { findHelper } from './helper-path.js'
 import { Monitor } from './monitor.js'
 import type { Plan } from './plan.js'
+import { SpareKeeper } from './spare.js'
 import { PodlingError } from '../errors.js'
 
 /** A launcher process that lives, or did. */
@@ -14,7 +15,7 @@ class LauncherProcess {
   readonly connection: Connection
   readonly #pid: number
 
-  constructor(helper: string, warm: readonly string[]) {
+  constructor(helper: string, warm: readonly string[], onDeath: () => void) {
     const [ours, theirs] = socketPair()
     try {
       this.#pid = spawnHelper(helper, ['launcher', ...warm], theirs)
@@ -27,6 +28,7 @@ class LauncherProcess {
     this.connection = new Connection(ours, {
       onFrame: () => undefined,
       onClose: () => {
+        onDeath()
         this.#reapSoon()
       },
     })
@@ -54,9 +56,10 @@ export interface LauncherOptions {
   /** The helper program. @default the one of this package */
   readonly helper?: string
   /**
-   * `attach` of an ordinary plan's cgroup section, `['/sys/fs/cgroup/memory/podling/any/cgroup.procs', ...]`. Where it
-   * names v1 hierarchies, the launcher keeps a process in cgroups below the same parents, from which the next container
-   * whose plan attaches to at least these is started: entering a v1 cgroup takes 5 to 18 ms after a pause. @default none
+   * Keep a monitor waiting for the next launch. What is given is `attach` of an ordinary plan's cgroup section,
+   * `['/sys/fs/cgroup/memory/podling/any/cgroup.procs', ...]`: it waits in cgroups below the same parents, and a container
+   * whose plan attaches to at least these is started from there, as entering a v1 cgroup takes 5 to 18 ms after a pause.
+   * @default no monitor waits
    */
   readonly warm?: readonly string[]
 }
@@ -70,17 +73,28 @@ const tries = 3
 export class Launcher {
   readonly #helper: string
   readonly #warm: readonly string[]
+  readonly #spares: SpareKeeper | undefined
   #process: LauncherProcess
   #closed = false
 
-  private constructor(helper: string, warm: readonly string[]) {
+  private constructor(helper: string, warm: readonly string[] | undefined) {
     this.#helper = helper
-    this.#warm = warm
-    this.#process = new LauncherProcess(helper, warm)
+    this.#warm = warm ?? []
+    this.#process = this.#start()
+    if (warm !== undefined) this.#spares = new SpareKeeper((stream) => this.#deliverSpare(stream))
+    this.#spares?.fill()
+  }
+
+  #start(): LauncherProcess {
+    return new LauncherProcess(this.#helper, this.#warm, () => this.#spares?.drop())
+  }
+
+  async #deliverSpare(stream: number): Promise<void> {
+    await this.#send('spare', [stream])
   }
 
   static async start(options: LauncherOptions = {}): Promise<Launcher> {
-    const parents = (options.warm ?? []).map((file) => dirname(dirname(file)))
+    const parents = options.warm?.map((file) => dirname(dirname(file)))
     return new Launcher(options.helper ?? findHelper(), parents)
   }
 
@@ -89,15 +103,20 @@ export class Launcher {
     return this.#process.pid
   }
 
+  /** Does a monitor wait for the next launch? */
+  get warm(): boolean {
+    return this.#spares?.ready ?? false
+  }
+
   /** The launcher process, made anew if the last one died. */
   #alive(): LauncherProcess {
     if (this.#closed) throw new PodlingError('RUNTIME_CLOSED', 'The launcher is closed')
-    if (this.#process.connection.closed) this.#process = new LauncherProcess(this.#helper, this.#warm)
+    if (this.#process.connection.closed) this.#process = this.#start()
     return this.#process
   }
 
   /** Send a request to the launcher, to another one if this one turns out to be dead. */
-  async #send(kind: 'launch' | 'unpack', descriptors: readonly number[]): Promise<LauncherProcess> {
+  async #send(kind: 'launch' | 'unpack' | 'spare', descriptors: readonly number[]): Promise<LauncherProcess> {
     for (let attempt = 1; ; attempt++) {
       const launcher = this.#alive()
       try {
@@ -123,18 +142,24 @@ export class Launcher {
    */
   async launch(plan: Plan, stdio: readonly number[]): Promise<Monitor> {
     try {
-      for (let attempt = 1; ; attempt++) {
-        let launcher: LauncherProcess | undefined
-        const monitor = await Monitor.start(plan, async (stream) => {
-          launcher = await this.#send('launch', [stream, ...stdio])
-        })
-        if (monitor !== undefined) return monitor
-        /* A launcher that is killed takes with it the requests that it has not read. */
-        if (launcher === undefined || !(await launcher.hasDied())) throw goneError('MONITOR_DIED')
-        if (attempt === tries) throw goneError('LAUNCHER_DIED')
-      }
+      const plainly = (): Promise<Monitor> => this.#launch(plan, stdio)
+      if (this.#spares === undefined || this.#closed) return await plainly()
+      return await this.#spares.launch(plan, stdio, (remote) => Monitor.settle(remote), plainly)
     } finally {
       closeAll(stdio)
+    }
+  }
+
+  async #launch(plan: Plan, stdio: readonly number[]): Promise<Monitor> {
+    for (let attempt = 1; ; attempt++) {
+      let launcher: LauncherProcess | undefined
+      const monitor = await Monitor.start(plan, async (stream) => {
+        launcher = await this.#send('launch', [stream, ...stdio])
+      })
+      if (monitor !== undefined) return monitor
+      /* A launcher that is killed takes with it the requests that it has not read. */
+      if (launcher === undefined || !(await launcher.hasDied())) throw goneError('MONITOR_DIED')
+      if (attempt === tries) throw goneError('LAUNCHER_DIED')
     }
   }
 
@@ -159,6 +184,7 @@ export class Launcher {
   /** End the launcher process. Containers are not touched: close their monitors. */
   async close(): Promise<void> {
     this.#closed = true
+    this.#spares?.close()
     this.#process.connection.close()
   }
 }

@@ -2,134 +2,14 @@
 import { open, readFile } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { PodlingError } from '../errors.js'
-import { close, codeForErrno, connectUnix, errnoName, socketPair } from '../sys/libc.js'
-import { Connection, closeAll, goneError } from './connection.js'
-import { failureError } from './describe.js'
+import { close, connectUnix, socketPair } from '../sys/libc.js'
+import { closeAll } from './connection.js'
 import { encodePlan } from './encode.js'
 import type { Plan } from './plan.js'
-import type { ExitRecord, Frame, RequestKind, Started } from './protocol.js'
-
-/** A promise with its ends, whose rejection is nobody's fault while nobody looks. */
-export class Settled<T> {
-  readonly promise: Promise<T>
-  resolve!: (value: T) => void
-  reject!: (error: Error) => void
-  done = false
-
-  constructor() {
-    this.promise = new Promise<T>((resolve, reject) => {
-      this.resolve = (value) => {
-        this.done = true
-        resolve(value)
-      }
-      this.reject = (error) => {
-        this.done = true
-        reject(error)
-      }
-    })
-    this.promise.catch(() => undefined)
-  }
-}
-
-/** What both a container's pid 1 and an exec'd process have: a start, an end, and answers in between. */
-class Remote {
-  readonly connection: Connection
-  readonly started = new Settled<Started>()
-  readonly exited = new Settled<ExitRecord>()
-  /** Every frame that says who the process is, anew: at the barrier, after the exec. */
-  onStarted: (started: Started, running: boolean) => void = () => undefined
-  /** Has the other side said anything at all? */
-  heard = false
-  /** Has it told of the end? Its silence is in order then. */
-  #ended = false
-  readonly #plan: Plan | undefined
-  readonly #answers = new Map<number, { readonly answer: Settled<number>; readonly what: string }>()
-  #nextId = 1
-
-  constructor(fd: number, plan: Plan | undefined) {
-    this.#plan = plan
-    this.connection = new Connection(fd, {
-      onFrame: (frame) => {
-        this.#take(frame)
-      },
-      onClose: () => {
-        this.#lose(goneError('MONITOR_DIED'))
-      },
-    })
-  }
-
-  #take(frame: Frame): void {
-    this.heard = true
-    switch (frame.kind) {
-      case 'started':
-      case 'ready':
-        this.onStarted(frame.started, frame.kind === 'started')
-        this.started.resolve(frame.started)
-        return
-      case 'failed':
-        this.#lose(
-          this.#plan === undefined
-            ? new PodlingError('START_FAILED', 'The container could not be started')
-            : failureError(frame.failure, this.#plan),
-        )
-        return
-      case 'exited':
-        this.#ended = true
-        this.exited.resolve(frame.record)
-        return
-      case 'answer':
-        this.#answers.get(frame.id)?.answer.resolve(frame.error)
-        this.#answers.delete(frame.id)
-        return
-    }
-  }
-
-  #lose(error: PodlingError): void {
-    this.started.reject(error)
-    this.exited.reject(error)
-    for (const { answer, what } of this.#answers.values()) answer.reject(this.#ended ? endedError(what) : error)
-    this.#answers.clear()
-  }
-
-  /** Why the other side takes nothing more. It told of its end before it went, and that may still be on its way. */
-  async whyGone(what: string, cause: unknown): Promise<PodlingError> {
-    const errno = cause instanceof PodlingError ? cause.errno : undefined
-    if (errno === 'EPIPE' || errno === 'ECONNRESET') {
-      await this.connection.holdWhile(this.exited.promise).catch(() => undefined)
-    }
-    return this.#ended ? endedError(what) : goneError('MONITOR_DIED', cause)
-  }
-
-  /** The exit, for which the event loop stays alive. Whoever drops the promise has no unhandled rejection. */
-  awaitExit(): Promise<ExitRecord> {
-    const exit = this.connection.holdWhile(this.exited.promise)
-    exit.catch(() => undefined)
-    return exit
-  }
-
-  /** Ask, and wait for the answer. `what` begins the message of an error. */
-  async ask(kind: RequestKind, first: number, second: number, what: string): Promise<void> {
-    const id = this.#nextId++
-    const answer = new Settled<number>()
-    this.#answers.set(id, { answer, what })
-    try {
-      await this.connection.send(kind, id, first, second, [])
-    } catch (error) {
-      this.#answers.delete(id)
-      throw await this.whyGone(what, error)
-    }
-    const number = await this.connection.holdWhile(answer.promise)
-    if (number === 0) return
-    const errno = errnoName(number)
-    throw errno === 'ESRCH' ? endedError(what) : new PodlingError(codeForErrno(errno), `${what}: ${errno}`, { errno })
-  }
-}
+import type { ExitRecord, Started } from './protocol.js'
+import { Remote, Settled, endedError } from './remote.js'
 
 const EXEC = 'Execute a command in the container'
-
-function endedError(what: string): PodlingError {
-  return new PodlingError('INVALID_STATE', `${what}: it has ended`)
-}
 
 /** A process that was brought into a running container. */
 export class ExecProcess {
@@ -203,7 +83,8 @@ export class Monitor {
     }
   }
 
-  static async #settle(remote: Remote): Promise<Monitor> {
+  /** The monitor at the other end, once it tells who pid 1 is. @internal */
+  static async settle(remote: Remote): Promise<Monitor> {
     let running = false
     remote.onStarted = (_, runs) => {
       running = runs
@@ -226,7 +107,7 @@ export class Monitor {
   static async start(plan: Plan, deliver: (stream: number) => Promise<void>): Promise<Monitor | undefined> {
     const remote = await begin(plan, deliver)
     try {
-      return await Monitor.#settle(remote)
+      return await Monitor.settle(remote)
     } catch (error) {
       if (!remote.heard) return undefined
       throw error
@@ -250,7 +131,7 @@ export class Monitor {
     } catch (error) {
       throw new PodlingError('MONITOR_DIED', `No monitor listens at ${socketPath}`, { cause: error, path: socketPath })
     }
-    return Monitor.#settle(new Remote(fd, undefined))
+    return Monitor.settle(new Remote(fd, undefined))
   }
 
   /** The container's pid 1 in the host's pid namespace. */

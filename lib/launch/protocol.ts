@@ -16,16 +16,19 @@
  *   │ request KILL, FREEZE ... ──────────────────────▶│
  *   │◀───────────────────────────────── frame ANSWER ─│
  *   │◀───────────────────────────────── frame EXITED ─│◀──────────────── death │
+ *   │ request SPARE + stream ────▶│ fork ──────────────▶│ cgroups are entered
+ *   │◀─────────────────────────────────── frame WARM ─│
+ *   │ request LAUNCH + stdio (fds), plan, over it ───▶│ as above, without the launcher
  * ```
  *
  * Requests are 16 bytes and go out by one sendmsg(2) each, as they may carry descriptors; all the rest is a byte stream
  * that Node reads and writes in its usual way. This file is pure.
  */
 
-export const requestKinds = { launch: 1, unpack: 2, exec: 3, kill: 4, proceed: 5, freeze: 6 } as const
+export const requestKinds = { launch: 1, unpack: 2, exec: 3, kill: 4, proceed: 5, freeze: 6, spare: 7 } as const
 export type RequestKind = keyof typeof requestKinds
 
-export const frameKinds = { started: 1, ready: 2, failed: 3, exited: 4, answer: 5 } as const
+export const frameKinds = { started: 1, ready: 2, failed: 3, exited: 4, answer: 5, warm: 6 } as const
 
 /** `enum stage`: what was being done when a launch failed. */
 export const stages = {
@@ -110,6 +113,7 @@ export type Frame =
   | { readonly kind: 'failed'; readonly failure: Failure }
   | { readonly kind: 'exited'; readonly record: ExitRecord }
   | { readonly kind: 'answer'; readonly id: number; readonly error: number }
+  | { readonly kind: 'warm' }
 
 /** A request as bytes. */
 export function encodeRequest(kind: RequestKind, id = 0, first = 0, second = 0): Buffer {
@@ -179,6 +183,8 @@ function decodeFrame(kind: number, bytes: Buffer): Frame {
       return { kind: name, record: decodeExit(bytes) }
     case 'answer':
       return { kind: name, id: bytes.readUInt32LE(0), error: bytes.readUInt32LE(4) }
+    case 'warm':
+      return { kind: name }
   }
 }
 

@@ -83,7 +83,7 @@ for (const warm of [false, true]) {
   for (const [kind, name] of Object.entries(limits)) {
     const file = `/proc/sys/user/max_${name}_namespaces`
     const before = readFileSync(file, 'utf8')
-    if (warm) while (childrenOf(launcher.pid).length === 0) await new Promise((resolve) => setTimeout(resolve, 10))
+    if (warm) while (!launcher.warm) await new Promise((resolve) => setTimeout(resolve, 10))
     const id = `${kind}-${String(warm)}`
     mkdirSync(join(root, id))
     writeFileSync(file, '0')

@@ -60,7 +60,7 @@ if (controllers.length === 0) {
   t.test('a container from a warm slot is where its plan says', async (t) => {
     const launcher = await Launcher.start({ warm: cgroup().attach })
     for (let i = 0; i < 5; i++) {
-      await until(() => warmProcesses() !== '', 'a slot is warm')
+      await until(() => launcher.warm, 'a slot is warm')
       const before = slots()
       const { at, expected } = await where(launcher)
       t.same(at, expected)
@@ -80,9 +80,9 @@ if (controllers.length === 0) {
 
   t.test('a plan that does not fit goes the plain way', async (t) => {
     const launcher = await Launcher.start({ warm: cgroup().attach })
-    await until(() => warmProcesses() !== '', 'a slot is warm')
+    await until(() => launcher.warm, 'a slot is warm')
     t.equal((await shell(launcher, rootfs, 'echo fine')).output, 'fine\n')
-    await until(() => warmProcesses() !== '', 'a slot is warm')
+    await until(() => launcher.warm, 'a slot is warm')
     const group = cgroup()
     mkdirSync(group.directories[0]!)
     const { record } = await shell(launcher, rootfs, 'exit 3', { cgroup: group })
@@ -94,14 +94,14 @@ if (controllers.length === 0) {
 
   t.test('a failed start from a slot, an exec, and joined namespaces', async (t) => {
     const launcher = await Launcher.start({ warm: cgroup().attach })
-    await until(() => warmProcesses() !== '', 'a slot is warm')
+    await until(() => launcher.warm, 'a slot is warm')
     await t.rejects(launcher.launch(makePlan(rootfs, { argv: ['nothing'], cgroup: cgroup() }), []), {
       code: 'COMMAND_NOT_FOUND',
     })
-    await until(() => warmProcesses() !== '', 'a slot is warm')
+    await until(() => launcher.warm, 'a slot is warm')
     const monitor = await launcher.launch(makePlan(rootfs, { argv: ['sleep', '1000'], cgroup: cgroup() }), [])
     t.equal((await (await monitor.exec(makeExec(['sh', '-c', 'exit 4']), [])).exited).exitCode, 4)
-    await until(() => warmProcesses() !== '', 'a slot is warm')
+    await until(() => launcher.warm, 'a slot is warm')
     const joined = makePlan(rootfs, {
       argv: ['readlink', '/proc/self/ns/net'],
       cgroup: cgroup(),
@@ -118,11 +118,11 @@ if (controllers.length === 0) {
 
   t.test('no slot outlives its launcher, however that dies', async (t) => {
     const launcher = await Launcher.start({ warm: cgroup().attach })
-    await until(() => warmProcesses() !== '', 'a slot is warm')
+    await until(() => launcher.warm, 'a slot is warm')
     process.kill(launcher.pid, 'SIGKILL')
     await until(() => left().length === 0, 'the slot is gone')
     t.equal((await where(launcher)).at.length, controllers.length)
-    await until(() => warmProcesses() !== '', 'a slot is warm')
+    await until(() => launcher.warm, 'a slot is warm')
     /* The slot itself is killed: what it leaves is removed at the next launcher's start. */
     const monitor = /^PPid:\t(\d+)/m.exec(readFileSync(`/proc/${warmProcesses()}/status`, 'utf8'))![1]!
     process.kill(Number(monitor), 'SIGKILL')

@@ -1,0 +1,139 @@
+/** What a monitor says over one stream, about pid 1 or about an exec'd process, and what it is asked there. */
+import { PodlingError } from '../errors.js'
+import { codeForErrno, errnoName } from '../sys/libc.js'
+import { Connection, goneError } from './connection.js'
+import { failureError } from './describe.js'
+import type { Plan } from './plan.js'
+import type { ExitRecord, Frame, RequestKind, Started } from './protocol.js'
+
+/** A promise with its ends, whose rejection is nobody's fault while nobody looks. */
+export class Settled<T> {
+  readonly promise: Promise<T>
+  resolve!: (value: T) => void
+  reject!: (error: Error) => void
+  done = false
+
+  constructor() {
+    this.promise = new Promise<T>((resolve, reject) => {
+      this.resolve = (value) => {
+        this.done = true
+        resolve(value)
+      }
+      this.reject = (error) => {
+        this.done = true
+        reject(error)
+      }
+    })
+    this.promise.catch(() => undefined)
+  }
+}
+
+/** @internal What both a container's pid 1 and an exec'd process have: a start, an end, and answers in between. */
+export class Remote {
+  readonly connection: Connection
+  readonly started = new Settled<Started>()
+  readonly exited = new Settled<ExitRecord>()
+  /** Every frame that says who the process is, anew: at the barrier, after the exec. */
+  onStarted: (started: Started, running: boolean) => void = () => undefined
+  /** Has the other side said anything about a process? */
+  heard = false
+  /** It waits for its launch: see {@link Spare}. */
+  onWarm: () => void = () => undefined
+  /** Has it told of the end? Its silence is in order then. */
+  #ended = false
+  #plan: Plan | undefined
+  readonly #answers = new Map<number, { readonly answer: Settled<number>; readonly what: string }>()
+  #nextId = 1
+
+  constructor(fd: number, plan: Plan | undefined) {
+    this.#plan = plan
+    this.connection = new Connection(fd, {
+      onFrame: (frame) => {
+        this.#take(frame)
+      },
+      onClose: () => {
+        this.#lose(goneError('MONITOR_DIED'))
+      },
+    })
+  }
+
+  /** What is to be launched over this stream, to tell of its failure. */
+  expect(plan: Plan): void {
+    this.#plan = plan
+  }
+
+  #take(frame: Frame): void {
+    if (frame.kind === 'warm') {
+      this.onWarm()
+      return
+    }
+    this.heard = true
+    switch (frame.kind) {
+      case 'started':
+      case 'ready':
+        this.onStarted(frame.started, frame.kind === 'started')
+        this.started.resolve(frame.started)
+        return
+      case 'failed':
+        this.#lose(
+          this.#plan === undefined
+            ? new PodlingError('START_FAILED', 'The container could not be started')
+            : failureError(frame.failure, this.#plan),
+        )
+        return
+      case 'exited':
+        this.#ended = true
+        this.exited.resolve(frame.record)
+        return
+      case 'answer':
+        this.#answers.get(frame.id)?.answer.resolve(frame.error)
+        this.#answers.delete(frame.id)
+        return
+    }
+  }
+
+  #lose(error: PodlingError): void {
+    this.started.reject(error)
+    this.exited.reject(error)
+    for (const { answer, what } of this.#answers.values()) answer.reject(this.#ended ? endedError(what) : error)
+    this.#answers.clear()
+  }
+
+  /** Why the other side takes nothing more. It told of its end before it went, and that may still be on its way. */
+  async whyGone(what: string, cause: unknown): Promise<PodlingError> {
+    const errno = cause instanceof PodlingError ? cause.errno : undefined
+    if (errno === 'EPIPE' || errno === 'ECONNRESET') {
+      await this.connection.holdWhile(this.exited.promise).catch(() => undefined)
+    }
+    return this.#ended ? endedError(what) : goneError('MONITOR_DIED', cause)
+  }
+
+  /** The exit, for which the event loop stays alive. Whoever drops the promise has no unhandled rejection. */
+  awaitExit(): Promise<ExitRecord> {
+    const exit = this.connection.holdWhile(this.exited.promise)
+    exit.catch(() => undefined)
+    return exit
+  }
+
+  /** Ask, and wait for the answer. `what` begins the message of an error. */
+  async ask(kind: RequestKind, first: number, second: number, what: string): Promise<void> {
+    const id = this.#nextId++
+    const answer = new Settled<number>()
+    this.#answers.set(id, { answer, what })
+    try {
+      await this.connection.send(kind, id, first, second, [])
+    } catch (error) {
+      this.#answers.delete(id)
+      throw await this.whyGone(what, error)
+    }
+    const number = await this.connection.holdWhile(answer.promise)
+    if (number === 0) return
+    const errno = errnoName(number)
+    throw errno === 'ESRCH' ? endedError(what) : new PodlingError(codeForErrno(errno), `${what}: ${errno}`, { errno })
+  }
+}
+
+/** @internal */
+export function endedError(what: string): PodlingError {
+  return new PodlingError('INVALID_STATE', `${what}: it has ended`)
+}
