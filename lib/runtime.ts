@@ -10,6 +10,7 @@ import type { RuntimeInfo } from './runtime/info.js'
 import { layerRules, type LayerOptions } from './runtime/layer-rules.js'
 import { runtimePaths } from './runtime/paths.js'
 import type { Networks } from './network/networks.js'
+import type { DriverChoice } from './storage/drivers/choose.js'
 import type { ImageEvent, Images } from './storage/images.js'
 import type { VolumeDriver } from './storage/volumes/driver.js'
 import type { Volumes } from './storage/volumes/volumes.js'
@@ -22,6 +23,13 @@ export interface RuntimeOptions {
   readonly root?: string
   /** The directory of sockets and locks. @default '/run/podling', or `run` in a `root` that was given */
   readonly runRoot?: string
+  /**
+   * How the roots of containers are put together. A root keeps the driver that it was made with, for good; `auto` takes
+   * that, and for a new root the first that works of `overlay`, which starts a container fastest, `fuse-overlayfs` and
+   * `vfs`. `erofs`, which pulls an image fastest, is for who asks for it. `info()` tells what works here and why.
+   * @default 'auto'
+   */
+  readonly storageDriver?: DriverChoice
   /** How the layers of images that come from elsewhere are taken. */
   readonly layers?: LayerOptions
   /** Further drivers of volumes, by the name that `volumes.create({ driver })` gives. @default `local` alone */
@@ -78,7 +86,8 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
 
   /**
    * Open a root, made if it isn't there, and clean up what dead hosts left on it.
-   * @throws PodlingError `PLATFORM_UNSUPPORTED`, `KERNEL_UNSUPPORTED`, `PERMISSION_DENIED`, `INVALID_OPTION`, `STATE_INVALID`
+   * @throws PodlingError `PLATFORM_UNSUPPORTED`, `KERNEL_UNSUPPORTED`, `PERMISSION_DENIED`, `INVALID_OPTION`, `STATE_INVALID`,
+   * `DRIVER_MISMATCH`, `DRIVER_UNSUPPORTED`
    */
   static async open(options: RuntimeOptions = {}): Promise<Runtime> {
     const facts = await probeHost()
@@ -94,6 +103,7 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
       await openParts({
         paths: runtimePaths(options),
         layers: layerRules(options.layers ?? {}),
+        storageDriver: options.storageDriver ?? 'auto',
         facts,
         programs,
         volumeDrivers: options.volumeDrivers ?? {},
@@ -111,7 +121,7 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
 
   /** Versions, drivers, and what this machine's kernel can do. */
   info(): Promise<RuntimeInfo> {
-    return Promise.resolve(this.#parts.info)
+    return this.#parts.info()
   }
 
   /** End and remove the bound containers of this process, and let go of the root. Closing twice is closing once. */

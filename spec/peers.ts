@@ -66,6 +66,12 @@ export const peers = {
     reason: 'the package holds a helper for linux-arm64',
     specs: 'spec/journeys/package.spec.ts',
   },
+  'erofs-utils': {
+    package: 'erofs-utils',
+    provides: 'mkfs.erofs',
+    reason: 'its indexes over tars are compared with ours',
+    specs: 'spec/storage',
+  },
   dig: {
     package: 'bind9-dnsutils',
     provides: 'dig',

@@ -115,7 +115,7 @@ function planOf(
   return compilePlan({
     spec,
     // What a bound container writes is gone with its host, so it need not be synced to disk.
-    root: context.driver.rootOperation(record.id, { volatile: !options.detach }),
+    root: context.driver.rootOperations(record.id, { volatile: !options.detach }),
     mountSources: volumes.sources,
     cgroup,
     cgroupMounts: cgroupMounts(context.cgroups.mode, cgroup, `/${context.cgroupParent}/${record.id}`),

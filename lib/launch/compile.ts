@@ -10,7 +10,7 @@ import type { Operation, Plan, PlanCgroup, PlanMonitor, PlanNetwork, PlanStdio }
 export interface LaunchInput {
   readonly spec: Spec
   /** How the root is mounted: by the storage driver's word, or the bundle's directory bound onto itself. */
-  readonly root: Extract<Operation, { op: 'root-overlay' | 'root-bind' }>
+  readonly root: readonly Extract<Operation, { op: 'root-overlay' | 'root-bind' | 'mount' }>[]
   /** What the spec can't say of its mounts. @default nothing */
   readonly mountSources?: readonly MountSource[]
   readonly cgroup: PlanCgroup
@@ -95,7 +95,7 @@ function rootOperations({ spec, root, cgroupMounts, mountSources = [] }: LaunchI
     // `slave` rather than `private` would let the host's mounts still come in; only a shared or slave root asks for it.
     { op: 'propagation', mode: propagation === 'private' || propagation === 'unbindable' ? 'private' : 'slave' },
     ...mountSources.flatMap(({ prepare = [] }) => prepare),
-    root,
+    ...root,
     // From the image's own files, as nothing is mounted over them yet.
     ...mountSources.flatMap(({ destination, fill }): Operation[] =>
       fill === undefined ? [] : [{ op: 'fill', target: destination, ...fill }],

@@ -2,7 +2,9 @@ import { createRequire } from 'node:module'
 import { release } from 'node:os'
 import type { Cgroups } from '../cgroup/cgroups.js'
 import type { RuntimePaths } from './paths.js'
-import type { StorageDriver } from '../storage/drivers/driver.js'
+import type { RuntimeStorage } from './storage.js'
+import type { DriverName } from '../storage/drivers/driver.js'
+import type { DriverReport } from '../storage/drivers/survey.js'
 import { kernelFeatures, type HostFacts, type KernelFeatures } from '../sys/kernel.js'
 
 /** What a runtime works with on this machine. */
@@ -13,7 +15,10 @@ export interface RuntimeInfo {
   readonly root: string
   /** The directory of sockets and locks. */
   readonly runRoot: string
-  readonly storageDriver: StorageDriver['name']
+  /** The driver that this root was made with, and is worked on with. */
+  readonly storageDriver: DriverName
+  /** All drivers, whether each works on this machine, and why. */
+  readonly storageDrivers: readonly DriverReport[]
   readonly cgroup: {
     /** The layout of this machine's hierarchies. */
     readonly mode: Cgroups['mode']
@@ -25,17 +30,18 @@ export interface RuntimeInfo {
   readonly kernel: { readonly release: string; readonly features: KernelFeatures }
 }
 
-export function runtimeInfo(
+export async function runtimeInfo(
   paths: RuntimePaths,
-  driver: StorageDriver,
+  storage: RuntimeStorage,
   cgroups: Cgroups,
   facts: HostFacts,
-): RuntimeInfo {
+): Promise<RuntimeInfo> {
   return {
     version: packageVersion(),
     root: paths.root,
     runRoot: paths.runRoot,
-    storageDriver: driver.name,
+    storageDriver: storage.driver.name,
+    storageDrivers: await storage.survey(),
     cgroup: { mode: cgroups.mode, parent: `/${paths.cgroupParent}`, controllers: cgroups.controllers },
     kernel: { release: release(), features: kernelFeatures(facts) },
   }

@@ -15,25 +15,24 @@ import { Owner } from './owners.js'
 import { runtimeInfo, type RuntimeInfo } from './info.js'
 import { makeRoot } from './make-root.js'
 import type { RuntimePaths } from './paths.js'
+import { openStorage } from './storage.js'
 import { Networks } from '../network/networks.js'
 import { ContentStore } from '../storage/content.js'
 import { Database } from '../storage/database.js'
-import { OverlayDriver } from '../storage/drivers/overlay.js'
+import type { DriverChoice } from '../storage/drivers/choose.js'
 import { Images, type ImageEvent } from '../storage/images.js'
 import { fileError } from '../storage/file-error.js'
-import type { LayerRules, OpenUnpacker } from '../storage/layer-types.js'
-import { Layers } from '../storage/layers.js'
+import type { LayerRules } from '../storage/layer-types.js'
 import { isPrivileged, type HostFacts } from '../sys/kernel.js'
 import type { VolumeDriver } from '../storage/volumes/driver.js'
 import { LocalDriver } from '../storage/volumes/local.js'
 import { Volumes } from '../storage/volumes/volumes.js'
-import { close, pipe } from '../sys/libc.js'
 import { Teardown } from '../teardown.js'
 
 /** What a runtime is made of. */
 export interface RuntimeParts {
   readonly gate: Gate
-  readonly info: RuntimeInfo
+  readonly info: () => Promise<RuntimeInfo>
   readonly images: Images
   readonly imageEvents: EventEmitter<{ image: [ImageEvent] }>
   readonly networks: Networks
@@ -47,6 +46,7 @@ export interface RuntimeParts {
 export interface RuntimeInputs {
   readonly paths: RuntimePaths
   readonly layers: LayerRules
+  readonly storageDriver: DriverChoice
   readonly facts: HostFacts
   readonly programs: ProgramSearch
   readonly volumeDrivers: Readonly<Record<string, VolumeDriver>>
@@ -64,7 +64,7 @@ export async function openParts(inputs: RuntimeInputs): Promise<RuntimeParts> {
 }
 
 async function open(
-  { paths, layers: rules, facts, programs, volumeDrivers }: RuntimeInputs,
+  { paths, layers: rules, storageDriver, facts, programs, volumeDrivers }: RuntimeInputs,
   teardown: Teardown,
 ): Promise<RuntimeParts> {
   const keep = async <T>(opening: Promise<T>, close: (part: T) => Promise<void>): Promise<T> => {
@@ -80,9 +80,10 @@ async function open(
   const cgroups = await keep(openCgroups({ parent: paths.cgroupParent }), (part) => part.close())
   const launcher = await keep(Launcher.start({ warm: cgroups.plan('warm', {}).attach }), (part) => part.close())
   const content = await ContentStore.open(`${paths.root}/content`)
-  const openUnpacker = unpackerBy(launcher)
-  const layers = await keep(Layers.open(`${paths.root}/layers`, database, openUnpacker), (part) => part.close())
-  const driver = await keep(OverlayDriver.open(`${paths.root}/overlay`, layers, openUnpacker), (part) => part.close())
+  const storage = await keep(openStorage({ paths, choice: storageDriver, facts, database, launcher }), (part) =>
+    part.close(),
+  )
+  const { layers, driver, openUnpacker } = storage
   const records = database.table<ContainerRecord>('containers')
   const imageEvents = new EventEmitter<{ image: [ImageEvent] }>()
   const images = await Images.open({
@@ -142,22 +143,6 @@ async function open(
   await warm
   const containers = new Containers(context)
   await networks.recover()
-  const info = runtimeInfo(paths, driver, cgroups, facts)
+  const info = (): Promise<RuntimeInfo> => runtimeInfo(paths, storage, cgroups, facts)
   return { gate, info, imageEvents, images, networks, volumes, containers, recovered, teardown }
-}
-
-/** Unpackers come from the launcher, which lives in the namespaces where layers belong. */
-function unpackerBy(launcher: Launcher): OpenUnpacker {
-  return async (directory) => {
-    const operations = pipe()
-    const result = pipe()
-    try {
-      await launcher.spawnUnpacker(directory, operations.read, result.write)
-      return { stream: operations.write, status: result.read }
-    } catch (error) {
-      close(operations.write)
-      close(result.read)
-      throw error
-    }
-  }
 }

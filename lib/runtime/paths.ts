@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto'
 import { isAbsolute, resolve } from 'node:path'
 import { PodlingError } from '../errors.js'
 import { show } from '../schema/faults.js'
+import type { DriverChoice } from '../storage/drivers/choose.js'
+import { driverNames } from '../storage/drivers/driver.js'
 import { layerOptionFaults, type LayerOptions } from './layer-rules.js'
 import { volumeDriverFaults } from '../storage/volumes/driver.js'
 
@@ -21,12 +23,15 @@ export const DEFAULT_RUN_ROOT = '/run/podling'
 /** `c/`, half an id, `/monitor.sock` must fit behind it into the 108 bytes of a socket's address (unix(7)). */
 const LONGEST_RUN_ROOT = 107 - '/c/'.length - 32 - '/monitor.sock'.length
 
-const OPTIONS = ['root', 'runRoot', 'layers', 'volumeDrivers']
+const OPTIONS = ['root', 'runRoot', 'storageDriver', 'layers', 'volumeDrivers']
+
+const DRIVERS: readonly unknown[] = ['auto', ...driverNames]
 
 /** Pure. @throws PodlingError `INVALID_OPTION` with all mistakes at once */
 export function runtimePaths(given: {
   readonly root?: string
   readonly runRoot?: string
+  readonly storageDriver?: DriverChoice
   readonly layers?: LayerOptions
 }): RuntimePaths {
   checkShape(given)
@@ -57,6 +62,10 @@ function checkShape(given: object): void {
     if (value === undefined) return []
     if (name === 'layers') return layerOptionFaults(value)
     if (name === 'volumeDrivers') return volumeDriverFaults(value)
+    if (name === 'storageDriver') {
+      if (DRIVERS.includes(value)) return []
+      return [`storageDriver: must be one of ${DRIVERS.map(show).join(', ')}, got ${show(value)}`]
+    }
     if (typeof value === 'string' && value !== '' && !value.includes('\0')) return []
     return [`${name}: must be the path of a directory, got ${show(value)}`]
   })

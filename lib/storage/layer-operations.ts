@@ -1,11 +1,10 @@
 /** From the entries of a layer's tar to the operations of an unpacker: what the OCI layer format means (layer.md). */
 import { PodlingError } from '../errors.js'
-import type { ApplyOptions } from './layer-types.js'
+import type { ApplyOptions, RootAttributes } from './layer-types.js'
 import { layerPath, whiteoutOf } from './layer-path.js'
 import type { TarChunk, TarEntry, TarSink } from './tar/entry.js'
 import { invalidTar } from './tar/invalid.js'
-import type { UnpackStream } from './unpack-stream.js'
-import { unpackVersion, type Head, type UnpackOperation } from './unpack-operations.js'
+import { unpackVersion, type Head, type OperationSink, type UnpackOperation } from './unpack-operations.js'
 
 export interface LayerPolicy extends Required<Pick<ApplyOptions, 'devices' | 'absoluteNames' | 'overlayXattrs'>> {
   readonly maxEntries: number
@@ -15,9 +14,10 @@ export interface LayerPolicy extends Required<Pick<ApplyOptions, 'devices' | 'ab
 const largestXattrs = 192 * 1024
 
 export class LayerOperations implements TarSink {
-  readonly #stream: UnpackStream
+  readonly #stream: OperationSink
   readonly #policy: LayerPolicy
   #entries = 0
+  #root: RootAttributes | undefined
   /** Times of directories, which would change with each entry that is put into them: set at the end. */
   readonly #directoryTimes = new Map<string, TarEntry['mtime']>()
   /** The chunks of the file in work that are not begun. */
@@ -27,7 +27,7 @@ export class LayerOperations implements TarSink {
   /** Whether the contents of the file in work go anywhere. */
   #wanted = false
 
-  constructor(stream: UnpackStream, policy: LayerPolicy) {
+  constructor(stream: OperationSink, policy: LayerPolicy) {
     this.#stream = stream
     this.#policy = policy
     stream.operation('start', {
@@ -38,6 +38,11 @@ export class LayerOperations implements TarSink {
 
   get entries(): number {
     return this.#entries
+  }
+
+  /** What the layer says of its root; undefined when it has no entry for it. */
+  get root(): RootAttributes | undefined {
+    return this.#root
   }
 
   entry(entry: TarEntry): void {
@@ -96,8 +101,10 @@ export class LayerOperations implements TarSink {
       this.#wanted = true
       this.#chunks = entry.chunks
       this.#nextChunk = this.#chunkLeft = 0
-      this.#stream.operation('file', { ...head, ...xattrs, chunks: entry.chunks.length })
+      const { chunks: pieces, contentsAt } = entry
+      this.#stream.operation('file', { ...head, ...xattrs, chunks: pieces.length, pieces, contentsAt })
     } else if (type === 'directory') {
+      if (path === '') this.#root = { mode: entry.mode, uid: entry.uid, gid: entry.gid }
       this.#directoryTimes.set(path, entry.mtime)
       this.#stream.operation('directory', { ...head, ...xattrs })
     } else if (type === 'symlink') {

@@ -1,4 +1,5 @@
 /** The words of lib/storage that its users and its parts share. */
+import type { ArrivingBlob } from '../image/blob-growth.js'
 
 /**
  * Start an unpacker (native/unpack.c) that works in `directory` and can reach nothing else. Injected, since the
@@ -15,9 +16,17 @@ export interface LayerSource {
   readonly parent?: string
   /** Digest of the uncompressed tar. */
   readonly diffId: string
-  /** Host path of the blob. */
-  readonly blob: string
-  readonly compression: LayerCompression
+  /** Host path of the blob, or the blob on its way. */
+  readonly blob: string | ArrivingBlob
+  /** @default what its first bytes say */
+  readonly compression?: LayerCompression
+}
+
+/** Owner and mode of the root of a file system. */
+export interface RootAttributes {
+  readonly uid: number
+  readonly gid: number
+  readonly mode: number
 }
 
 export interface LayerProgress {
@@ -53,6 +62,11 @@ export interface ApplyOptions {
    * removes it in between. Given back by `release`.
    */
   readonly holder?: string
+  /**
+   * What the layer waits for before it becomes known, when all else is done: that its blob is verified, and that its
+   * parent is there. @default nothing: both are so
+   */
+  readonly ready?: () => Promise<unknown>
   /** What to do with device nodes in the tar. @default 'make' */
   readonly devices?: 'make' | 'skip' | 'refuse'
   /** See {@link LayerRules}. @default 'strip' */

@@ -1,22 +1,25 @@
 /**
- * Layers, unpacked: `<hex of the chain id>/diff` is the directory that an overlay is made of.
+ * Layers, each in `<hex of the chain id>/`, in the format that the storage driver works with (layer-format.ts).
  *
- * A layer is unpacked in `tmp/<hex>` and gets its name when it is whole and synced; it is known when its record is in the
+ * A layer is made in `tmp/<hex>` and gets its name when it is whole and synced; it is known when its record is in the
  * database. All that is done to a layer, or to what is left of it, is done under the lock `tmp/<hex>.lock`, so that
  * processes do it once, and what is found in `tmp/` with its lock free is a dead process's.
  *
  * A layer stays as long as somebody holds a reference: an image, a container, or the layer above it.
  */
-import { chmodSync, chownSync, mkdirSync, readdirSync, renameSync, statSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readdirSync, renameSync, statSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PodlingError } from '../errors.js'
+import { BlobLost } from './blob-bytes.js'
 import { digestHex, isDigest, sha256 } from '../image/digest.js'
 import type { Database, Table } from './database.js'
 import { fileError } from './file-error.js'
-import type { ApplyOptions, LayerSource, OpenUnpacker } from './layer-types.js'
+import { directoryFormat, type LayerFormat } from './layer-format.js'
+import type { ApplyOptions, LayerSource, OpenUnpacker, RootAttributes } from './layer-types.js'
 import { lockFile, tryLockFile } from './lock.js'
 import { removeTrees } from './remove-tree.js'
+import type { UnpackResult } from './unpack-blob.js'
 import { UnpackThreads } from './unpack-thread.js'
 
 /** What the database holds of a layer. */
@@ -26,9 +29,13 @@ export interface LayerRecord {
   /** Bytes of the tar, uncompressed. */
   readonly size: number
   readonly entries: number
+  /** Owner and mode of the root as this layer and those below make it. @default root's, 0755 */
+  readonly root?: RootAttributes
   /** Milliseconds since the epoch. */
   readonly created: number
 }
+
+const defaultRoot: RootAttributes = { uid: 0, gid: 0, mode: 0o755 }
 
 const defaultMaxBytes = 64 * 1024 ** 3
 const defaultMaxEntries = 10_000_000
@@ -41,20 +48,30 @@ export class Layers {
   /** Who holds a layer: keys `<chain id> <holder>`. */
   readonly #references: Table<true>
   readonly #openUnpacker: OpenUnpacker
+  readonly #format: LayerFormat
   readonly #threads = new UnpackThreads()
 
-  private constructor(directory: string, database: Database, openUnpacker: OpenUnpacker) {
+  private constructor(directory: string, database: Database, openUnpacker: OpenUnpacker, format: LayerFormat) {
     this.#directory = directory
     this.#temporary = join(directory, 'tmp')
     this.#database = database
     this.#records = database.table('layers')
     this.#references = database.table('layer-references')
     this.#openUnpacker = openUnpacker
+    this.#format = format
   }
 
-  /** Open the layers in `directory`, made when missing. What killed processes left half-made is removed. */
-  static async open(directory: string, database: Database, openUnpacker: OpenUnpacker): Promise<Layers> {
-    const layers = new Layers(directory, database, openUnpacker)
+  /**
+   * Open the layers in `directory`, made when missing. What killed processes left half-made is removed.
+   * @param format of all layers in it; whoever opens it must know which one it is
+   */
+  static async open(
+    directory: string,
+    database: Database,
+    openUnpacker: OpenUnpacker,
+    format: LayerFormat = directoryFormat,
+  ): Promise<Layers> {
+    const layers = new Layers(directory, database, openUnpacker, format)
     try {
       mkdirSync(layers.#temporary, { recursive: true, mode: 0o700 })
     } catch (error) {
@@ -103,17 +120,22 @@ export class Layers {
   }
 
   /**
-   * The directories of a layer and of all below it, topmost first.
+   * Where a layer and all below it are, topmost first: the directories of an unpacked format.
    * @throws PodlingError STATE_INVALID when one of them isn't there
    */
   lower(chainId: string): string[] {
-    const directories: string[] = []
+    const places: string[] = []
     for (let id: string | undefined = chainId; id !== undefined;) {
       const record: LayerRecord = this.#known(id)
-      directories.push(join(this.#path(id), 'diff'))
+      places.push(this.#format.place(this.#path(id)))
       id = record.parent
     }
-    return directories
+    return places
+  }
+
+  /** Owner and mode of the root that a layer and all below it make. @throws PodlingError STATE_INVALID when it isn't there */
+  root(chainId: string): RootAttributes {
+    return this.#known(chainId).root ?? defaultRoot
   }
 
   /**
@@ -161,31 +183,17 @@ export class Layers {
   }
 
   async #make(chainId: string, layer: LayerSource, options: ApplyOptions): Promise<void> {
-    const { parent, diffId, blob, compression } = layer
+    const { parent, diffId } = layer
     const name = digestHex(chainId)
     const temporary = join(this.#temporary, name)
-    const [below] = parent === undefined ? [] : this.lower(parent)
     await this.#clear(name)
     try {
-      const diff = makeDiff(temporary, below)
-      const { stream, status } = await this.#openUnpacker(diff)
-      const { bytes, entries } = await this.#threads.run(
-        {
-          blob,
-          compression,
-          diffId,
-          stream,
-          status,
-          maxBytes: options.limits?.maxBytes ?? defaultMaxBytes,
-          policy: {
-            devices: options.devices ?? 'make',
-            absoluteNames: options.absoluteNames ?? 'strip',
-            overlayXattrs: options.overlayXattrs ?? 'trusted',
-            maxEntries: options.limits?.maxEntries ?? defaultMaxEntries,
-          },
-        },
-        options,
-      )
+      mkdirSync(temporary, { mode: 0o700 })
+      const { bytes, entries, root: own } = await this.#fill(temporary, layer, options)
+      await options.ready?.()
+      const root = own ?? (parent === undefined ? defaultRoot : this.root(parent))
+      // A layer that only adds a file must not change `/`.
+      if (own === undefined) this.#format.setRoot(temporary, root)
       await this.#publish(chainId, temporary)
       await this.#database.transaction(() => {
         // Held by its child, a parent can't go; it may have gone before.
@@ -197,22 +205,56 @@ export class Layers {
           diffId,
           size: bytes,
           entries,
+          root,
           created: Date.now(),
           ...(parent === undefined ? {} : { parent }),
         })
         if (options.holder !== undefined) void this.#references.put(`${chainId} ${options.holder}`, true)
       })
     } catch (error) {
-      const failure = fileError(error, `unpack layer ${diffId}`)
+      const failure = error instanceof BlobLost ? error : fileError(error, `unpack layer ${diffId}`)
       try {
         await this.#clear(name)
       } catch (cleanUp) {
         // What went wrong first is what happened; that something is left behind is the next open()'s business.
-        throw new PodlingError(failure.code, `${failure.message}; what it left could not be removed`, {
-          cause: new AggregateError([failure, cleanUp]),
-        })
+        throw new PodlingError(
+          failure instanceof PodlingError ? failure.code : 'SYSTEM_CALL_FAILED',
+          `${failure.message}; what it left could not be removed`,
+          { cause: new AggregateError([failure, cleanUp]) },
+        )
       }
       throw failure
+    }
+  }
+
+  /** Read the blob into a new directory, on a thread. Only so many at once: the place is not kept for what comes after. */
+  async #fill(temporary: string, layer: LayerSource, options: ApplyOptions): Promise<UnpackResult> {
+    const { blob, compression, diffId } = layer
+    const leave = await this.#threads.place()
+    let opened: number | undefined
+    try {
+      if (typeof blob === 'string') opened = openSync(blob, 'r')
+      return await this.#threads.run(
+        {
+          blob: typeof blob === 'string' ? opened! : blob.fd,
+          name: typeof blob === 'string' ? blob : diffId,
+          ...(typeof blob === 'string' ? {} : { growth: blob.growth.shared }),
+          ...(compression === undefined ? {} : { compression }),
+          diffId,
+          target: await this.#format.begin(temporary, this.#openUnpacker),
+          maxBytes: options.limits?.maxBytes ?? defaultMaxBytes,
+          policy: {
+            devices: options.devices ?? 'make',
+            absoluteNames: options.absoluteNames ?? 'strip',
+            overlayXattrs: options.overlayXattrs ?? 'trusted',
+            maxEntries: options.limits?.maxEntries ?? defaultMaxEntries,
+          },
+        },
+        options,
+      )
+    } finally {
+      if (opened !== undefined) closeSync(opened)
+      leave()
     }
   }
 
@@ -308,18 +350,4 @@ export class Layers {
       }
     }
   }
-}
-
-/**
- * The directory that a layer is unpacked in. Its own owner and mode are those of the layer below, unless the layer has an
- * entry for its root: a layer that only adds a file must not change `/`.
- */
-function makeDiff(temporary: string, below: string | undefined): string {
-  const diff = join(temporary, 'diff')
-  mkdirSync(temporary, { mode: 0o700 })
-  mkdirSync(diff, { mode: 0o755 })
-  const { uid, gid, mode } = below === undefined ? { uid: 0, gid: 0, mode: 0o755 } : statSync(below)
-  if (uid !== 0 || gid !== 0) chownSync(diff, uid, gid)
-  chmodSync(diff, mode & 0o7777)
-  return diff
 }

@@ -2,13 +2,24 @@
 import type { LayerPolicy } from './layer-operations.js'
 import type { LayerCompression } from './layer-types.js'
 
+/** Where a layer goes. */
+export type UnpackTarget =
+  /** To an unpacker, by its descriptors, which the job closes. */
+  | { readonly to: 'unpacker'; readonly stream: number; readonly status: number }
+  /** As it is into a new file, with an index over it in another. */
+  | { readonly to: 'tar'; readonly tar: string; readonly index: string }
+
 export interface UnpackJob {
-  readonly blob: string
-  readonly compression: LayerCompression
+  /** The blob, open for reading; the job leaves it open. */
+  readonly blob: number
+  /** What it is called in messages. */
+  readonly name: string
+  /** Of a blob that is still coming; see blob-growth.ts. */
+  readonly growth?: BigInt64Array
+  /** @default what its first bytes say */
+  readonly compression?: LayerCompression
   readonly diffId: string
-  /** Descriptors of the unpacker, which the job closes. */
-  readonly stream: number
-  readonly status: number
+  readonly target: UnpackTarget
   readonly policy: LayerPolicy
   readonly maxBytes: number
   /** Shared between the threads, by {@link unpackFlags}: not zero is yes. */

@@ -11,6 +11,8 @@
  * ```
  * A file is followed by its chunks, each `u64 offset  u64 length` and that many bytes; what is between is a hole.
  */
+import type { TarChunk } from './tar/entry.js'
+
 export const unpackOperations = {
   /** First of all: `mode` is {@link unpackVersion}. */
   start: 1,
@@ -55,6 +57,18 @@ export interface Head {
   /** A byte string: Latin-1, one character a byte. */
   readonly path?: string
   readonly link?: string
+  /** Where the contents of a file stand in the tar, and its pieces. Not written: an unpacker gets the contents instead. */
+  readonly contentsAt?: number
+  readonly pieces?: readonly TarChunk[]
+}
+
+/** What the operations of a layer go to, in order: an unpacker, or a tree in memory. */
+export interface OperationSink {
+  operation(operation: UnpackOperation, head: Head): void
+  /** Announce a chunk of a file, whose bytes follow. */
+  chunk(offset: number, length: number): void
+  contents(bytes: Buffer): void
+  flush(): void
 }
 
 const nothing = new Uint8Array(0)

@@ -1,6 +1,13 @@
 /** The writing end of an unpacker: small things are gathered, large ones go straight through. Blocks; for a worker. */
 import { writeSync } from 'node:fs'
-import { operationSize, writeInteger, writeOperation, type Head, type UnpackOperation } from './unpack-operations.js'
+import {
+  operationSize,
+  writeInteger,
+  writeOperation,
+  type Head,
+  type OperationSink,
+  type UnpackOperation,
+} from './unpack-operations.js'
 
 /** As much as the pipe holds at most. */
 const bufferSize = 256 * 1024
@@ -8,7 +15,7 @@ const bufferSize = 256 * 1024
 /** Contents of more bytes than this aren't copied together with what is around them. */
 const largePiece = 32 * 1024
 
-export class UnpackStream {
+export class UnpackStream implements OperationSink {
   readonly #fd: number
   readonly #buffer = Buffer.allocUnsafeSlow(bufferSize)
   #used = 0
@@ -23,7 +30,6 @@ export class UnpackStream {
     this.#used = writeOperation(this.#buffer, this.#used, operation, head)
   }
 
-  /** Announce a chunk of a file, whose bytes follow. */
   chunk(offset: number, length: number): void {
     if (this.#used + 16 > bufferSize) this.flush()
     writeInteger(this.#buffer, this.#used, offset)

@@ -3,20 +3,19 @@
  * waits a while for the next layer, which doesn't keep the process alive.
  */
 import { closeSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { PodlingError, type ErrorCode } from '../errors.js'
+import { BlobLost } from './blob-bytes.js'
 import { aborted } from './lock.js'
 import type { LayerProgress } from './layer-types.js'
+import type { UnpackResult } from './unpack-blob.js'
 import { unpackFlags, type UnpackJob } from './unpack-flags.js'
-
-export interface UnpackResult {
-  readonly bytes: number
-  readonly entries: number
-}
 
 export type ThreadMessage =
   | { readonly is: 'progress'; readonly progress: LayerProgress }
   | { readonly is: 'done'; readonly result: UnpackResult }
+  | { readonly is: 'lost' }
   | {
       readonly is: 'failed'
       readonly code: ErrorCode
@@ -27,11 +26,31 @@ export type ThreadMessage =
 /** Milliseconds that an idle thread is kept. */
 const idleTime = 5000
 
+/** Threads at work at once. Each has a decompressor beside it on the thread pool, and hashes and writes by itself. */
+const mostBusy = Math.max(2, Math.min(4, availableParallelism()))
+
 export class UnpackThreads {
   readonly #idle: { readonly worker: Worker; readonly timer: NodeJS.Timeout }[] = []
   readonly #busy = new Set<Worker>()
+  /** Who waits for a place among the busy ones. */
+  readonly #waiting: (() => void)[] = []
+  #places = mostBusy
 
-  /** Run a job on a thread of its own. @throws PodlingError, also ABORTED */
+  /** Wait until a thread may work. @returns what gives the place back */
+  async place(): Promise<() => void> {
+    if (this.#places > 0) this.#places--
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    let given = false
+    return () => {
+      if (given) return
+      given = true
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#places++
+      else next()
+    }
+  }
+
+  /** Run a job on a thread of its own. @throws PodlingError, also ABORTED; BlobLost */
   async run(
     job: Omit<UnpackJob, 'flags'>,
     options: {
@@ -55,8 +74,10 @@ export class UnpackThreads {
       if (error instanceof ThreadDied) {
         this.#busy.delete(worker)
         // What it held of the unpacker, so that this ends too.
-        if (Atomics.load(flags, unpackFlags.streamClosed) === 0) closeSync(job.stream)
-        if (Atomics.load(flags, unpackFlags.statusClosed) === 0) closeSync(job.status)
+        if (job.target.to === 'unpacker') {
+          if (Atomics.load(flags, unpackFlags.streamClosed) === 0) closeSync(job.target.stream)
+          if (Atomics.load(flags, unpackFlags.statusClosed) === 0) closeSync(job.target.status)
+        }
       } else {
         this.#keep(worker)
       }
@@ -124,6 +145,7 @@ function perform(
       }
       done()
       if (message.is === 'done') resolve(message.result)
+      else if (message.is === 'lost') reject(new BlobLost('the blob of a layer was lost while it came'))
       else reject(new PodlingError(message.code, message.message, message.details))
     }
     const onDeath = (cause: unknown): void => {

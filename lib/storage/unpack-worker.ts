@@ -1,6 +1,7 @@
 /** The thread that unpacks layers: jobs come as messages, one at a time; see unpack-thread.ts for the other end. */
 import { parentPort } from 'node:worker_threads'
 import { PodlingError } from '../errors.js'
+import { BlobLost } from './blob-bytes.js'
 import { unpackBlob } from './unpack-blob.js'
 import type { UnpackJob } from './unpack-flags.js'
 import type { ThreadMessage } from './unpack-thread.js'
@@ -24,7 +25,7 @@ async function perform(job: UnpackJob): Promise<void> {
     })
     post({ is: 'done', result })
   } catch (error) {
-    post({ is: 'failed', ...plain(error) })
+    post(error instanceof BlobLost ? { is: 'lost' } : { is: 'failed', ...plain(error) })
   }
 }
 

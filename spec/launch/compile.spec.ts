@@ -34,7 +34,7 @@ const spec: Spec = {
 
 const input: LaunchInput = {
   spec,
-  root: { op: 'root-overlay', lower: ['/l/1'], upper: '/u', work: '/w', options: [], at: '/m' },
+  root: [{ op: 'root-overlay', lower: ['/l/1'], upper: '/u', work: '/w', options: [], at: '/m' }],
   cgroup: { directories: ['/cg/memory/podling/x'], writes: [], attach: [] },
   cgroupMounts: [{ name: 'memory', source: '/cg/memory/podling/x' }],
   stdio: { stdin: 'null', stdout: 'log', stderr: 'log' },

@@ -1,10 +1,17 @@
 /** What gives a container its root. */
+import type { LayerFormat } from '../layer-format.js'
+import type { RootAttributes } from '../layer-types.js'
+
+/** How the roots of containers are put together: containers-storage.conf(5) has the same words. */
+export type DriverName = 'overlay' | 'fuse-overlayfs' | 'vfs' | 'erofs'
+
+export const driverNames: readonly DriverName[] = ['overlay', 'fuse-overlayfs', 'vfs', 'erofs']
 
 /**
- * How the root is to be mounted: the operation of the launch plan that does it, as data (see lib/launch/plan.ts, whose
+ * One step of how the root is to be mounted: an operation of the launch plan, as data (see lib/launch/plan.ts, whose
  * types these fit).
  */
-export type RootMount =
+export type RootOperation =
   | {
       readonly op: 'root-overlay'
       /** Host directories, topmost first. */
@@ -16,6 +23,15 @@ export type RootMount =
       readonly at: string
     }
   | { readonly op: 'root-bind'; readonly source: string }
+  /** A layer that is mounted from its file, before the root that stands on it, at an empty directory of the host. */
+  | {
+      readonly op: 'mount'
+      readonly fstype: string
+      readonly source: string
+      readonly target: string
+      readonly attributes: { readonly readOnly: true }
+      readonly options: readonly string[]
+    }
 
 export interface RootOptions {
   /**
@@ -26,21 +42,32 @@ export interface RootOptions {
   readonly volatile?: boolean
 }
 
+/** What a container has changed against its image. Disposing of it removes what was made to tell. */
+export interface Changes extends AsyncDisposable {
+  /**
+   * A directory in the way of overlay's upper one (overlayfs of the kernel's documentation): what is new or other, a
+   * device 0:0 for what is gone, `trusted.overlay.opaque` on directories that hide what is below. To be read only.
+   */
+  readonly upper: string
+}
+
 /**
  * A storage driver. It does no bookkeeping: whoever prepares a container keeps a reference to its layer until after
  * remove(), and knows which containers there are.
  */
 export interface StorageDriver {
-  readonly name: 'overlay'
+  readonly name: DriverName
   /**
    * Make what a container writes to. Without a layer the root is empty. Preparing again, after a crash, is no error and
    * keeps what is there.
    */
   prepare(containerId: string, chainId: string | undefined): Promise<void>
   /** Where the root of a prepared container comes from. @throws PodlingError STATE_INVALID when it isn't prepared */
-  rootOperation(containerId: string, options?: RootOptions): RootMount
+  rootOperations(containerId: string, options?: RootOptions): readonly RootOperation[]
   /** Where the root stands in the container's mount namespace until it becomes `/`; `root.path` of its OCI spec. */
   rootPath(containerId: string): string
+  /** What a prepared container has changed. While it runs this is a moment's view. @throws PodlingError STATE_INVALID */
+  changes(containerId: string): Promise<Changes>
   /** The containers that are prepared. */
   list(): Promise<string[]>
   /** Remove all that the container wrote, whatever it is. Nobody may have it mounted. 'Already gone' is success. */
@@ -48,3 +75,14 @@ export interface StorageDriver {
   /** Let go of what the driver keeps ready. Roots stay as they are. */
   close(): Promise<void>
 }
+
+/** What a driver needs of the layers. */
+export interface DriverLayers {
+  /** Where a layer and those below it are, topmost first. */
+  lower(chainId: string): readonly string[]
+  /** Owner and mode of the root that they make. */
+  root(chainId: string): RootAttributes
+}
+
+/** The format of the layers that a driver works with. */
+export type DriverFormat = LayerFormat['name']

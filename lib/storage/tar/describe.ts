@@ -31,7 +31,7 @@ export interface Extras {
 }
 
 export interface Description {
-  readonly entry: Omit<TarEntry, 'chunks'>
+  readonly entry: Omit<TarEntry, 'chunks' | 'contentsAt'>
   /** Bytes that follow in the tar, without padding. */
   readonly stored: number
   /** Whether `stored` are contents; otherwise they are passed over. */

@@ -32,6 +32,8 @@ export interface TarEntry {
   readonly chunks: readonly TarChunk[]
   /** Offset of the entry's header in the uncompressed tar. */
   readonly offset: number
+  /** Offset of the first byte of the chunks, which stand one after the other. */
+  readonly contentsAt: number
 }
 
 /** Receives what a tar holds, in order. What it throws comes out of the reader. */

@@ -149,7 +149,7 @@ export class TarReader {
     } else {
       const { entry, stored, hasContents } = description
       const chunks = hasContents && stored > 0 ? [{ offset: 0, length: stored }] : []
-      this.#sink.entry({ ...entry, chunks })
+      this.#sink.entry({ ...entry, chunks, contentsAt: this.#offset })
       if (hasContents) this.#startContents(stored, entry.name)
       else this.#startSkip(stored, entry.name, offset)
     }
@@ -174,7 +174,7 @@ export class TarReader {
     const { entry } = description
     const chunks = chunksOf(pairs, entry.size, stored)
     if (chunks === undefined) throw this.#badMap(description)
-    this.#sink.entry({ ...entry, chunks })
+    this.#sink.entry({ ...entry, chunks, contentsAt: this.#offset })
     this.#startContents(stored, entry.name)
   }
 

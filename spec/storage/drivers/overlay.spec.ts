@@ -3,45 +3,38 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import type { RootMount } from '../../../lib/storage/drivers/driver.js'
-import { OverlayDriver } from '../../../lib/storage/drivers/overlay.js'
+import type { DriverLayers, StorageDriver } from '../../../lib/storage/drivers/driver.js'
+import { overlayKind } from '../../../lib/storage/drivers/overlay.js'
 import { removeTrees } from '../../../lib/storage/remove-tree.js'
 import { temporaryDirectory } from '../../fixtures/directory.js'
+import { inRoot } from '../../fixtures/in-root.js'
 import { openUnpacker } from '../../fixtures/unpacker.js'
 
 interface Store {
   readonly root: string
-  readonly driver: OverlayDriver
+  readonly driver: StorageDriver
   /** Unpackers opened so far. */
   readonly opened: () => number
 }
+
+const noLayers: DriverLayers = { lower: () => [], root: () => ({ uid: 0, gid: 0, mode: 0o755 }) }
 
 /** A driver whose layers are directories that `chainId` names, topmost first, with `+` between. */
 async function openDriver(t: Test): Promise<Store> {
   const root = await temporaryDirectory(t)
   let count = 0
-  const layers = { lower: (chainId: string) => chainId.split('+').map((name) => join(root, name)) }
-  const driver = await OverlayDriver.open(join(root, 'containers'), layers, (directory) => {
-    count++
-    return openUnpacker(directory)
+  const lower = (chainId: string): string[] => chainId.split('+').map((name) => join(root, name))
+  const layers = { lower, root: (chainId: string) => statSync(lower(chainId)[0]!) }
+  const driver = await overlayKind.open({
+    directory: join(root, 'containers'),
+    layers,
+    openUnpacker(directory) {
+      count++
+      return openUnpacker(directory)
+    },
   })
   t.teardown(() => driver.close())
   return { root, driver, opened: () => count }
-}
-
-/** Run a shell command in the mounted root, as the launcher would mount it. */
-function inRoot(mount: RootMount, command: string): string {
-  if (mount.op !== 'root-overlay') throw new Error(mount.op)
-  const options = [
-    `lowerdir=${mount.lower.join(':')}`,
-    `upperdir=${String(mount.upper)}`,
-    `workdir=${String(mount.work)}`,
-    ...mount.options,
-  ]
-  const script = 'mount -t overlay overlay -o "$1" "$2" && cd "$2" && eval "$3"'
-  return execFileSync('unshare', ['-m', 'sh', '-ec', script, 'sh', options.join(','), mount.at, command], {
-    encoding: 'utf8',
-  })
 }
 
 t.test('a container writes to its own layer', async (t) => {
@@ -53,15 +46,17 @@ t.test('a container writes to its own layer', async (t) => {
   writeFileSync(join(root, 'top', 'above'), 'above')
   await driver.prepare('c1', 'top+base')
   await driver.prepare('c1', 'top+base')
-  const mount = driver.rootOperation('c1')
-  t.strictSame(mount, {
-    op: 'root-overlay',
-    lower: [join(root, 'top'), join(root, 'base'), join(root, 'containers/skeleton')],
-    upper: join(root, 'containers/c1/upper'),
-    work: join(root, 'containers/c1/work-top+base'),
-    options: ['index=off', 'metacopy=off', 'redirect_dir=off'],
-    at: join(root, 'containers/root'),
-  })
+  const mount = driver.rootOperations('c1')
+  t.strictSame(mount, [
+    {
+      op: 'root-overlay',
+      lower: [join(root, 'top'), join(root, 'base'), join(root, 'containers/skeleton')],
+      upper: join(root, 'containers/c1/upper'),
+      work: join(root, 'containers/c1/work-top+base'),
+      options: ['index=off', 'metacopy=off', 'redirect_dir=off'],
+      at: join(root, 'containers/root'),
+    },
+  ])
   t.equal(
     inRoot(mount, 'stat -c %u:%g:%a .; cat above below; rm below; echo new > new; echo changed > above'),
     '3:4:751\nabovebelow',
@@ -77,14 +72,14 @@ t.test('a container writes to its own layer', async (t) => {
   await driver.remove('c1')
   t.strictSame(readdirSync(join(root, 'containers')).sort(), ['removed', 'root', 'skeleton', 'spare'])
   t.equal(opened(), 0, 'without an unpacker')
-  t.throws(() => driver.rootOperation('c1'), { code: 'STATE_INVALID' })
+  t.throws(() => driver.rootOperations('c1'), { code: 'STATE_INVALID' })
 })
 
 t.test('a root without an image', async (t) => {
   const { driver } = await openDriver(t)
   await driver.prepare('empty', undefined)
   t.equal(
-    inRoot(driver.rootOperation('empty'), 'ls -A; ls etc; stat -c %u:%g:%a .'),
+    inRoot(driver.rootOperations('empty'), 'ls -A; ls etc; stat -c %u:%g:%a .'),
     'dev\netc\nproc\nsys\nhostname\nhosts\nresolv.conf\n0:0:755\n',
   )
   await driver.remove('empty')
@@ -93,10 +88,10 @@ t.test('a root without an image', async (t) => {
 t.test('volatile roots can be mounted again', async (t) => {
   const { driver } = await openDriver(t)
   await driver.prepare('v', undefined)
-  const first = driver.rootOperation('v', { volatile: true })
-  t.match(first, { options: ['index=off', 'metacopy=off', 'redirect_dir=off', 'volatile'] })
+  const first = driver.rootOperations('v', { volatile: true })
+  t.match(first, [{ options: ['index=off', 'metacopy=off', 'redirect_dir=off', 'volatile'] }])
   inRoot(first, 'echo x > x; sync .')
-  t.equal(inRoot(driver.rootOperation('v', { volatile: true }), 'cat x'), 'x\n')
+  t.equal(inRoot(driver.rootOperations('v', { volatile: true }), 'cat x'), 'x\n')
   await driver.remove('v')
 })
 
@@ -105,7 +100,7 @@ t.test('ids that are no name of a directory are refused', async (t) => {
   for (const id of ['', '.', '..', 'a/b', '/x', 'root', 'removed', 'spare', '-x', 'a\0', '../x']) {
     await t.rejects(driver.prepare(id, undefined), { code: 'INVALID_OPTION' }, JSON.stringify(id))
     await t.rejects(driver.remove(id), { code: 'INVALID_OPTION' })
-    t.throws(() => driver.rootOperation(id), { code: 'INVALID_OPTION' })
+    t.throws(() => driver.rootOperations(id), { code: 'INVALID_OPTION' })
   }
 })
 
@@ -156,7 +151,7 @@ t.test('removals that were interrupted are finished by open()', async (t) => {
   const { root, driver } = await openDriver(t)
   await driver.prepare('kept', undefined)
   mkdirSync(join(root, 'containers/removed/c-1/upper/x'), { recursive: true })
-  const second = await OverlayDriver.open(join(root, 'containers'), { lower: () => [] }, openUnpacker)
+  const second = await overlayKind.open({ directory: join(root, 'containers'), layers: noLayers, openUnpacker })
   await second.close()
   t.strictSame(readdirSync(join(root, 'containers/removed')), [])
   t.ok(existsSync(join(root, 'containers/kept')))
@@ -169,7 +164,7 @@ t.test('spares of a dead process go, those of a living one stay', async (t) => {
   const [mine] = keys()
   while (readdirSync(join(spare, mine!)).length < 8) await setTimeout(5)
   mkdirSync(join(spare, 'dead', '0', 'upper'), { recursive: true })
-  const second = await OverlayDriver.open(join(root, 'containers'), { lower: () => [] }, openUnpacker)
+  const second = await overlayKind.open({ directory: join(root, 'containers'), layers: noLayers, openUnpacker })
   t.equal(keys().length, 2)
   t.ok(keys().includes(mine!) && !keys().includes('dead'))
   // More than there are.

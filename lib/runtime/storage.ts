@@ -1,0 +1,105 @@
+/** The storage of a runtime: the driver that its root is worked on with, and the layers in the format of that. */
+import type { Launcher } from '../launch/launcher.js'
+import type { Database } from '../storage/database.js'
+import { chooseDriver, type DriverChoice } from '../storage/drivers/choose.js'
+import type { RootOperation, StorageDriver } from '../storage/drivers/driver.js'
+import { driverKinds } from '../storage/drivers/kinds.js'
+import { surveyDriver, type DriverReport, type SurveyParts } from '../storage/drivers/survey.js'
+import type { OpenUnpacker } from '../storage/layer-types.js'
+import { Layers } from '../storage/layers.js'
+import type { HostFacts } from '../sys/kernel.js'
+import { close, pipe } from '../sys/libc.js'
+import type { RuntimePaths } from './paths.js'
+
+export interface StorageInputs {
+  readonly paths: RuntimePaths
+  readonly choice: DriverChoice
+  readonly facts: HostFacts
+  readonly database: Database
+  readonly launcher: Launcher
+}
+
+export interface RuntimeStorage {
+  readonly layers: Layers
+  readonly driver: StorageDriver
+  readonly openUnpacker: OpenUnpacker
+  /** Judge all drivers by trying them, once: an answer costs some milliseconds. */
+  survey(): Promise<readonly DriverReport[]>
+  close(): Promise<void>
+}
+
+/** @throws PodlingError DRIVER_MISMATCH, DRIVER_UNSUPPORTED; nothing is open then */
+export async function openStorage({
+  paths,
+  choice,
+  facts,
+  database,
+  launcher,
+}: StorageInputs): Promise<RuntimeStorage> {
+  const { root } = paths
+  const openUnpacker = unpackerBy(launcher)
+  const trials: SurveyParts = {
+    facts,
+    directory: `${root}/layers/tmp`,
+    openUnpacker,
+    tryRoot: (operations) => tryRoot(launcher, operations),
+  }
+  const kind = await chooseDriver(choice, { root, database, survey: (one) => surveyDriver(one, trials) })
+  const layers = await Layers.open(`${root}/layers`, database, openUnpacker, kind.format)
+  let driver: StorageDriver
+  try {
+    driver = await kind.open({ directory: `${root}/${kind.name}`, layers, openUnpacker })
+  } catch (error) {
+    await layers.close()
+    throw error
+  }
+  let reports: Promise<readonly DriverReport[]> | undefined
+  return {
+    layers,
+    driver,
+    openUnpacker,
+    survey() {
+      reports ??= Promise.all(driverKinds.map((one) => surveyDriver(one, trials)))
+      return reports
+    },
+    async close() {
+      await driver.close()
+      await layers.close()
+    },
+  }
+}
+
+/** Unpackers come from the launcher, which lives in the namespaces where layers belong. */
+function unpackerBy(launcher: Launcher): OpenUnpacker {
+  return async (directory) => {
+    const operations = pipe()
+    const result = pipe()
+    try {
+      await launcher.spawnUnpacker(directory, operations.read, result.write)
+      return { stream: operations.write, status: result.read }
+    } catch (error) {
+      close(operations.write)
+      close(result.read)
+      throw error
+    }
+  }
+}
+
+/** In a mount namespace that ends with the process that mounted. */
+async function tryRoot(launcher: Launcher, operations: readonly RootOperation[]): Promise<void> {
+  const monitor = await launcher.launch(
+    {
+      create: ['mount'],
+      join: [],
+      cgroup: { directories: [], writes: [], attach: [] },
+      stdio: { stdin: 'null', stdout: 'null', stderr: 'null' },
+      operations: [{ op: 'propagation', mode: 'private' }, ...operations, { op: 'exit' }],
+    },
+    [],
+  )
+  try {
+    await monitor.exited
+  } finally {
+    monitor.close()
+  }
+}

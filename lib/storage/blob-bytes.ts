@@ -1,0 +1,157 @@
+/** The bytes of a layer's blob, unpacked, as they come: of a whole file, or behind a writer that is still at it. */
+import { fstatSync, read } from 'node:fs'
+import { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { Decompress } from 'fzstd'
+import { PodlingError } from '../errors.js'
+import { readGrowth } from '../image/blob-growth.js'
+import { detectCompression, magicLength, nativeDecompressor } from '../image/decompress.js'
+import type { LayerCompression, LayerProgress } from './layer-types.js'
+
+/** Bytes that are read at once, and that come out of a decompressor at once: each time costs a trip to another thread. */
+const chunkSize = 256 * 1024
+
+/** Unpacked bytes that may wait to be used, so that the decompressor goes on meanwhile. */
+const readAhead = 2 * 1024 * 1024
+
+/** Milliseconds between two looks at a blob that grows. */
+const growthInterval = 2
+
+const readAt = promisify(read)
+
+/** A blob that was being written is not going to be whole: what was read of it is worth nothing. */
+export class BlobLost extends Error {}
+
+export interface BlobInput {
+  readonly blob: number
+  readonly name: string
+  readonly growth?: BigInt64Array
+  readonly compression?: LayerCompression
+}
+
+/**
+ * Read a blob to its end and pass on what is in it.
+ * @param take gets the unpacked bytes, valid during the call. What it throws ends the reading.
+ * @throws PodlingError LAYER_INVALID, MEDIA_TYPE_UNSUPPORTED; BlobLost; what reading the file throws
+ */
+export async function readBlob(
+  input: BlobInput,
+  take: (chunk: Buffer) => void,
+  onProgress: (progress: LayerProgress) => void,
+): Promise<void> {
+  const source = new BlobReader(input)
+  const report = (): void => {
+    onProgress({ bytes: source.position, total: source.total })
+  }
+  const compression = input.compression ?? (await detected(source, input.name))
+  try {
+    if (compression === 'none') {
+      for await (const chunk of source.chunks()) {
+        take(chunk)
+        report()
+      }
+    } else await decompress(source, compression, take, report)
+  } catch (error) {
+    if (error instanceof PodlingError || error instanceof BlobLost || isSystemError(error)) throw error
+    const why = error instanceof Error ? error.message : String(error)
+    throw new PodlingError('LAYER_INVALID', `the layer ${input.name} is not sound ${compression}: ${why}`, {
+      cause: error,
+    })
+  }
+  // So that what is left behind the end of the packed data is waited for as well.
+  const rest = source.chunks()
+  while (!(await rest.next()).done);
+}
+
+async function decompress(
+  source: BlobReader,
+  compression: 'gzip' | 'zstd',
+  take: (chunk: Buffer) => void,
+  report: () => void,
+): Promise<void> {
+  const native = nativeDecompressor(compression, { chunkSize, readableHighWaterMark: readAhead })
+  if (native === undefined) {
+    // What comes out goes on at once: a bomb doesn't find the room to go off.
+    const decoder = new Decompress((chunk) => {
+      take(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength))
+    })
+    for await (const chunk of source.chunks()) {
+      decoder.push(chunk)
+      report()
+    }
+    decoder.push(new Uint8Array(0), true)
+    return
+  }
+  const input = Readable.from(source.chunks(), { objectMode: false, highWaterMark: chunkSize })
+  try {
+    // An error of the file ends the decompressor, whose reader is here.
+    input.once('error', (error) => native.destroy(error))
+    for await (const chunk of input.pipe(native)) {
+      take(chunk as Buffer)
+      report()
+    }
+  } finally {
+    native.destroy()
+    input.destroy()
+  }
+}
+
+class BlobReader {
+  readonly #input: BlobInput
+  readonly total: number
+  position = 0
+
+  constructor(input: BlobInput) {
+    this.#input = input
+    this.total = input.growth === undefined ? fstatSync(input.blob).size : readGrowth(input.growth).total
+  }
+
+  /** The first bytes, without going on. */
+  async head(length: number): Promise<Buffer> {
+    const { bytes } = await this.#available(length)
+    const { buffer, bytesRead } = await readAt(this.#input.blob, Buffer.alloc(length), 0, Math.min(length, bytes), 0)
+    return buffer.subarray(0, bytesRead)
+  }
+
+  /** All from here on. */
+  async *chunks(): AsyncGenerator<Buffer> {
+    for (;;) {
+      const { bytes } = await this.#available(this.position + 1)
+      if (bytes <= this.position) return
+      const length = Math.min(chunkSize, bytes - this.position)
+      const { buffer, bytesRead } = await readAt(this.#input.blob, Buffer.allocUnsafe(length), 0, length, this.position)
+      if (bytesRead === 0) return
+      this.position += bytesRead
+      yield buffer.subarray(0, bytesRead)
+    }
+  }
+
+  /** Wait until so many bytes are there, or all of them. */
+  async #available(wanted: number): Promise<{ bytes: number }> {
+    const { growth } = this.#input
+    if (growth === undefined) return { bytes: this.total }
+    for (;;) {
+      const now = readGrowth(growth)
+      if (now.lost) throw new BlobLost('the blob that was being written is gone')
+      // At its end for the word that the bytes are the right ones, not just as many.
+      if (now.whole || (now.bytes >= wanted && wanted <= now.total)) return now
+      await sleep(growthInterval)
+    }
+  }
+}
+
+/** The bytes tell, not the media type: there are registries full of layers that are marked wrongly. */
+async function detected(source: BlobReader, name: string): Promise<LayerCompression> {
+  const compression = detectCompression(await source.head(Math.min(magicLength, source.total)))
+  if (compression !== 'xz' && compression !== 'bzip2') return compression
+  throw new PodlingError(
+    'MEDIA_TYPE_UNSUPPORTED',
+    `layer ${name}: is packed with ${compression}, which no image may be`,
+  )
+}
+
+/** zlib's errors have an errno too, but none of the kernel's names. */
+function isSystemError(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error
+}

@@ -1,0 +1,73 @@
+/** The drivers that mount a container's own upper directory over the layers of its image. */
+import type { OpenUnpacker } from '../layer-types.js'
+import type { Changes, DriverLayers, DriverName, RootOperation, RootOptions, StorageDriver } from './driver.js'
+import { WritableLayers, type WritableLayer } from './writable-layers.js'
+
+/** What differs between them. */
+export interface Stacking {
+  readonly name: DriverName
+  /** How the root of a container comes to stand at `writable.root`. @param lower what `Layers.lower` tells */
+  mount(
+    writable: WritableLayers,
+    container: WritableLayer,
+    lower: readonly string[],
+    options: RootOptions,
+  ): RootOperation[]
+}
+
+const emptyRoot = { uid: 0, gid: 0, mode: 0o755 }
+
+export class LayeredDriver implements StorageDriver {
+  readonly name: DriverName
+  readonly #stacking: Stacking
+  readonly #layers: DriverLayers
+  readonly #writable: WritableLayers
+
+  private constructor(stacking: Stacking, layers: DriverLayers, writable: WritableLayers) {
+    this.name = stacking.name
+    this.#stacking = stacking
+    this.#layers = layers
+    this.#writable = writable
+  }
+
+  /** Open the driver in `directory`, made when missing. Removals that were interrupted are finished. */
+  static async open(
+    stacking: Stacking,
+    directory: string,
+    layers: DriverLayers,
+    openUnpacker: OpenUnpacker,
+  ): Promise<LayeredDriver> {
+    return new LayeredDriver(stacking, layers, await WritableLayers.open(directory, openUnpacker))
+  }
+
+  async prepare(containerId: string, chainId: string | undefined): Promise<void> {
+    this.#writable.prepare(containerId, chainId, chainId === undefined ? emptyRoot : this.#layers.root(chainId))
+    return Promise.resolve()
+  }
+
+  rootOperations(containerId: string, options: RootOptions = {}): RootOperation[] {
+    const container = this.#writable.get(containerId)
+    const lower = container.chainId === undefined ? [] : this.#layers.lower(container.chainId)
+    return this.#stacking.mount(this.#writable, container, lower, options)
+  }
+
+  rootPath(): string {
+    return this.#writable.root
+  }
+
+  changes(containerId: string): Promise<Changes> {
+    return this.#writable.changes(containerId)
+  }
+
+  list(): Promise<string[]> {
+    return this.#writable.list()
+  }
+
+  remove(containerId: string): Promise<void> {
+    return this.#writable.remove(containerId)
+  }
+
+  close(): Promise<void> {
+    return this.#writable.close()
+  }
+}

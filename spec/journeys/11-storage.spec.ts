@@ -1,0 +1,68 @@
+/** The storage drivers, through the public face. */
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { Runtime, type DriverName } from 'podling'
+import { nothing, settledLeftovers } from '../fixtures/leftovers.js'
+import { busyboxRootfs } from '../fixtures/runtime.js'
+
+const drivers: readonly DriverName[] = ['overlay', 'erofs']
+
+for (const storageDriver of drivers) {
+  t.test(`${storageDriver}: containers of one image`, async (t) => {
+    const root = await mkdtemp(join(tmpdir(), 'podling-spec-'))
+    t.teardown(() => rm(root, { recursive: true, force: true }))
+    {
+      await using runtime = await Runtime.open({ root, storageDriver })
+      const info = await runtime.info()
+      t.equal(info.storageDriver, storageDriver)
+      t.match(
+        info.storageDrivers.find(({ name }) => name === storageDriver),
+        { works: true, reason: /\w+/ },
+      )
+      const image = await runtime.images.import(await busyboxRootfs(), { ref: 'busybox:test' })
+      const [one, two] = await Promise.all(
+        ['one', 'two'].map((name) => runtime.run({ image, name, command: ['sleep', '1000'] })),
+      )
+      await one!.exec(['sh', '-c', 'echo mine > /etc/mine; rm /bin/wc; mkdir /tmp/d'])
+      t.equal((await one!.exec(['sh', '-c', 'cat /etc/mine; ls /bin/wc /tmp'])).stdout, 'mine\n/tmp:\nd\n')
+      t.equal((await two!.exec(['sh', '-c', 'ls /etc/mine /bin/wc /tmp'])).stdout, '/bin/wc\n\n/tmp:\n')
+      await one!.stop({ timeout: 0 })
+      await one!.start()
+      t.equal((await one!.exec(['cat', '/etc/mine'])).stdout, 'mine\n', 'what it wrote outlasts a stop')
+      await t.rejects(runtime.images.remove(image), { code: 'IMAGE_IN_USE' })
+      await one!.remove({ force: true })
+      await two!.remove({ force: true })
+      await using readOnly = await runtime.run({ image, command: ['touch', '/x'], readOnly: true })
+      t.equal((await readOnly.wait()).exitCode, 1)
+      await readOnly.remove()
+      await runtime.images.remove(image)
+      t.strictSame(await readdir(join(root, 'layers')), ['tmp'])
+    }
+    const other = storageDriver === 'overlay' ? 'erofs' : 'overlay'
+    await t.rejects(Runtime.open({ root, storageDriver: other }), {
+      code: 'DRIVER_MISMATCH',
+      message: new RegExp(`${root} was made with the driver '${storageDriver}'`),
+    })
+    {
+      await using again = await Runtime.open({ root })
+      t.equal((await again.info()).storageDriver, storageDriver, 'a root keeps its driver')
+    }
+    t.strictSame(await settledLeftovers(root, root), nothing)
+  })
+}
+
+t.test('what it is when nobody says', async (t) => {
+  const root = await mkdtemp(join(tmpdir(), 'podling-spec-'))
+  t.teardown(() => rm(root, { recursive: true, force: true }))
+  await using runtime = await Runtime.open({ root, storageDriver: 'auto' })
+  t.equal((await runtime.info()).storageDriver, 'overlay')
+})
+
+t.test('a driver that there is not', async (t) => {
+  await t.rejects(Runtime.open({ root: '/tmp/none', storageDriver: 'btrfs' as DriverName }), {
+    code: 'INVALID_OPTION',
+    message: /storageDriver: must be one of 'auto', 'overlay', .*, got 'btrfs'/,
+  })
+})

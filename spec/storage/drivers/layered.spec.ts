@@ -1,0 +1,5 @@
+import { erofsKind } from '../../../lib/storage/drivers/erofs.js'
+import { overlayKind } from '../../../lib/storage/drivers/overlay.js'
+import { driverCases } from '../../fixtures/driver-cases.js'
+
+for (const kind of [overlayKind, erofsKind]) driverCases(kind)
