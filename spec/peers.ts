@@ -106,8 +106,8 @@ export const peers = {
   iptables: {
     package: 'iptables',
     provides: 'iptables',
-    reason: 'the CNI plugins firewall and portmap call it',
-    specs: 'spec/network/cni',
+    reason: 'the CNI plugins firewall and portmap call it; rules like those of Docker are made with it',
+    specs: 'spec/network',
   },
   libseccomp: {
     package: 'libseccomp-dev',

@@ -2,7 +2,7 @@
 import { PodlingError } from '../errors.js'
 import { Monitor } from '../launch/monitor.js'
 import type { Plan } from '../launch/plan.js'
-import type { NetworkOperation } from '../network/attachment.js'
+import type { NetworkOperation, NetworkStatus } from '../network/attachment.js'
 import type { ContainerAccess, RunningContainer } from '../network/container-access.js'
 import type { ContainerContext } from './context.js'
 import type { Lifecycle } from './lifecycle.js'
@@ -29,8 +29,18 @@ export function networkAccess(
         return uses ? [name] : []
       }),
     withRunning: async (idOrName, work) => (await find(idOrName)).withNetwork(work),
+    running: () => running(context),
     lives: (id) => lives(context, id),
   }
+}
+
+async function running(context: ContainerContext): Promise<{ id: string; status: NetworkStatus }[]> {
+  const found = []
+  for (const [id] of context.records.entries()) {
+    const status = readNetworkState(containerPaths(context.root, context.runRoot, id, false).network)
+    if (status.endpoints.length > 0 && (await lives(context, id))) found.push({ id, status })
+  }
+  return found
 }
 
 /** Does it run, or is somebody making or starting it right now? */

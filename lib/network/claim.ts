@@ -6,10 +6,10 @@
 import { PodlingError } from '../errors.js'
 import { formatAddress, toNumber, type Family } from './address.js'
 import { type AddressPool } from './address-pool.js'
-import type { BoundPort, EndpointOptions } from './attachment.js'
+import type { BoundPort, EndpointOptions, NetworkStatus } from './attachment.js'
 import { EntryTaken, type Entry, type Firewall } from './firewall.js'
-import { leaseElement } from './firewall-table.js'
-import type { NetworkRecord } from './network-record.js'
+import { leaseElement, portElement } from './firewall-table.js'
+import { addressOf, type NetworkRecord } from './network-record.js'
 import type { PortRequest } from './ports.js'
 import { holdPorts, type Publication } from './publication.js'
 
@@ -81,6 +81,31 @@ export function claim(
     for (const publication of publications) publication.close()
     throw error
   }
+}
+
+/** What a running container claimed at its start and since, from what it has. */
+export function entriesOf(
+  container: string,
+  { endpoints, ports }: NetworkStatus,
+  find: (network: string) => NetworkRecord | undefined,
+): Entry[] {
+  const plain = (addresses: readonly string[]): Buffer[] => addresses.map((text) => addressOf(text.replace(/\/.*/, '')))
+  const way = endpoints.find(({ network }) => {
+    const record = find(network)
+    return record?.driver === 'bridge' && !record.internal
+  })
+  const targets = plain(way?.addresses ?? [])
+  return [
+    ...endpoints.flatMap(({ addresses }) => plain(addresses).map((address) => leaseElement(address, container))),
+    ...ports.flatMap(({ container: port, protocol, ip, host }) => {
+      const at = addressOf(ip)
+      const address = targets.find(({ length }) => length === at.length)
+      if (address === undefined) return []
+      const family = at.length === 4 ? 4 : 6
+      const hostAddress = at.every((byte) => byte === 0) ? undefined : at
+      return [portElement({ protocol, family, hostAddress, hostPort: host, address, port }, container)]
+    }),
+  ]
 }
 
 function leasesOf({ record, pools, options }: Place, what: string): Lease[] {

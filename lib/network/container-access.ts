@@ -9,6 +9,8 @@ export interface ContainerAccess {
    * @throws PodlingError `CONTAINER_NOT_FOUND`, `INVALID_STATE`
    */
   withRunning<T>(idOrName: string, work: (container: RunningContainer) => Promise<T>): Promise<T>
+  /** What containers that run have of networks. */
+  running(): Promise<readonly { readonly id: string; readonly status: NetworkStatus }[]>
   /** Is a container of this id running, or on its way to? */
   lives(id: string): Promise<boolean>
 }

@@ -2,7 +2,7 @@
  * The one place where another program's table is written to. Docker gives the FORWARD chain of iptables the policy DROP,
  * which no rule of another table can undo, and has the chain DOCKER-USER for those who want something let through. Where
  * that chain is (in the tables of iptables-nft), each bridge gets two rules in it, which iptables(8) can show, and loses
- * them with its end. What a user's own rules drop is left dropped.
+ * them with its end. They come behind the user's own rules, so that what those drop is left dropped.
  */
 import type { HostNetwork } from './host-network.js'
 import { equal, meta, register, verdict } from './netlink/expressions.js'
@@ -48,9 +48,12 @@ export function letDockerForward(host: HostNetwork, bridge: string): void {
     const rules = rulesIn(host, table)
     if (rules === undefined || rules.some((rule) => rule.comment === comment)) continue
     const name = paddedText(bridge, 16)
+    // Behind what the user has put there; Docker ends the chain with a return, after which nothing is looked at.
+    const last = rules.at(-1)
+    const before = last?.returns ? last.handle : undefined
     const accepting = (['iifname', 'oifname'] as const).map((key) =>
       newRule(table, chain, [meta(key, register(0)), equal(register(0), name), verdict('accept')], {
-        first: true,
+        before,
         comment,
       }),
     )

@@ -7,6 +7,7 @@ import {
   deleteElement,
   deleteTable,
   getElements,
+  getTable,
   newElement,
   parseElements,
   type Element,
@@ -97,12 +98,28 @@ export class Firewall {
     }
   }
 
+  /** Is the table there? It goes with `nft flush ruleset`, with which firewalls are often loaded anew. */
+  isMade(): boolean {
+    try {
+      this.#host.netfilter.request(getTable(this.#table), `look for the firewall table ${this.#table.name}`)
+      return true
+    } catch (error) {
+      if (error instanceof NetlinkError && error.errno === 'ENOENT') return false
+      throw error
+    }
+  }
+
+  /** Make the table with all that it had. */
+  restore(claims: readonly Entry[]): void {
+    this.#make(claims)
+  }
+
   /** The table, unless another process is faster. */
-  #make(): void {
-    const entries = this.#bridges().flatMap((bridge) => bridgeElements(bridge))
+  #make(claims: readonly Entry[] = []): void {
+    const bridges = this.#bridges().flatMap((bridge) => bridgeElements(bridge))
     const requests = [
       ...tableRequests(this.#table),
-      ...entries.map(({ set, element }) => newElement(this.#table, set, element, false)),
+      ...[...bridges, ...claims].map(({ set, element }) => newElement(this.#table, set, element, false)),
     ]
     try {
       this.#host.netfilter.batch(batch(requests), `make the firewall table ${this.#table.name}`)

@@ -13,6 +13,7 @@ import { parseNetworkOptions, type NetworkOptions } from './network-options.js'
 import { defaultNetwork, networkOf, rulesOf, type Network, type NetworkRecord } from './network-record.js'
 import { NetworkStore } from './network-store.js'
 import { Names } from './names.js'
+import { entriesOf } from './claim.js'
 import { Naming } from './naming.js'
 import { Presence } from './presence.js'
 
@@ -202,7 +203,21 @@ export class Networks {
     }
     this.#firewall.assertPossible()
     await this.#presence.enter()
+    await this.#restore()
     return await this.#connector.attach(request, networks)
+  }
+
+  /** After `nft flush ruleset`: what running containers have is theirs all the same. */
+  async #restore(): Promise<void> {
+    if (this.#firewall.isMade()) return
+    await this.#host.exclusively(async () => {
+      if (this.#firewall.isMade()) return
+      const running = await this.#access().running()
+      if (running.length === 0) return
+      this.#firewall.restore(
+        running.flatMap(({ id, status }) => entriesOf(id, status, (name) => this.#store.find(name))),
+      )
+    })
   }
 
   /**

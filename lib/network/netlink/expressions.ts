@@ -17,7 +17,8 @@ export function register(word: number): number {
 }
 
 const verdictRegister = 0
-const verdicts = { drop: 0, accept: 1, return: -5, jump: -3 } as const
+/** NFT_* and NF_* verdicts. */
+export const verdicts = { drop: 0, accept: 1, return: -5, jump: -3 } as const
 
 function attribute(type: number, value: Attribute['value']): Attribute {
   return { type, value }

@@ -13,7 +13,7 @@ import {
   type Message,
   type Request,
 } from './message.js'
-import type { Expression } from './expressions.js'
+import { verdicts, type Expression } from './expressions.js'
 
 const subsystem = 10
 const kinds = {
@@ -79,6 +79,10 @@ export function newTable({ family, name }: TableName): Request {
   return message(kinds.newTable, family, flags.create | flags.exclusive, [attribute(1, text(name))])
 }
 
+export function getTable({ family, name }: TableName): Request {
+  return message(kinds.getTable, family, 0, [attribute(1, text(name))])
+}
+
 export function deleteTable({ family, name }: TableName): Request {
   return message(kinds.deleteTable, family, 0, [attribute(1, text(name))])
 }
@@ -103,14 +107,14 @@ export function newChain({ family, name }: TableName, chain: Chain): Request {
   ])
 }
 
-/** A rule at the end of its chain, or, with `first`, in front of all others. `comment` is shown by nft(8). */
+/** A rule at the end of its chain, or before the one with a handle. `comment` is shown by nft(8). */
 export function newRule(
   { family, name }: TableName,
   chain: string,
   expressions: readonly Expression[],
-  options: { first?: boolean; comment?: string } = {},
+  options: { before?: Buffer | undefined; comment?: string } = {},
 ): Request {
-  return message(kinds.newRule, family, flags.create | (options.first ? 0 : flags.append), [
+  return message(kinds.newRule, family, flags.create | (options.before === undefined ? flags.append : 0), [
     attribute(1, text(name)),
     attribute(2, text(chain)),
     attribute(
@@ -119,6 +123,7 @@ export function newRule(
         attribute(1, [attribute(1, text(expression.name)), attribute(2, expression.attributes)]),
       ),
     ),
+    ...(options.before === undefined ? [] : [attribute(6, options.before)]),
     ...(options.comment === undefined ? [] : [attribute(7, userData(options.comment))]),
   ])
 }
@@ -138,6 +143,8 @@ export function getRules({ family, name }: TableName, chain: string): Request {
 export interface Rule {
   readonly handle: Buffer
   readonly comment?: string
+  /** It does nothing but go back to the chain that jumped here, whatever the packet. */
+  readonly returns: boolean
 }
 
 export function parseRule({ body }: Message): Rule {
@@ -145,9 +152,22 @@ export function parseRule({ body }: Message): Rule {
   const comment = commentOf(attributes.get(7))
   return {
     handle: Buffer.from(attributes.get(3) ?? Buffer.alloc(8)),
+    returns: onlyReturns(attributes.get(4) ?? Buffer.alloc(0)),
     ...(comment === undefined ? {} : { comment }),
   }
 }
+
+/** Nothing but the counter that iptables gives every rule, and the verdict. */
+function onlyReturns(expressions: Buffer): boolean {
+  const parts = attributeList(expressions).map(([, bytes]) => attributesOf(bytes))
+  const [only, ...others] = parts.filter((part) => textOf(part.get(1)) !== 'counter')
+  if (only === undefined || others.length > 0 || textOf(only.get(1)) !== 'immediate') return false
+  // Data of the expression, of the immediate, its verdict, and that one's code.
+  const code = [2, 2, 1].reduce((bytes, type) => attributesOf(bytes).get(type) ?? none, only.get(2) ?? none)
+  return code.length === 4 && code.readInt32BE() === verdicts.return
+}
+
+const none = Buffer.alloc(0)
 
 export function getChain({ family, name }: TableName, chain: string): Request {
   return message(kinds.getChain, family, 0, [attribute(1, text(name)), attribute(3, text(chain))])
