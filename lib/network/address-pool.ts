@@ -1,6 +1,15 @@
 /** Which address a container is to try next. What is taken, the kernel says: leases are elements of the firewall's table. */
 import { PodlingError } from '../errors.js'
-import { contains, formatAddress, fromNumber, parseAddress, toNumber, usableRange, type Cidr } from './address.js'
+import {
+  contains,
+  formatAddress,
+  fromNumber,
+  parseAddress,
+  rangeOf,
+  toNumber,
+  usableRange,
+  type Cidr,
+} from './address.js'
 import { addressOf, cidrOf, type Subnet } from './network-record.js'
 
 /** The leasable addresses of one subnet, gone through in turn, so that one that was given back rests for a while. */
@@ -16,7 +25,7 @@ export class AddressPool {
     this.subnet = subnet
     this.block = cidrOf(subnet.subnet)
     const usable = usableRange(this.block)
-    const range = subnet.range === undefined ? usable : usableRange(cidrOf(subnet.range))
+    const range = subnet.range === undefined ? usable : rangeOf(cidrOf(subnet.range))
     this.#gateway = subnet.gateway === undefined ? undefined : toNumber(addressOf(subnet.gateway))
     // A range may begin or end with what is nobody's in the subnet.
     this.#first = range.first < usable.first ? usable.first : range.first

@@ -20,7 +20,7 @@ import {
   type EndpointLink,
 } from './endpoint-messages.js'
 import type { Firewall } from './firewall.js'
-import { flowRemoval, forgetFlowsAt, lingers } from './flows.js'
+import { assertSctp, flowRemoval, forgetFlowsAt, lingers } from './flows.js'
 import type { HostNetwork } from './host-network.js'
 import { deleteLink } from './netlink/rtnetlink.js'
 import { NetlinkError } from './netlink/socket.js'
@@ -55,6 +55,7 @@ export class Connector {
     const prepared = []
     for (const { record, options } of networks) prepared.push(await this.#prepare(record, options))
     const places = prepared.map(({ place }) => place)
+    if (ports.some(({ protocol }) => protocol === 'sctp')) assertSctp()
     const claimed = claim(this.#firewall, container, places, ports)
     try {
       const joined = this.#join(prepared, claimed, 0, new Set())

@@ -3,9 +3,10 @@
  * a connection's first packet and holds for as long as packets come; TCP ends by itself, but a UDP client that goes on
  * sending from the same port would be sent to a dead address for ever, or to the one who has got that address meanwhile.
  */
+import { PodlingError } from '../errors.js'
 import { toNumber } from './address.js'
 import { protocolNumbers, type Protocol } from './firewall-table.js'
-import type { HostNetwork } from './host-network.js'
+import { readSysctl, type HostNetwork } from './host-network.js'
 import { deleteFlow, deleteFlowsTo, getFlows, parseFlow } from './netlink/conntrack.js'
 import { encode, flags, type Request } from './netlink/message.js'
 import { NetlinkError } from './netlink/socket.js'
@@ -18,6 +19,18 @@ const harmless = ['ENOENT', 'EINVAL', 'EOPNOTSUPP']
 /** Protocols whose connections have no end of their own that both sides must keep to. */
 export function lingers(protocol: Protocol): boolean {
   return protocol !== 'tcp'
+}
+
+/**
+ * A translation needs a tracked connection, and a kernel may be built to track no SCTP.
+ * @throws PodlingError `KERNEL_UNSUPPORTED`
+ */
+export function assertSctp(): void {
+  if (readSysctl('net/netfilter/nf_conntrack_sctp_timeout_established') !== undefined) return
+  throw new PodlingError(
+    'KERNEL_UNSUPPORTED',
+    'publish SCTP ports: this kernel tracks no SCTP (CONFIG_NF_CT_PROTO_SCTP); reach the container at its own address',
+  )
 }
 
 /** Bytes that forget what was on its way to these addresses, for whoever survives this process. */

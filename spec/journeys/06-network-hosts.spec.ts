@@ -91,6 +91,17 @@ if (inOwnNetwork(import.meta.url)) {
       t.match(refused, { code: 'KERNEL_UNSUPPORTED', message: /IPv6 is off/ })
     })
 
+    await t.test('SCTP is not tracked by the kernel', async (t) => {
+      const hide = 'mount --bind "$0" /proc/sys/net/netfilter; exec "$@"'
+      const [refused, tcp] = await attempts(
+        ['unshare', '--mount', 'sh', '-c', hide, directory],
+        { run: { ports: ['3868:80/sctp'] } },
+        { run: { ports: ['3868:80'] } },
+      )
+      t.match(refused, { code: 'KERNEL_UNSUPPORTED', message: /tracks no SCTP/ })
+      t.same(tcp, { output: 'exit code 0' })
+    })
+
     t.equal(snapshot(), before, 'none of them leaves anything')
   })
 }
