@@ -8,8 +8,8 @@ import { ociMembers } from './save-oci.js'
 import type { SaveContext, SavedImage } from './save-types.js'
 
 /** The formats that images are saved in; see `SaveOptions.format`. */
-export const saveFormats = ['oci-archive', 'docker-archive', 'oci-dir'] as const
-export type SaveFormat = (typeof saveFormats)[number]
+export const saveFormats: readonly SaveFormat[] = ['oci-archive', 'docker-archive', 'oci-dir']
+export type SaveFormat = 'oci-archive' | 'docker-archive' | 'oci-dir'
 
 /** A path, or a stream, which is ended when all is written. */
 export type SaveDestination = string | Writable
