@@ -62,6 +62,7 @@ export type ContainerErrorCode =
   | 'USER_NOT_FOUND'
   | 'WORKDIR_INVALID'
   | 'MOUNT_SOURCE_NOT_FOUND'
+  | 'PATH_NOT_FOUND'
   | 'SPEC_INVALID'
   | 'OUTPUT_TOO_LARGE'
   | 'READY_TIMEOUT'

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include "copy.h"
 #include "monitor.h"
 #include "protocol.h"
 #include "slot.h"
@@ -27,16 +28,18 @@ static void serve(const struct request *request, const int *fds, size_t count, c
   bool launch = request->kind == REQUEST_LAUNCH && count >= 1;
   bool unpack = request->kind == REQUEST_UNPACK && count == 3;
   bool spare = request->kind == REQUEST_SPARE && count == 1;
-  if (!launch && !unpack && !spare) return;
+  bool copy = request->kind == REQUEST_COPY && count == 3;
+  if (!launch && !unpack && !spare && !copy) return;
   pid_t pid = fork();
   if (pid < 0 && launch) report_fork_failure(fds[0]);
   if (pid != 0) return;
   close(CONTROL_FD);
   if (spare) slot_main(fds[0], parents, parent_count);
   if (launch) monitor_main(fds[0], fds + 1, count - 1, NULL);
+  signal(SIGCHLD, SIG_DFL);
+  if (copy) _exit(copy_main(fds[0], fds[1], fds[2], request->first, request->second));
   char directory[64];
   snprintf(directory, sizeof(directory), "/proc/self/fd/%d", fds[0]);
-  signal(SIGCHLD, SIG_DFL);
   _exit(unpack_main(fds[1], fds[2], directory));
 }
 

@@ -19,6 +19,7 @@ enum request_kind {
   REQUEST_PROCEED = 5, /* past the barrier */
   REQUEST_FREEZE = 6, /* first: 1 freeze, 0 thaw */
   REQUEST_SPARE = 7, /* to the launcher: the stream of a warm slot */
+  REQUEST_COPY = 8, /* to the launcher: tree, operations, results; first: enum copy_from, second: enum copy_way */
 };
 
 struct request {

@@ -44,6 +44,7 @@ struct unpacker {
   char parent_path[PATH_MAX];
   bool parent_setgid;
 
+  uint64_t lookups; /* RESOLVE_BENEATH, or RESOLVE_IN_ROOT where the start operation asks for it */
   unsigned char opaque[512]; /* the attributes that make a directory opaque, from the start operation */
   size_t opaque_length;
 
@@ -117,7 +118,7 @@ static void forget_parent(struct unpacker *u) {
 }
 
 static int open_beneath(struct unpacker *u, const char *path, uint64_t further) {
-  uint64_t resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | further;
+  uint64_t resolve = u->lookups | RESOLVE_NO_MAGICLINKS | further;
   return sys_openat2(u->root, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, resolve);
 }
 
@@ -478,12 +479,25 @@ static int unpack_remove(struct unpacker *u, struct entry *entry) {
   return result;
 }
 
+/* The tree to work in is what `path` is to a program whose root is ours: from here on it is the root. */
+static int descend(struct unpacker *u, const char *path) {
+  autoclose int fd = sys_openat2(u->root, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0,
+                                 RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+  if (fd < 0) return fail(u, "openat2");
+  if (fchdir(fd) < 0) return fail(u, "fchdir");
+  if (chroot(".") < 0) return fail(u, "chroot");
+  close(u->root);
+  u->root = steal_fd(&fd);
+  return 0;
+}
+
 static int start(struct unpacker *u, const struct entry *entry) {
   if (entry->head.operation != UNPACK_START || entry->head.mode != UNPACK_VERSION) return fail_with(u, "read", EPROTO);
   if (entry->head.xattrs_length > sizeof u->opaque) return fail_with(u, "read", EBADMSG);
   u->opaque_length = entry->head.xattrs_length;
   memcpy(u->opaque, entry->xattrs, u->opaque_length);
-  return 0;
+  if (entry->head.major & UNPACK_FOLLOW_LINKS) u->lookups = RESOLVE_IN_ROOT;
+  return entry->head.major & UNPACK_AT_PATH ? descend(u, entry->path) : 0;
 }
 
 static int perform(struct unpacker *u, struct entry *entry) {
@@ -548,7 +562,7 @@ static void report(int status, const char *text) {
 int unpack_main(int stream, int status, const char *directory) {
   static struct unpacker unpacker;
   static struct entry entry;
-  unpacker = (struct unpacker){.stream = stream, .root = -1, .parent = -1, .failed_call = "malloc"};
+  unpacker = (struct unpacker){.stream = stream, .lookups = RESOLVE_BENEATH, .root = -1, .parent = -1, .failed_call = "malloc"};
   signal(SIGPIPE, SIG_IGN);
   unpacker.buffer = malloc(BUFFER_SIZE);
   if (unpacker.buffer != NULL && run(&unpacker, status, directory, &entry) == 0) {

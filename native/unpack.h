@@ -20,9 +20,20 @@ enum unpack_operation {
   UNPACK_TOUCH = 11,
   UNPACK_REMOVE = 12,
   UNPACK_END = 13,
+  UNPACK_FAILED = 14, /* from a packer, in the place of the end: mode errno, path, link the system call */
+  UNPACK_MISSING = 15, /* from a packer that was asked for single paths: there is nothing at path */
+  UNPACK_SOCKET = 16, /* from a packer: a tar has no word for it */
 };
 
 #define UNPACK_VERSION 1
+
+/* What `major` of a start operation asks for. */
+enum unpack_flags {
+  /* The tree to work in is not the directory, but what `path` is in it, as a program sees it whose root that is. */
+  UNPACK_AT_PATH = 1,
+  /* A symbolic link in the tree means what it means to such a program, absolute or not; it can't lead out of it. */
+  UNPACK_FOLLOW_LINKS = 2,
+};
 
 /* The fixed head of every operation, little-endian; the path, the link and the extended attributes follow. */
 struct unpack_head {

@@ -1,9 +1,14 @@
 import { EventEmitter } from 'eventemitter3'
+import type { Readable } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { PodlingError } from '../errors.js'
 import { checkKnown } from '../schema/known-options.js'
-import type { ContainerContext } from './context.js'
+import type { ContainerContext, Image } from './context.js'
 import type { Created } from './create.js'
+import { commit, type CommitOptions } from './commit.js'
+import { copyFrom, exportRoot, type CopyFromOptions } from './copy-from.js'
+import { copyTo, type CopySource } from './copy-to.js'
+import { diff, type ContainerChange } from './diff.js'
 import { exec, type ExecOptions, type ExecResult } from './exec.js'
 import type { ExitStatus } from './exit-status.js'
 import { inspect, type ContainerInspect } from './inspect.js'
@@ -189,6 +194,56 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
   logs(options: LogOptions = {}): AsyncGenerator<LogLine> {
     const { ended, monitor, paths } = this.#lifecycle
     return readLog(paths.log, options, monitor === undefined ? Promise.resolve() : (ended ?? Promise.resolve()))
+  }
+
+  /**
+   * Put files into a directory of it, whether it runs or not. A file takes the place of one that is there; a directory
+   * that is there keeps what is in it.
+   * @param source a tar as a stream, or the path of a file or directory of the host, which becomes root's in it
+   * @param path of a directory in the container, which must be there. Links mean what they mean inside; what the tar names
+   * can't leave the directory
+   * @throws PodlingError `PATH_NOT_FOUND`, `ARCHIVE_INVALID`, `PERMISSION_DENIED` where it is read-only, `DISK_FULL`,
+   * `INVALID_STATE`, `INVALID_OPTION`
+   */
+  async copyTo(source: CopySource, path: string): Promise<void> {
+    const work = (): Promise<void> => copyTo(this.#lifecycle, source, path)
+    // Nobody may start it while its root is held here.
+    return this.#lifecycle.monitor === undefined ? this.#lifecycle.queue.run(work) : work()
+  }
+
+  /**
+   * A file or a directory of it as a tar, whether it runs or not, with what is mounted there. The names in it begin with
+   * the last part of the path; of `/` and of `directory/.` with what is in it.
+   * @returns a stream, to be read or destroyed. One that isn't read keeps a container that doesn't run from being started
+   * by others; its own start and removal end the stream.
+   * @throws PodlingError `PATH_NOT_FOUND`, `INVALID_STATE`, `INVALID_OPTION`
+   */
+  async copyFrom(path: string, options: CopyFromOptions = {}): Promise<Readable> {
+    checkKnown('copy from a container', options, { follow: true })
+    return copyFrom(this.#lifecycle, path, options)
+  }
+
+  /**
+   * All of its root as a tar, without what is mounted in it, as `docker export` gives. `images.import` makes an image of it.
+   * @returns as {@link Container.copyFrom}
+   * @throws PodlingError `INVALID_STATE`
+   */
+  async export(): Promise<Readable> {
+    return exportRoot(this.#lifecycle)
+  }
+
+  /** What it has changed against its image, as `docker diff` tells it. @throws PodlingError `INVALID_STATE` */
+  async diff(): Promise<ContainerChange[]> {
+    return diff(this.#lifecycle)
+  }
+
+  /**
+   * Make an image of what it has changed: one layer more on top of its image's. What is mounted in it has no part in that.
+   * @throws PodlingError `INVALID_STATE`, `INVALID_OPTION`, `INVALID_REFERENCE`, `IMAGE_NOT_FOUND` when its image was
+   * removed, `LAYER_INVALID` for a file whose name begins with `.wh.`, `DISK_FULL`, `ABORTED`
+   */
+  async commit(options: CommitOptions = {}): Promise<Image> {
+    return this.#lifecycle.queue.run(() => commit(this.#lifecycle, options))
   }
 
   /** All that is known of it, the OCI runtime spec among it. */

@@ -3,6 +3,7 @@ import type { Gate } from '../gate.js'
 import type { Launcher } from '../launch/launcher.js'
 import type { DefaultNetwork } from '../network/mode.js'
 import type { Networks } from '../network/networks.js'
+import type { OpenCopier } from '../storage/copy/copier.js'
 import type { Database, Table } from '../storage/database.js'
 import type { StorageDriver } from '../storage/drivers/driver.js'
 import type { Image } from '../storage/image.js'
@@ -34,6 +35,7 @@ export interface ContainerContext {
   readonly driver: StorageDriver
   readonly cgroups: Cgroups
   readonly launcher: Launcher
+  readonly openCopier: OpenCopier
   readonly networks: Networks
   /** Of containers that name none. */
   readonly defaultNetwork: DefaultNetwork

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs'
 import { PodlingError } from '../errors.js'
 import type { Spec } from '../launch/oci-spec.js'
+import { settleAll } from '../teardown.js'
 import { Monitor } from '../launch/monitor.js'
 import { readExitFile } from '../launch/exit-record.js'
 import type { ContainerContext } from './context.js'
@@ -36,6 +37,8 @@ export class Lifecycle {
   exit: ExitStatus | undefined
   /** Settles when the present or last run has ended; rejects with `MONITOR_DIED` when nobody knows how. */
   ended: Promise<ExitStatus> | undefined
+  /** What reads its root right now, by what ends it. */
+  readonly views = new Set<(why: PodlingError) => Promise<void>>()
   #released = false
   readonly #listener: LifecycleListener
 
@@ -85,8 +88,18 @@ export class Lifecycle {
   /** Let go of a container, however it is, since the runtime is closed. One that runs goes on without this handle. */
   release(): void {
     this.#released = true
+    this.closeViews('the runtime was closed').catch(() => undefined)
     this.monitor?.close()
     this.monitor = undefined
+  }
+
+  /** End what reads its root: nothing may be mounted twice, or be there still when it is removed. */
+  async closeViews(why: string): Promise<void> {
+    const error = new PodlingError('INVALID_STATE', `read the root of container ${this.record.name}: ${why}`)
+    await settleAll(
+      `close the views of container ${this.record.name}`,
+      [...this.views].map((close) => close(error)),
+    )
   }
 
   /** The monitor died: its pid 1 died with it, what is left of the cgroup is ended and removed here. */

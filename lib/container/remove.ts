@@ -18,6 +18,7 @@ export async function remove(container: Lifecycle, { volumes = false }: RemoveOp
   const { context, record } = container
   if (container.status === 'removed') return
   requireStatus('remove', container.status, record.name)
+  await container.closeViews('it was removed meanwhile')
   await clearAway(context, record, volumes || !record.options.detach)
   container.set('removed')
 }

@@ -28,6 +28,7 @@ export async function start(container: Lifecycle, lock?: RunLock): Promise<void>
       await launch(container)
       return
     }
+    await container.closeViews('it was started meanwhile')
     // Two hosts on one root may want to start the same container.
     const own = await RunLock.acquire(container.paths)
     if (own === undefined) throw startedElsewhere(container.record.name)

@@ -25,6 +25,8 @@ const allowed = {
   wait: ['running', 'paused', 'stopping', 'exited'],
   exec: ['running', 'stopping'],
   remove: ['created', 'exited'],
+  diff: ['created', 'running', 'paused', 'stopping', 'exited'],
+  commit: ['created', 'running', 'paused', 'stopping', 'exited'],
 } as const satisfies Record<string, readonly ContainerStatus[]>
 
 export type Verb = keyof typeof allowed

@@ -77,6 +77,39 @@ export function compileExec(spec: Spec, process: SpecProcess, stdio: PlanStdio):
   }
 }
 
+/** What a view of a root needs. */
+export interface ViewInput extends Pick<LaunchInput, 'root' | 'monitor' | 'mountSources'> {
+  /** Only what is bound into it is mounted; all else would be empty. */
+  readonly mounts?: readonly SpecMount[]
+  readonly readOnly: boolean
+}
+
+/**
+ * The plan of a process that holds a root as a container sees it, and stands at the barrier until its monitor is closed.
+ */
+export function compileView({ mounts = [], root, monitor, mountSources = [], readOnly }: ViewInput): Plan {
+  const sources = new Map(mountSources.map((source) => [source.destination, source]))
+  const binds = mounts.filter(({ type }) => type === 'bind').flatMap((mount) => mountOperations(mount, [], sources))
+  return {
+    create: ['mount'],
+    join: [],
+    cgroup: { directories: [], writes: [], attach: [] },
+    stdio: { stdin: 'null', stdout: 'null', stderr: 'null' },
+    monitor,
+    operations: [
+      { op: 'propagation', mode: 'private' },
+      ...mountSources.flatMap(({ prepare = [] }) => prepare),
+      ...root,
+      ...fillOperations(mountSources),
+      ...binds,
+      { op: 'pivot-root' },
+      ...(readOnly ? [{ op: 'mount-read-only', path: '/' } as const] : []),
+      { op: 'barrier' },
+      { op: 'exit' },
+    ],
+  }
+}
+
 function idMaps(linux: Pick<SpecMount, 'uidMappings' | 'gidMappings'>): Pick<Plan, 'idMaps'> {
   const text = (maps: readonly { containerID: number; hostID: number; size: number }[]) =>
     maps.map(({ containerID, hostID, size }) => `${String(containerID)} ${String(hostID)} ${String(size)}\n`).join('')
@@ -97,13 +130,17 @@ function rootOperations({ spec, root, cgroupMounts, mountSources = [] }: LaunchI
     ...mountSources.flatMap(({ prepare = [] }) => prepare),
     ...root,
     // From the image's own files, as nothing is mounted over them yet.
-    ...mountSources.flatMap(({ destination, fill }): Operation[] =>
-      fill === undefined ? [] : [{ op: 'fill', target: destination, ...fill }],
-    ),
+    ...fillOperations(mountSources),
     ...rest,
     ...deviceOperations(spec),
     { op: 'pivot-root' },
   ]
+}
+
+function fillOperations(sources: readonly MountSource[]): Operation[] {
+  return sources.flatMap(({ destination, fill }) =>
+    fill === undefined ? [] : [{ op: 'fill', target: destination, ...fill }],
+  )
 }
 
 /**

@@ -7,6 +7,7 @@ import { Connection, closeAll, goneError } from './connection.js'
 import { findHelper } from './helper-path.js'
 import { Monitor } from './monitor.js'
 import type { Plan } from './plan.js'
+import { copyFrom, copyWays } from './protocol.js'
 import { SpareKeeper } from './spare.js'
 import { PodlingError } from '../errors.js'
 
@@ -116,11 +117,16 @@ export class Launcher {
   }
 
   /** Send a request to the launcher, to another one if this one turns out to be dead. */
-  async #send(kind: 'launch' | 'unpack' | 'spare', descriptors: readonly number[]): Promise<LauncherProcess> {
+  async #send(
+    kind: 'launch' | 'unpack' | 'spare' | 'copy',
+    descriptors: readonly number[],
+    first = 0,
+    second = 0,
+  ): Promise<LauncherProcess> {
     for (let attempt = 1; ; attempt++) {
       const launcher = this.#alive()
       try {
-        await launcher.connection.send(kind, 0, 0, 0, descriptors)
+        await launcher.connection.send(kind, 0, first, second, descriptors)
         return launcher
       } catch (error) {
         const gone = error instanceof PodlingError && (error.errno === 'EPIPE' || error.errno === 'ECONNRESET')
@@ -178,6 +184,24 @@ export class Launcher {
       }
     } finally {
       closeAll([stream, status])
+    }
+  }
+
+  /**
+   * Start the helper's copier in a tree: a directory, or the root of a mount namespace.
+   * @param tree a descriptor of the one or the other; it stays the caller's
+   * @param input where it reads from, and `output` where it writes to: given away, and closed here in any case
+   */
+  async spawnCopier(
+    tree: { readonly kind: keyof typeof copyFrom; readonly descriptor: number },
+    way: keyof typeof copyWays,
+    input: number,
+    output: number,
+  ): Promise<void> {
+    try {
+      await this.#send('copy', [tree.descriptor, input, output], copyFrom[tree.kind], copyWays[way])
+    } finally {
+      closeAll([input, output])
     }
   }
 

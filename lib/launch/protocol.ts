@@ -25,8 +25,22 @@
  * that Node reads and writes in its usual way. This file is pure.
  */
 
-export const requestKinds = { launch: 1, unpack: 2, exec: 3, kill: 4, proceed: 5, freeze: 6, spare: 7 } as const
+export const requestKinds = {
+  launch: 1,
+  unpack: 2,
+  exec: 3,
+  kill: 4,
+  proceed: 5,
+  freeze: 6,
+  spare: 7,
+  copy: 8,
+} as const
 export type RequestKind = keyof typeof requestKinds
+
+/** `first` of a copy: what the tree is given by (native/copy.h, `enum copy_from`). */
+export const copyFrom = { directory: 0, namespace: 1 } as const
+/** `second` of a copy (`enum copy_way`). */
+export const copyWays = { in: 0, out: 1, ask: 2 } as const
 
 export const frameKinds = { started: 1, ready: 2, failed: 3, exited: 4, answer: 5, warm: 6 } as const
 

@@ -4,6 +4,7 @@ import { Containers } from '../container/containers.js'
 import type { ContainerContext } from '../container/context.js'
 import { readHostFacts } from '../container/host-facts.js'
 import { containersOf, type ContainerRecord } from '../container/record.js'
+import { openImageRoot } from '../container/root-view.js'
 import { SeccompStore } from '../container/seccomp-store.js'
 import { warmUp } from '../container/warm-up.js'
 import { recoverContainers, type RecoveryReport } from '../container/recover.js'
@@ -18,6 +19,7 @@ import type { RuntimePaths } from './paths.js'
 import { openStorage } from './storage.js'
 import { Networks } from '../network/networks.js'
 import { ContentStore } from '../storage/content.js'
+import type { OpenCopier } from '../storage/copy/copier.js'
 import { Database } from '../storage/database.js'
 import type { DriverChoice } from '../storage/drivers/choose.js'
 import { Images, type ImageEvent } from '../storage/images.js'
@@ -27,6 +29,7 @@ import { isPrivileged, type HostFacts } from '../sys/kernel.js'
 import type { VolumeDriver } from '../storage/volumes/driver.js'
 import { LocalDriver } from '../storage/volumes/local.js'
 import { Volumes } from '../storage/volumes/volumes.js'
+import { close, pipe } from '../sys/libc.js'
 import { Teardown } from '../teardown.js'
 
 /** What a runtime is made of. */
@@ -95,6 +98,7 @@ async function open(
     onEvent: (event) => imageEvents.emit('image', event),
     rules,
     programs,
+    mount: (chainId) => openImageRoot(context, chainId),
   })
   const networks = await keep(
     Promise.resolve(
@@ -132,6 +136,7 @@ async function open(
     driver,
     cgroups,
     launcher,
+    openCopier: copierBy(launcher),
     networks,
     // A bridge of the host's takes rights over its network.
     defaultNetwork: isPrivileged(facts) ? 'bridge' : 'pasta',
@@ -145,4 +150,19 @@ async function open(
   await networks.recover()
   const info = (): Promise<RuntimeInfo> => runtimeInfo(paths, storage, cgroups, facts)
   return { gate, info, imageEvents, images, networks, volumes, containers, recovered, teardown }
+}
+
+/** Copiers come from the launcher, which no container can reach. */
+function copierBy(launcher: Launcher): OpenCopier {
+  return async (tree, way) => {
+    const [input, output] = [pipe(), pipe({ size: 1024 * 1024 })]
+    try {
+      await launcher.spawnCopier(tree, way, input.read, output.write)
+      return { input: input.write, output: output.read }
+    } catch (error) {
+      close(input.write)
+      close(output.read)
+      throw error
+    }
+  }
 }

@@ -72,7 +72,7 @@ export class ImageStore {
   ): Promise<void> {
     const { content, layers, onProgress, rules } = this.#parts
     const { digest, size } = layer
-    const compression = await this.#compression(digest)
+    const compression = await compressionOf(content, digest)
     const source = { diffId, blob: content.path(digest), compression, ...(parent === undefined ? {} : { parent }) }
     await layers.apply(source, {
       holder,
@@ -81,16 +81,6 @@ export class ImageStore {
       onProgress: ({ bytes, total }) => onProgress?.({ digest, kind: 'layer', phase: 'unpack', current: bytes, total }),
     })
     onProgress?.({ digest, kind: 'layer', phase: 'unpacked', current: size, total: size })
-  }
-
-  /** The bytes tell, not the media type: there are registries full of layers that are marked wrongly. */
-  async #compression(digest: string): Promise<LayerCompression> {
-    const compression = await storedCompression(this.#parts.content, digest)
-    if (compression !== 'xz' && compression !== 'bzip2') return compression
-    throw new PodlingError(
-      'MEDIA_TYPE_UNSUPPORTED',
-      `layer ${digest}: is packed with ${compression}, which no image may be`,
-    )
   }
 
   /** Within a transaction. */
@@ -131,4 +121,14 @@ export class ImageStore {
 
 function unique(list: readonly string[]): string[] {
   return [...new Set(list)]
+}
+
+/** The bytes tell, not the media type: there are registries full of layers that are marked wrongly. */
+export async function compressionOf(content: ContentStore, digest: string): Promise<LayerCompression> {
+  const compression = await storedCompression(content, digest)
+  if (compression !== 'xz' && compression !== 'bzip2') return compression
+  throw new PodlingError(
+    'MEDIA_TYPE_UNSUPPORTED',
+    `layer ${digest}: is packed with ${compression}, which no image may be`,
+  )
 }

@@ -3,12 +3,13 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { PodlingError } from '../errors.js'
 import { loadImages } from '../image/archive.js'
+import { commitImage, type CommitContext } from '../image/commit.js'
 import { hostImage, searchAlong } from '../image/from-host/host-image.js'
 import type { FromHostOptions } from '../image/from-host/options.js'
 import type { ProgramSearch } from '../image/from-host/programs.js'
 import { storeHostImage } from '../image/from-host/store-host-image.js'
 import { importTar } from '../image/import-tar.js'
-import type { ImageParts } from '../image/image-parts.js'
+import type { ImageParts, StoredLayer } from '../image/image-parts.js'
 import { hostPlatform } from '../image/platform.js'
 import { throwIfAborted } from '../image/progress.js'
 import { pullImage } from '../image/pull.js'
@@ -42,7 +43,7 @@ import {
   type RemoveImageOptions,
   type SaveOptions,
 } from './image-options.js'
-import { ImageStore, type ImageLayers } from './image-store.js'
+import { compressionOf, ImageStore, type ImageLayers } from './image-store.js'
 import { pushRecord, saveRecords, type PublishParts } from './publish-image.js'
 import { registryOptions } from './registry-access.js'
 import { Image, type ImageHistoryEntry, type ImageRecord } from './image.js'
@@ -50,7 +51,7 @@ import type { LayerRules } from './layer-types.js'
 
 /** What happened to an image. */
 export interface ImageEvent {
-  readonly type: 'pulled' | 'loaded' | 'imported' | 'tagged' | 'untagged' | 'removed'
+  readonly type: 'pulled' | 'loaded' | 'imported' | 'committed' | 'tagged' | 'untagged' | 'removed'
   readonly id: string
   /** The names that it was about. */
   readonly names: readonly string[]
@@ -69,8 +70,21 @@ export interface ImagesParts {
   readonly rules?: LayerRules
   /** Where {@link Images.fromHost} looks for programs. @default the standard directories */
   readonly programs?: ProgramSearch
+  /** Mounts the root that ends with this layer, for {@link Images.mount}. */
+  readonly mount?: (chainId: string | undefined) => Promise<{ readonly pid: number; close(): Promise<void> }>
   /** Where credentials are looked for. @default those of podman and docker */
   readonly authFiles?: readonly string[]
+}
+
+/** An image that is mounted. Disposing of it (`await using`) unmounts it. */
+export interface MountedImage extends AsyncDisposable {
+  /**
+   * Where it is, for programs of this host that may look into other processes. An absolute symbolic link in it leads to
+   * the host's own files, as it does in any directory.
+   */
+  readonly path: string
+  /** Unmounts it. Twice is no error. */
+  unmount(): Promise<void>
 }
 
 /** Add an image whose blobs are there, or arrive while it is added. */
@@ -233,6 +247,48 @@ export class Images {
     const made = await this.#bring('imported', options, async () => [await storeHostImage(image, context)])
     await this.#hostImages.remember(image.key, first(made).id)
     return first(made)
+  }
+
+  /**
+   * Mount an image, read-only, so that programs of the host can look into it; nobody else sees the mount, and nothing of
+   * it is left when this process ends, however it does.
+   * @example
+   * await using root = await images.mount('debian:12')
+   * console.log(await readFile(`${root.path}/etc/os-release`, 'utf8'))
+   * @throws {PodlingError} IMAGE_NOT_FOUND, INVALID_REFERENCE
+   */
+  async mount(image: Image | string): Promise<MountedImage> {
+    const { mount } = this.#parts
+    const whole = new Image(this.#find(image))
+    if (mount === undefined) throw new PodlingError('INVALID_STATE', 'mount an image: nobody is here to do it')
+    const { pid, close } = await mount(whole.chainId)
+    return { path: `/proc/${String(pid)}/root`, unmount: close, [Symbol.asyncDispose]: close }
+  }
+
+  /** @internal Put a layer over an image: {@link Container.commit}. */
+  async commit(
+    id: string,
+    layer: AsyncIterable<Uint8Array>,
+    options: Omit<CommitContext, 'store' | 'names'> & { readonly ref?: string },
+  ): Promise<Image> {
+    const { ref, ...rest } = options
+    const names = ref === undefined ? [] : [tagName(ref)]
+    const { content: store } = this.#parts
+    return first(
+      await this.#bring('committed', rest.signal ? { signal: rest.signal } : {}, async () => {
+        const record = this.#index.byId(id)
+        if (record === undefined) {
+          throw new PodlingError(
+            'IMAGE_NOT_FOUND',
+            `commit: the image ${id} of the container was removed; use export()`,
+          )
+        }
+        const layers: StoredLayer[] = []
+        for (const { digest, size } of record.layers)
+          layers.push({ digest, size, compression: await compressionOf(store, digest) })
+        return [await commitImage({ config: record.config, layers }, layer, { ...rest, store, names })]
+      }),
+    )
   }
 
   /**

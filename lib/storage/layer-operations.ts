@@ -8,6 +8,8 @@ import { unpackVersion, type Head, type OperationSink, type UnpackOperation } fr
 
 export interface LayerPolicy extends Required<Pick<ApplyOptions, 'devices' | 'absoluteNames' | 'overlayXattrs'>> {
   readonly maxEntries: number
+  /** Whether names that begin with `.wh.` are names like others: in a tar that is no layer. @default false */
+  readonly plainNames?: boolean
 }
 
 /** Bytes of all extended attributes of one entry at most; no file system takes more. native/unpack.c has the number too. */
@@ -51,7 +53,7 @@ export class LayerOperations implements TarSink {
     }
     this.#wanted = false
     const path = this.#pathOf(entry, entry.name, 'it has')
-    const whiteout = whiteoutOf(path)
+    const whiteout = this.#policy.plainNames ? undefined : whiteoutOf(path)
     if (whiteout === undefined) this.#ordinary(entry, path)
     else if (whiteout.kind !== 'metadata') {
       const name = whiteout.path.slice(whiteout.path.lastIndexOf('/') + 1)
@@ -145,7 +147,7 @@ export class LayerOperations implements TarSink {
  * Whether an attribute belongs to the file. Overlay's own would let a layer redirect lookups and lend contents; a
  * security label is the host's business, and names a policy that it may not have.
  */
-function isLayerXattr(name: string): boolean {
+export function isLayerXattr(name: string): boolean {
   return !name.startsWith('trusted.overlay.') && !name.startsWith('user.overlay.') && name !== 'security.selinux'
 }
 

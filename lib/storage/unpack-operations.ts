@@ -33,7 +33,19 @@ export const unpackOperations = {
   remove: 12,
   /** Last of all: `mode` 1 syncs the file system first. */
   end: 13,
+  /** From a packer, in the place of the end: `mode` errno, path, link the system call. */
+  failed: 14,
+  /** From a packer that was asked for single paths: there is nothing at path. */
+  missing: 15,
+  /** From a packer: a tar has no word for it. */
+  socket: 16,
 } as const
+
+/** What `major` of a start operation asks an unpacker for: native/unpack.h, `enum unpack_flags`. */
+export const unpackFlags = { atPath: 1, followLinks: 2 } as const
+
+/** What it asks a packer for: native/pack.h, `enum pack_flags`. */
+export const packFlags = { withoutMounts: 1, follow: 2, names: 4 } as const
 
 export const unpackVersion = 1
 export const headSize = 56
@@ -63,6 +75,15 @@ export interface Head {
 }
 
 /** What the operations of a layer go to, in order: an unpacker, or a tree in memory. */
+export interface OperationSink {
+  operation(operation: UnpackOperation, head: Head): void
+  /** Announce a chunk of a file, whose bytes follow. */
+  chunk(offset: number, length: number): void
+  contents(bytes: Buffer): void
+  flush(): void
+}
+
+/** What the operations of a layer go to, in order. */
 export interface OperationSink {
   operation(operation: UnpackOperation, head: Head): void
   /** Announce a chunk of a file, whose bytes follow. */

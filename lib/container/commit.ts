@@ -1,0 +1,66 @@
+import { open } from 'node:fs/promises'
+import { PodlingError } from '../errors.js'
+import type { ImageConfigInput } from '../image/image-config-input.js'
+import { checkKnown } from '../schema/known-options.js'
+import { layerEntries } from '../storage/copy/layer-of-changes.js'
+import { packTree } from '../storage/copy/pack-tree.js'
+import { tarOfTree } from '../storage/copy/tar-of-tree.js'
+import type { Image } from './context.js'
+import type { Lifecycle } from './lifecycle.js'
+import { requireStatus } from './status.js'
+
+export interface CommitOptions {
+  /** The name of the new image. @default none: it is known by its id */
+  readonly ref?: string
+  /**
+   * What containers of the new image do otherwise than those of the old. Variables, labels, ports and volumes come to
+   * those that are there. The container's own command and variables don't count. @default {}
+   */
+  readonly config?: ImageConfigInput
+  /** @default that of the image */
+  readonly author?: string
+  /** What its history says. @default nothing */
+  readonly message?: string
+  /** Pause a running container meanwhile, so that its files fit together. @default true */
+  readonly pause?: boolean
+  /** Cancels; nothing is left then. */
+  readonly signal?: AbortSignal
+}
+
+/** Make an image of what a container has changed. */
+export async function commit(container: Lifecycle, options: CommitOptions): Promise<Image> {
+  const { context, record } = container
+  checkKnown('commit a container', options, {
+    ref: true, config: true, author: true, message: true, pause: true, signal: true,
+  }) // prettier-ignore
+  requireStatus('commit', container.status, record.name)
+  if (record.image === undefined) {
+    throw new PodlingError('INVALID_STATE', `commit container ${record.name}: it was made of no image; use export()`)
+  }
+  const { monitor } = container
+  const pause = monitor !== undefined && container.status === 'running' && options.pause !== false
+  if (pause) await monitor.freeze()
+  try {
+    const { pause: _, ...rest } = options
+    return await context.images.commit(record.image.id, changesAsLayer(container), rest)
+  } finally {
+    // One that has ended meanwhile has nothing to thaw.
+    if (pause) await monitor.thaw().catch(ignoreEnd)
+  }
+}
+
+/** The tar of the layer. Nothing is done until it is read. */
+async function* changesAsLayer({ context, record }: Lifecycle): AsyncGenerator<Buffer> {
+  await using changes = await context.driver.changes(record.id)
+  const upper = await open(changes.upper, 'r')
+  try {
+    const parts = packTree(context.openCopier, { kind: 'directory', descriptor: upper.fd }, '', 0)
+    yield* tarOfTree(parts, layerEntries)
+  } finally {
+    await upper.close()
+  }
+}
+
+function ignoreEnd(error: unknown): void {
+  if (!(error instanceof PodlingError) || error.code !== 'INVALID_STATE') throw error
+}

@@ -1,0 +1,146 @@
+/**
+ * The root of a container, or of an image, as a tree to read and write.
+ *
+ * Of one that runs it is the root of its mount namespace. Otherwise a process is started that mounts the root in a mount
+ * namespace of its own and waits: so nothing is ever mounted on the host, and nothing is left of it when this process or
+ * that one is killed.
+ */
+import { existsSync } from 'node:fs'
+import { open, rm, type FileHandle } from 'node:fs/promises'
+import { constants } from 'node:os'
+import { compileView, type ViewInput } from '../launch/compile.js'
+import type { Monitor } from '../launch/monitor.js'
+import { PodlingError } from '../errors.js'
+import type { Tree } from '../storage/copy/copier.js'
+import { afterUndo, settleAll } from '../teardown.js'
+import { removeFiles } from './clear-away.js'
+import type { ContainerContext } from './context.js'
+import type { Lifecycle } from './lifecycle.js'
+import { mountVolumes } from './mount-volumes.js'
+import { randomId } from './names.js'
+import { containerPaths, type ContainerPaths } from './record.js'
+import { RunLock } from './run-lock.js'
+
+export interface RootView {
+  readonly tree: Tree
+  /** Whose root it is, in the host's pid namespace. */
+  readonly pid: number
+  close(): Promise<void>
+}
+
+/**
+ * Open the root of a container, with all that is mounted in it while it runs, and else with what is bound into it.
+ * @param verb for messages: `copy from`
+ * @throws PodlingError `INVALID_STATE` when it was removed, or another process starts it
+ */
+export async function openRoot(container: Lifecycle, verb: string): Promise<RootView> {
+  const { context, paths, record } = container
+  if (container.status === 'removed') throw invalid(container, verb, 'it was removed')
+  if (container.monitor === undefined && existsSync(paths.socket)) await container.refresh()
+  if (container.monitor !== undefined) return runningRoot(container, container.monitor, verb)
+  const lock = await RunLock.acquire(paths)
+  if (lock === undefined) throw invalid(container, verb, 'another process is starting it, or reads it, too')
+  try {
+    // What each start makes anew is not there.
+    const mounts = (record.spec.mounts ?? []).filter(({ source }) => !source?.startsWith(paths.runDirectory))
+    const { sources, held, first } = await mountVolumes(container)
+    const input = { mounts, mountSources: sources, readOnly: false, volatile: !record.options.detach }
+    const view = await holdRoot(context, record.id, paths, input, held)
+    context.volumes.markFilled(first).catch(() => undefined)
+    return { ...view, close: () => view.close().finally(() => { lock.release() }) } // prettier-ignore
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+async function runningRoot(container: Lifecycle, monitor: Monitor, verb: string): Promise<RootView> {
+  const { pid } = monitor
+  let namespace: FileHandle | undefined
+  try {
+    namespace = await open(`/proc/${String(pid)}/ns/mnt`, 'r')
+    // The monitor has not reaped it, so that the pid was its own when it was looked up, and nobody else's.
+    await monitor.kill(0)
+  } catch (cause) {
+    await namespace?.close()
+    if (cause instanceof PodlingError && cause.code !== 'INVALID_STATE') throw cause
+    throw new PodlingError('INVALID_STATE', `${verb} container ${container.record.name}: it has ended meanwhile`, {
+      cause,
+    })
+  }
+  const tree = { kind: 'namespace', descriptor: namespace.fd } as const
+  return { tree, pid, close: closeOnce(() => namespace.close()) }
+}
+
+/**
+ * Open the root of an image, read-only.
+ * @param chainId of its topmost layer; undefined for an image without layers
+ */
+export async function openImageRoot(context: ContainerContext, chainId: string | undefined): Promise<RootView> {
+  const { driver, layers, root, runRoot } = context
+  // As of a container that is being made: whatever interrupts it, the next open finds and removes it.
+  const id = randomId()
+  const paths = containerPaths(root, runRoot, id, false)
+  const lock = await RunLock.acquire(paths)
+  if (lock === undefined) throw new PodlingError('INVALID_STATE', `mount an image: the id ${id} is in use`)
+  const holder = `container:${id}`
+  const undo = async (): Promise<void> => {
+    try {
+      await settleAll('take back what showed an image', [
+        removeFiles(context, id),
+        ...(chainId === undefined ? [] : [layers.release(chainId, holder)]),
+      ])
+    } finally {
+      lock.release()
+    }
+  }
+  try {
+    if (chainId !== undefined) await layers.reference(chainId, holder)
+    await driver.prepare(id, chainId)
+    const held = await holdRoot(context, id, paths, { readOnly: true, volatile: true }, [])
+    return { ...held, close: closeOnce(() => settleAll('unmount an image', [held.close().finally(undo)])) }
+  } catch (error) {
+    throw await afterUndo(error, undo)
+  }
+}
+
+/** A process whose root it is. @param given descriptors for its monitor */
+async function holdRoot(
+  { launcher, driver }: ContainerContext,
+  id: string,
+  { runDirectory }: ContainerPaths,
+  input: Omit<ViewInput, 'root' | 'monitor'> & { readonly volatile: boolean },
+  given: readonly number[],
+): Promise<RootView> {
+  const socket = `${runDirectory}/view.sock`
+  const exitFile = `${runDirectory}/view.exit`
+  const { volatile, ...view } = input
+  const root = driver.rootOperations(id, { volatile })
+  const plan = compileView({ ...view, root, monitor: { lifetime: 'bound', socket, exitFile } })
+  const monitor = await launcher.launch(plan, given)
+  let namespace: FileHandle | undefined
+  const close = closeOnce(async () => {
+    await namespace?.close()
+    // When it has told of its end, all is unmounted.
+    await monitor.kill(constants.signals.SIGKILL).catch(() => undefined)
+    await monitor.exited.catch(() => undefined)
+    monitor.close()
+    for (const file of [socket, exitFile]) await rm(file, { force: true })
+  })
+  try {
+    namespace = await open(`/proc/${String(monitor.pid)}/ns/mnt`, 'r')
+    return { tree: { kind: 'namespace', descriptor: namespace.fd }, pid: monitor.pid, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+function closeOnce(close: () => Promise<void>): () => Promise<void> {
+  let closing: Promise<void> | undefined
+  return () => (closing ??= close())
+}
+
+function invalid({ record }: Lifecycle, verb: string, why: string): PodlingError {
+  return new PodlingError('INVALID_STATE', `${verb} container ${record.name}: ${why}`)
+}
