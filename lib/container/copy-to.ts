@@ -71,6 +71,9 @@ function writeError(error: unknown, { record }: Lifecycle, path: string): unknow
     return new PodlingError('PATH_NOT_FOUND', `${what}: ${why}`, details)
   }
   if (errno === 'EROFS') return new PodlingError('PERMISSION_DENIED', `${what}: it is read-only there`, details)
+  if (errno === 'ENOENT') {
+    return new PodlingError('PATH_NOT_FOUND', `${what}: the container has removed a directory on the way meanwhile`, details)
+  }
   const inside = ['EXDEV', 'ELOOP', 'ENOTDIR'].includes(errno)
   const why = inside
     ? 'it leads through a link, or through something that is no directory; copy to / with longer names instead'

@@ -37,7 +37,7 @@ export async function recoverContainers(
   const orphans = records.filter(({ owner, options }) => !options.detach && !living.has(owner))
   await settleAll('clean up after a host that died', [
     ...orphans.map((record) => removeOrphan(context, record)),
-    removeStrays(context).then(() => removeStrayRunDirectories(context)),
+    Promise.all([removeStrays(context), releaseStrayLayers(context)]).then(() => removeStrayRunDirectories(context)),
   ])
   return orphans.map(({ id, name, image, createdAt }) => ({
     id,
@@ -69,6 +69,23 @@ async function removeStrays(context: ContainerContext): Promise<void> {
         await cgroups.kill(id)
         await cgroups.remove(id)
         await removeFiles(context, id)
+      }),
+    ),
+  )
+}
+
+/** Layers that are held for what no record speaks of: an image that a dead host had mounted. */
+async function releaseStrayLayers(context: ContainerContext): Promise<void> {
+  const { layers, records } = context
+  const strays = layers.references().flatMap(({ chainId, holder }) => {
+    const id = /^container:(.*)$/.exec(holder)?.[1]
+    return id === undefined || records.get(id) !== undefined ? [] : [{ chainId, holder, id }]
+  })
+  await settleAll(
+    'give back layers that were left behind',
+    strays.map(({ chainId, holder, id }) =>
+      unlessBeingMade(context, id, async () => {
+        if (records.get(id) === undefined) await layers.release(chainId, holder)
       }),
     ),
   )

@@ -159,6 +159,14 @@ export class Layers {
     await this.#removeUnheld(chainId)
   }
 
+  /** Who holds which layer. */
+  references(): { readonly chainId: string; readonly holder: string }[] {
+    return [...this.#references.entries()].map(([key]) => {
+      const space = key.indexOf(' ')
+      return { chainId: key.slice(0, space), holder: key.slice(space + 1) }
+    })
+  }
+
   /** Remove layers that nobody holds: those applied without a holder. @returns their chain ids */
   async prune(): Promise<string[]> {
     const before = this.list()

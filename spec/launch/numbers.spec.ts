@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { lifetimes, opcodes, planMagic, planVersion, propagations, stdioModes } from '../../lib/launch/encode.js'
-import { frameKinds, reasons, requestKinds, stages } from '../../lib/launch/protocol.js'
+import { copyFrom, copyWays, frameKinds, reasons, requestKinds, stages } from '../../lib/launch/protocol.js'
 
 const native = join(dirname(fileURLToPath(import.meta.url)), '../../../native')
 
@@ -32,6 +32,9 @@ t.test('C and TypeScript agree on every number', async (t) => {
   t.match(readFileSync(join(native, 'plan.h'), 'utf8'), lives.join(', '))
   t.strictSame(numbers('protocol.h', 'REQUEST'), requestKinds)
   t.strictSame(numbers('protocol.h', 'FRAME'), frameKinds)
+  const { directory, namespace, ...ways } = numbers('copy.h', 'COPY')
+  t.strictSame({ directory, namespace }, copyFrom)
+  t.strictSame(ways, copyWays)
   t.strictSame(numbers('protocol.h', 'STAGE'), stages)
   t.strictSame(numbers('protocol.h', 'REASON'), reasons)
 })

@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url'
 import {
   headSize,
   operationSize,
+  packFlags,
+  unpackFlags,
   unpackOperations,
   unpackVersion,
   writeInteger,
@@ -20,12 +22,18 @@ import { helper } from '../fixtures/unpacker.js'
 
 const header = readFileSync(fileURLToPath(new URL('../../../native/unpack.h', import.meta.url)), 'utf8')
 
+const packHeader = readFileSync(fileURLToPath(new URL('../../../native/pack.h', import.meta.url)), 'utf8')
+
 t.test('both sides have the same operations', (t) => {
-  const native = [...header.matchAll(/^ {2}UNPACK_([A-Z]+) = ([0-9]+),$/gm)].map(([, name, number]) => [
-    name!.toLowerCase(),
-    Number(number),
-  ])
-  t.strictSame(Object.fromEntries(native), unpackOperations)
+  const numbers = (file: string, list: string, prefix: string): Record<string, number> => {
+    const [, body = ''] = new RegExp(`^enum ${list} \\{\n(.*?)^\\};`, 'ms').exec(file) ?? []
+    const found = [...body.matchAll(new RegExp(`^ {2}${prefix}_([A-Z_]+) = ([0-9]+),`, 'gm'))]
+    const camel = (name: string): string => name.toLowerCase().replace(/_(.)/g, (_, one: string) => one.toUpperCase())
+    return Object.fromEntries(found.map(([, name, number]) => [camel(name!), Number(number)]))
+  }
+  t.strictSame(numbers(header, 'unpack_operation', 'UNPACK'), unpackOperations)
+  t.strictSame(numbers(header, 'unpack_flags', 'UNPACK'), unpackFlags)
+  t.strictSame(numbers(packHeader, 'pack_flags', 'PACK'), packFlags)
   t.match(header, `#define UNPACK_VERSION ${String(unpackVersion)}\n`)
   t.match(header, `sizeof(struct unpack_head) == ${String(headSize)}`)
   t.end()

@@ -1,0 +1,70 @@
+/**
+ * A container that swaps its directories for links while files are copied into and out of it (CVE-2018-15664): what is
+ * read and written is always its own. And one that brings libraries of its own for whoever enters it (CVE-2019-14271).
+ */
+import { execFile } from 'node:child_process'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import { promisify } from 'node:util'
+import { PodlingError } from 'podling'
+import t from 'tap'
+import { pack } from 'tar-stream'
+import { findHelper } from '../../lib/launch/helper-path.js'
+import { testRuntime } from '../fixtures/runtime.js'
+import { needs } from '../peers.js'
+
+const attempts = 150
+
+t.test('links that come and go', needs('root', 'busybox'), async (t) => {
+  await using world = await testRuntime()
+  // A place that both have: the host's holds a secret, the container's its own word.
+  const outside = await mkdtemp(join(tmpdir(), 'podling-outside-'))
+  t.teardown(() => rm(outside, { recursive: true, force: true }))
+  await writeFile(join(outside, 'file'), 'of the host')
+  const up = `${'../'.repeat(20)}${outside.slice(1)}`
+  const line = [
+    `mkdir -p ${outside} /safe/place; echo of the container >${outside}/file; echo safe >/safe/place/file; cd /safe`,
+    `ln -s ${outside} absolute; ln -s ${up} relative; ln -s /proc/self/root${outside} magic; mkdir real; echo safe >real/file`,
+    'echo ready; while :; do for next in absolute relative magic real; do rm -rf place; cp -a $next place; done; done',
+  ].join('\n')
+  await using container = await world.runtime.run({
+    image: world.image,
+    command: ['sh', '-c', line],
+    network: 'none',
+    ready: { log: /ready/ },
+  })
+  const seen = new Map<string, number>()
+  const count = (what: string): void => void seen.set(what, (seen.get(what) ?? 0) + 1)
+  const told = (error: unknown): void => {
+    t.ok(error instanceof PodlingError && error.code !== 'SYSTEM_CALL_FAILED', String(error))
+    count('refused')
+  }
+  for (let attempt = 0; attempt < attempts; attempt += 1) {
+    try {
+      const tar = await buffer(await container.copyFrom('/safe/place/file', { follow: attempt % 2 === 0 }))
+      t.notOk(tar.includes('of the host'), 'never the host’s')
+      count(tar.includes('of the container') ? 'through a link' : 'directly')
+    } catch (error) {
+      told(error)
+    }
+    const given = pack()
+    given.entry({ name: 'given', mode: 0o600 }, 'given')
+    given.entry({ name: 'sub/given' }, 'given')
+    given.finalize()
+    await container.copyTo(Readable.from(given), '/safe/place').catch(told)
+    const walk = await container.copyFrom('/safe').catch(told)
+    if (walk) t.notOk((await buffer(walk).catch(() => Buffer.alloc(0))).includes('of the host'))
+  }
+  t.strictSame(await readdir(outside), ['file'], 'nothing is written outside')
+  t.equal(await readFile(join(outside, 'file'), 'utf8'), 'of the host')
+  t.ok((seen.get('through a link') ?? 0) > 0 && (seen.get('directly') ?? 0) > 0, JSON.stringify([...seen]))
+})
+
+t.test('whoever enters a container loads nothing of it', needs('root'), async (t) => {
+  const { stdout } = await promisify(execFile)('readelf', ['--program-headers', '--dynamic', findHelper()])
+  t.match(stdout, /LOAD/)
+  t.notOk(/INTERP|NEEDED/.test(stdout), 'the helper is static')
+})
