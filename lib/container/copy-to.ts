@@ -72,7 +72,11 @@ function writeError(error: unknown, { record }: Lifecycle, path: string): unknow
   }
   if (errno === 'EROFS') return new PodlingError('PERMISSION_DENIED', `${what}: it is read-only there`, details)
   if (errno === 'ENOENT') {
-    return new PodlingError('PATH_NOT_FOUND', `${what}: the container has removed a directory on the way meanwhile`, details)
+    return new PodlingError(
+      'PATH_NOT_FOUND',
+      `${what}: the container has removed a directory on the way meanwhile`,
+      details,
+    )
   }
   const inside = ['EXDEV', 'ELOOP', 'ENOTDIR'].includes(errno)
   const why = inside

@@ -71,7 +71,9 @@ export interface ImagesParts {
   /** Where {@link Images.fromHost} looks for programs. @default the standard directories */
   readonly programs?: ProgramSearch
   /** Mounts the root that ends with this layer, for {@link Images.mount}. */
-  readonly mount?: (chainId: string | undefined) => Promise<{ readonly pid: number; close(): Promise<void> }>
+  readonly mount?: (
+    chainId: string | undefined,
+  ) => Promise<{ readonly pid: number; readonly close: () => Promise<void> }>
   /** Where credentials are looked for. @default those of podman and docker */
   readonly authFiles?: readonly string[]
 }

@@ -30,7 +30,11 @@ t.test('nothing is left', needs('root', 'busybox'), async (t) => {
     }
     await using runtime = await Runtime.open({ root })
     t.strictSame(await runtime.containers.list(), [])
-    t.strictSame((await containerFiles(root)).filter((path) => !path.startsWith('run/owners')), [], 'nor a file of a container')
+    t.strictSame(
+      (await containerFiles(root)).filter((path) => !path.startsWith('run/owners')),
+      [],
+      'nor a file of a container',
+    )
     for (const image of await runtime.images.list()) {
       // What is there is whole.
       const container = await runtime.run({ image, command: ['true'], network: 'none' })

@@ -24,7 +24,7 @@ async function entriesOf(stream: Readable): Promise<Map<string, Header & { conte
   })
   const found = new Map<string, Header & { content: string }>()
   for await (const entry of tar) {
-    found.set(entry.header.name, { ...entry.header, content: (await buffer(entry as unknown as Readable)).toString() })
+    found.set(entry.header.name, { ...entry.header, content: (await buffer(entry)).toString() })
   }
   return found
 }
@@ -34,8 +34,8 @@ function tarOf(
 ): Readable {
   const tar = pack()
   for (const { content, ...header } of entries) {
-    if (content === undefined) tar.entry(header as Header)
-    else tar.entry(header as Header, content)
+    if (content === undefined) tar.entry(header)
+    else tar.entry(header, content)
   }
   tar.finalize()
   return Readable.from(tar)

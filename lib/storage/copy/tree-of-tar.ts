@@ -43,7 +43,7 @@ export async function unpackInto(
   const isRoot = path.replaceAll('/', '') === ''
   const sink = new GatheredOperations({ path, major: unpackFlags.atPath | (isRoot ? unpackFlags.followLinks : 0) })
   const ended = new Promise<void>((resolve) => operations.once('close', resolve))
-  let failure: unknown
+  let failure: { readonly error: unknown } | undefined
   try {
     const layer = new LayerOperations(sink, {
       devices: 'make',
@@ -65,12 +65,12 @@ export async function unpackInto(
       operations.end(sink.take())
     }
   } catch (error) {
-    failure = error
+    failure = { error }
     operations.destroy()
   }
   const result = parseUnpackStatus(await status)
   operations.destroy()
-  if (failure !== undefined) throw failure
+  if (failure !== undefined) throw failure.error
   if (result !== undefined) throw new UnpackError(result)
 }
 
