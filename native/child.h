@@ -31,6 +31,9 @@ struct child {
 /* Wait for the 'g' unless it has come. Without it there is no monitor any more, and the process ends. */
 void wait_to_go_on(struct child *child);
 
+/* Set the link `lo` of our network namespace up. Returns NULL, or the system call that failed, with errno. */
+const char *bring_loopback_up(void);
+
 /* Run all operations of the plan. Returns only on failure, with child->failure filled in. */
 int interpret(struct child *child);
 

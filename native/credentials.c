@@ -31,10 +31,12 @@ int op_capabilities(struct child *child, struct reader *fields) {
 
 static int drop_bounding(struct child *child) {
   for (unsigned long capability = 0; capability < 64; capability++) {
-    int held = prctl(PR_CAPBSET_READ, capability, 0, 0, 0);
-    if (held < 0) return 0; /* past the last that this kernel knows */
-    if (held == 0 || child->bounding >> capability & 1) continue;
-    if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0) return fail(&child->failure, "prctl PR_CAPBSET_DROP");
+    if (child->bounding >> capability & 1 || prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
+    if (errno == EINVAL) return 0; /* past the last that this kernel knows */
+    int error = errno;
+    if (prctl(PR_CAPBSET_READ, capability, 0, 0, 0) == 0) continue; /* not held, so there is nothing to drop */
+    errno = error;
+    return fail(&child->failure, "prctl PR_CAPBSET_DROP");
   }
   return 0;
 }

@@ -105,14 +105,20 @@ static int op_sysctl(struct child *child, struct reader *fields) {
   return write(fd, value, strlen(value)) < 0 ? fail(&child->failure, "write") : 0;
 }
 
+const char *bring_loopback_up(void) {
+  autoclose int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return "socket";
+  struct ifreq request = {.ifr_name = "lo"};
+  if (ioctl(fd, SIOCGIFFLAGS, &request) < 0) return "ioctl SIOCGIFFLAGS";
+  if (request.ifr_flags & IFF_UP) return NULL;
+  request.ifr_flags |= IFF_UP;
+  return ioctl(fd, SIOCSIFFLAGS, &request) < 0 ? "ioctl SIOCSIFFLAGS" : NULL;
+}
+
 static int op_loopback_up(struct child *child, struct reader *fields) {
   (void)fields;
-  autoclose int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return fail(&child->failure, "socket");
-  struct ifreq request = {.ifr_name = "lo"};
-  if (ioctl(fd, SIOCGIFFLAGS, &request) < 0) return fail(&child->failure, "ioctl SIOCGIFFLAGS");
-  request.ifr_flags |= IFF_UP;
-  return ioctl(fd, SIOCSIFFLAGS, &request) < 0 ? fail(&child->failure, "ioctl SIOCSIFFLAGS") : 0;
+  const char *failed = bring_loopback_up();
+  return failed ? fail(&child->failure, failed) : 0;
 }
 
 static int op_rlimit(struct child *child, struct reader *fields) {

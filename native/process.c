@@ -29,7 +29,9 @@ static int settle(const int stdio[3], int link) {
   if (sys_close_range(LINK_FD + 1, ~0U, 0) < 0) return -1;
   sigset_t none;
   sigemptyset(&none);
-  for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
+  /* What launcher_main() has changed of the defaults that it set. */
+  signal(SIGPIPE, SIG_DFL);
+  signal(SIGCHLD, SIG_DFL);
   return sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
@@ -92,11 +94,11 @@ static int open_into(const struct plan *plan, struct failure *failure) {
   return fd;
 }
 
-/* clone3 with the plan's new namespaces. Returns in the parent only. */
-static pid_t clone_child(const struct plan *plan, const int stdio[3], int link, enum go go, uint64_t flags, int into,
+/* clone3 with the plan's new namespaces, but for those `made`. Returns in the parent only. */
+static pid_t clone_child(const struct plan *plan, uint32_t made, const int stdio[3], int link, enum go go, uint64_t flags, int into,
                          int container, int *pidfd, struct failure *failure) {
   struct clone_args arguments = {
-      .flags = flags | (plan->create & ~(uint64_t)CLONE_NEWCGROUP) | (into >= 0 ? (uint64_t)CLONE_INTO_CGROUP : 0),
+      .flags = flags | (plan->create & ~((uint64_t)CLONE_NEWCGROUP | made)) | (into >= 0 ? (uint64_t)CLONE_INTO_CGROUP : 0),
       .pidfd = (uintptr_t)pidfd,
       .exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD, /* a CLONE_PARENT child has that of its maker */
       .cgroup = into >= 0 ? (unsigned)into : 0,
@@ -147,10 +149,10 @@ static pid_t fork_stage(void) {
   return pid;
 }
 
-pid_t process_stage(const struct plan *plan, const int stdio[3], int link, enum go go, int into,
+pid_t process_stage(const struct plan *plan, uint32_t made, const int stdio[3], int link, enum go go, int into,
                     struct failure *failure) {
   if (join_namespaces(plan, failure) < 0) return -1;
-  return clone_child(plan, stdio, link, go, CLONE_PARENT, into, -1, NULL, failure);
+  return clone_child(plan, made, stdio, link, go, CLONE_PARENT, into, -1, NULL, failure);
 }
 
 int process_start(struct process *process, const struct plan *plan, const int stdio[3], enum go go, struct slot *slot,
@@ -169,13 +171,13 @@ int process_start(struct process *process, const struct plan *plan, const int st
     return process->pidfd < 0 ? fail(failure, "pidfd_open") : 0;
   }
   if (plan->join.count == 0) {
-    process->pid = clone_child(plan, stdio, link, go, CLONE_PIDFD, into, -1, &process->pidfd, failure);
+    process->pid = clone_child(plan, 0, stdio, link, go, CLONE_PIDFD, into, -1, &process->pidfd, failure);
     return process->pid < 0 ? -1 : 0;
   }
   process->stage = fork_stage();
   if (process->stage < 0) return fail(failure, "clone3");
   if (process->stage > 0) return 0;
-  end_stage(link, failure, process_stage(plan, stdio, link, go, into, failure));
+  end_stage(link, failure, process_stage(plan, 0, stdio, link, go, into, failure));
 }
 
 /* The namespaces that pid 1 does not share with its monitor. */
@@ -222,7 +224,7 @@ _Noreturn static void enter(const struct plan *container, int pidfd, int stream,
   plan.create = 0;
   plan.uid_map = NULL;
   int cgroup_namespace = types & CLONE_NEWCGROUP ? pidfd : -1;
-  pid_t pid = clone_child(&plan, stdio, link, GO_AT_ONCE, CLONE_PARENT, into, cgroup_namespace, NULL, &failure);
+  pid_t pid = clone_child(&plan, 0, stdio, link, GO_AT_ONCE, CLONE_PARENT, into, cgroup_namespace, NULL, &failure);
   end_stage(link, &failure, pid);
 }
 

@@ -40,8 +40,11 @@ struct slot;
 int process_start(struct process *process, const struct plan *plan, const int stdio[3], enum go go, struct slot *slot,
                   struct failure *failure);
 
-/* What a stage process does: join the plan's namespaces and clone a child of its own parent. Returns the pid. */
-pid_t process_stage(const struct plan *plan, const int stdio[3], int link, enum go go, int into,
+/*
+ * What a stage process does: join the plan's namespaces and clone a child of its own parent. `made`: those of the
+ * namespaces to create that it is in already. Returns the pid.
+ */
+pid_t process_stage(const struct plan *plan, uint32_t made, const int stdio[3], int link, enum go go, int into,
                     struct failure *failure);
 
 /* Start a process by a plan that comes from `stream`, in the namespaces and cgroups of `container`'s pid 1. */

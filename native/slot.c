@@ -15,9 +15,13 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "child.h"
 #include "monitor.h"
 
 enum { STACK_SIZE = 1 << 20 }; /* of addresses; memory is taken as it is touched */
+
+/* Namespaces that begin empty, and so can begin early. A mount namespace is a copy of the host's as it is at that time. */
+enum { EARLY = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS };
 
 struct slot {
   size_t count;
@@ -25,6 +29,7 @@ struct slot {
   char (*directories)[PATH_MAX]; /* as they are called now */
   pid_t stub;
   int wake[2];
+  uint32_t namespaces; /* that the stub has made */
 
   /* What the stub is to clone, and what came of it. */
   const struct plan *plan;
@@ -34,6 +39,26 @@ struct slot {
   pid_t pid;
   struct failure failure;
 };
+
+/* Where limits or missing rights forbid it, the new process makes its namespaces itself, and tells what failed. */
+static uint32_t make_namespaces(void) {
+  autoclose int home = sys_pidfd_open(getppid());
+  /* To go back is the harder part: is it allowed? */
+  if (home < 0 || setns(home, CLONE_NEWUTS) < 0 || unshare(EARLY) < 0) return 0;
+  bring_loopback_up(); /* where that fails, the plan's own step says why */
+  return EARLY;
+}
+
+/* Of the namespaces that are there keep those that the plan creates, and leave the others. Returns what is kept. */
+static int keep_namespaces(struct slot *slot, uint32_t *kept) {
+  /* In a new user namespace all others are to be its own. */
+  *kept = slot->plan->create & CLONE_NEWUSER ? 0 : slot->plan->create & slot->namespaces;
+  uint32_t left = slot->namespaces & ~*kept;
+  if (left == 0) return 0;
+  autoclose int home = sys_pidfd_open(getppid());
+  if (home < 0) return fail(&slot->failure, "pidfd_open");
+  return setns(home, (int)left) < 0 ? fail(&slot->failure, "setns") : 0;
+}
 
 /*
  * The stub. It shares memory and descriptors with its monitor, so that it sees a plan that came after it was made. No
@@ -48,11 +73,14 @@ static int stub_main(void *argument) {
     autoclose int directory = open(slot->directories[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0 || write_file_at(directory, "cgroup.procs", "0", 1) < 0) return 1;
   }
+  slot->namespaces = make_namespaces();
   slot->pid = -1; /* prepared */
   char word;
   if (write(slot->wake[1], "r", 1) != 1) return 1;
   if (read(slot->wake[1], &word, 1) != 1) return 1;
-  slot->pid = process_stage(slot->plan, slot->stdio, slot->link, slot->go, slot->into, &slot->failure);
+  uint32_t kept;
+  if (keep_namespaces(slot, &kept) < 0) return 1;
+  slot->pid = process_stage(slot->plan, kept, slot->stdio, slot->link, slot->go, slot->into, &slot->failure);
   return 0;
 }
 

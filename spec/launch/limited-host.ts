@@ -77,16 +77,17 @@ async function attempt(launcher: Launcher, id: string): Promise<{ code: string; 
 }
 
 for (const warm of [false, true]) {
-  const launcher = await Launcher.start(warm ? { warm: attach } : {})
   /** The slot that waits. Its stub is its own child. */
   const idle = warm ? 1 : 0
   for (const [kind, name] of Object.entries(limits)) {
     const file = `/proc/sys/user/max_${name}_namespaces`
     const before = readFileSync(file, 'utf8')
-    if (warm) while (!launcher.warm) await new Promise((resolve) => setTimeout(resolve, 10))
     const id = `${kind}-${String(warm)}`
     mkdirSync(join(root, id))
     writeFileSync(file, '0')
+    // Only now, as a slot makes some namespaces ahead.
+    const launcher = await Launcher.start(warm ? { warm: attach } : {})
+    if (warm) while (!launcher.warm) await new Promise((resolve) => setTimeout(resolve, 10))
     const failed = await attempt(launcher, id)
     const left = [
       ...readdirSync(join(root, id)),
@@ -105,6 +106,6 @@ for (const warm of [false, true]) {
       exitCode: typeof exitCode === 'number' ? exitCode : -1,
     }
     process.stdout.write(`${JSON.stringify(result)}\n`)
+    await launcher.close()
   }
-  await launcher.close()
 }

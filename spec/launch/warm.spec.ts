@@ -92,6 +92,35 @@ if (controllers.length === 0) {
     await until(() => left().length === 0, 'no cgroup is left')
   })
 
+  t.test('its namespaces are its own, whichever the slot had', async (t) => {
+    const launcher = await Launcher.start({ warm: cgroup().attach })
+    const kinds = ['net', 'ipc', 'uts'] as const
+    const names = { net: 'network', ipc: 'ipc', uts: 'uts' } as const
+    const hosts = kinds.map((kind) => readlinkSync(`/proc/self/ns/${kind}`))
+    for (let i = 0; i < 3; i++) {
+      await until(() => launcher.warm, 'a slot is warm')
+      const script = kinds.map((kind) => `readlink /proc/self/ns/${kind}`).join('; ')
+      const plan = { argv: ['sh', '-c', script], cgroup: cgroup(), stdio: { stdout: 'pass' } } as const
+      const links = (await run(launcher, makePlan(rootfs, plan))).output.trim().split('\n')
+      t.equal(links.length, kinds.length)
+      for (const link of links) t.notOk(hosts.includes(link), link)
+    }
+    for (const kind of kinds) {
+      await until(() => launcher.warm, 'a slot is warm')
+      const others = kinds.filter((one) => one !== kind).map((one) => names[one])
+      const argv = ['readlink', `/proc/self/ns/${kind}`]
+      const plan = makePlan(rootfs, {
+        argv,
+        cgroup: cgroup(),
+        create: ['mount', 'pid', ...others],
+        stdio: { stdout: 'pass' },
+      })
+      t.equal((await run(launcher, plan)).output.trim(), readlinkSync(`/proc/self/ns/${kind}`), `the host's ${kind}`)
+    }
+    await launcher.close()
+    await until(() => left().length === 0, 'no cgroup is left')
+  })
+
   t.test('a failed start from a slot, an exec, and joined namespaces', async (t) => {
     const launcher = await Launcher.start({ warm: cgroup().attach })
     await until(() => launcher.warm, 'a slot is warm')
