@@ -45,7 +45,12 @@ async function namespaceOf({ context, record }: Lifecycle, name: string): Promis
 export async function attach({ context, record }: Lifecycle): Promise<Attachment | undefined> {
   const { network } = record.options
   if (typeof network === 'string' || network.kind !== 'networks') return undefined
-  return context.networks.attach({ container: record.id, networks: network.networks, ports: network.ports })
+  return context.networks.attach({
+    container: record.id,
+    name: record.name,
+    networks: network.networks,
+    ports: network.ports,
+  })
 }
 
 /** The sockets that the monitor keeps; of more than it can be given, the firewall's elements keep the ports. */

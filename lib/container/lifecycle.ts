@@ -109,7 +109,7 @@ export class Lifecycle {
     try {
       await cgroups.kill(this.record.id)
       await cgroups.remove(this.record.id)
-      if (this.#onNetworks()) await this.context.networks.release(this.record.id)
+      if (this.#onNetworks()) await this.#giveBack()
     } finally {
       this.status = 'exited'
     }
@@ -122,8 +122,15 @@ export class Lifecycle {
 
   /** The monitor gave back what it knew of. */
   async #leaveNetworks(): Promise<void> {
-    if (readNetworkState(this.paths.network).changed) await this.context.networks.release(this.record.id)
+    if (readNetworkState(this.paths.network).changed) await this.#giveBack()
     rmSync(this.paths.network, { force: true })
+  }
+
+  async #giveBack(): Promise<void> {
+    const { networks } = this.context
+    await networks.release(this.record.id)
+    // It has ended, whatever CNI plugins say to that: they are asked again when it is removed, where somebody hears of it.
+    await networks.leavePlugins(this.record.id).catch(() => undefined)
   }
 
   /** Look at what other processes may have done: adopt a monitor that runs, read how it ended. */

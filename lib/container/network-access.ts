@@ -7,6 +7,7 @@ import type { ContainerAccess, RunningContainer } from '../network/container-acc
 import type { ContainerContext } from './context.js'
 import type { Lifecycle } from './lifecycle.js'
 import { RunLock } from './run-lock.js'
+import { standIn } from './stand-in.js'
 import { readNetworkState, writeNetworkState } from './network-state.js'
 import { containerPaths } from './record.js'
 import { writeResolvConf } from './write-etc-files.js'
@@ -31,6 +32,7 @@ export function networkAccess(
     withRunning: async (idOrName, work) => (await find(idOrName)).withNetwork(work),
     running: () => running(context),
     lives: (id) => lives(context, id),
+    standIn: (operations) => standIn(context, operations),
   }
 }
 

@@ -1,10 +1,10 @@
 import { settleAll } from '../teardown.js'
-import { removeFiles } from './clear-away.js'
+import { clearAway, removeFiles } from './clear-away.js'
 import { namesIn, removeIfEmpty, removeRunDirectory } from './run-directory.js'
 import type { ContainerContext } from './context.js'
 import { Lifecycle } from './lifecycle.js'
 import { containerPaths, runName, type ContainerRecord } from './record.js'
-import { killNow, remove } from './remove.js'
+import { killNow } from './remove.js'
 import { RunLock } from './run-lock.js'
 
 /** A container that its host left behind, and that was removed. */
@@ -18,6 +18,8 @@ export interface RecoveredContainer {
 /** What {@link Runtime.open} found left behind by hosts that died, and removed. */
 export interface RecoveryReport {
   readonly containers: readonly RecoveredContainer[]
+  /** What could not be undone: of CNI plugins that failed, each a `CniError`. The next open tries again. */
+  readonly failures: readonly unknown[]
 }
 
 /**
@@ -53,8 +55,7 @@ async function removeOrphan(context: ContainerContext, record: ContainerRecord):
   await killNow(lifecycle)
   await context.cgroups.kill(record.id)
   await context.cgroups.remove(record.id)
-  lifecycle.status = 'exited'
-  await remove(lifecycle)
+  await clearAway(context, record)
 }
 
 /** What no record speaks of: a host died between the making of a container and its record. */

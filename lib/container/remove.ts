@@ -13,7 +13,10 @@ export interface RemoveOptions {
   readonly volumes?: boolean
 }
 
-/** Take a container away that doesn't run. One that is removed already is left as it is. */
+/**
+ * Take a container away that doesn't run. One that is removed already is left as it is.
+ * @throws CniError when a CNI plugin fails to let go of it; it is removed then all the same
+ */
 export async function remove(container: Lifecycle, { volumes = false }: RemoveOptions = {}): Promise<void> {
   const { context, record } = container
   if (container.status === 'removed') return
@@ -21,6 +24,7 @@ export async function remove(container: Lifecycle, { volumes = false }: RemoveOp
   await container.closeViews('it was removed meanwhile')
   await clearAway(context, record, volumes || !record.options.detach)
   container.set('removed')
+  await context.networks.leavePlugins(record.id)
 }
 
 /** End whatever runs of it, without regard for its stop signal. */

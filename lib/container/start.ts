@@ -5,6 +5,7 @@ import type { Spec } from '../launch/oci-spec.js'
 import type { Plan } from '../launch/plan.js'
 import type { Attachment } from '../network/attachment.js'
 import { PodlingError } from '../errors.js'
+import { afterUndo } from '../teardown.js'
 import { fileError } from '../storage/file-error.js'
 import { close } from '../sys/libc.js'
 import { cgroupMounts } from './cgroup-mounts.js'
@@ -13,6 +14,7 @@ import type { Lifecycle } from './lifecycle.js'
 import { mountVolumes, type MountedVolumes } from './mount-volumes.js'
 import { writeNetworkState } from './network-state.js'
 import { RunLock } from './run-lock.js'
+import { launchOnPluginNetworks } from './plugin-networks.js'
 import { requireStatus } from './status.js'
 import { launchOnUserNetwork, userNetworkOf } from './user-network.js'
 import { writeEtcFiles } from './write-etc-files.js'
@@ -65,22 +67,29 @@ async function launch(container: Lifecycle): Promise<void> {
     const { naming } = context.networks
     const holder = { id: record.id, name: record.name, dns: record.options.dns }
     await naming.publish({ ...holder, pid: process.pid }, status.endpoints)
-    const plan = planOf(container, spec, volumes, attachment, user !== undefined)
+    const atBarrier = attachment?.atBarrier
+    const plan = planOf(container, spec, volumes, attachment, user !== undefined || atBarrier !== undefined)
     const given = held
     held = []
-    const monitor =
-      user === undefined
-        ? await context.launcher.launch(plan, given)
-        : await launchOnUserNetwork(container, plan, given, user)
-    container.follow(monitor)
+    if (user !== undefined) {
+      container.follow(await launchOnUserNetwork(container, plan, given, user))
+    } else if (atBarrier !== undefined) {
+      container.follow(await launchOnPluginNetworks(container, plan, given, atBarrier))
+    } else {
+      const monitor = await context.launcher.launch(plan, given)
+      container.follow(monitor)
+      naming.follow({ ...holder, pid: monitor.pid }, status.endpoints)
+    }
     // Nobody need wait for it: a volume that is used again before it is on the disk is looked into once more.
     context.volumes.markFilled(volumes.first).catch(() => undefined)
-    naming.follow({ ...holder, pid: monitor.pid }, status.endpoints)
   } catch (error) {
     for (const fd of held) close(fd)
     // The monitor gives all of it back, if it came so far; to look is to be sure.
-    if (attachment !== undefined) await context.networks.release(record.id)
-    throw error
+    if (attachment === undefined) throw error
+    throw await afterUndo(error, async () => {
+      await context.networks.release(record.id)
+      await context.networks.leavePlugins(record.id)
+    })
   }
 }
 

@@ -1,5 +1,4 @@
 /** The launch of a container on a user-mode network: the program for it starts while the container stands at its barrier. */
-import { constants } from 'node:os'
 import { findHelper } from '../launch/helper-path.js'
 import type { Monitor } from '../launch/monitor.js'
 import type { Plan } from '../launch/plan.js'
@@ -7,6 +6,7 @@ import type { NetworkMode } from '../network/mode.js'
 import { pastaFacts, startPasta } from '../network/pasta.js'
 import { slirp4netnsFacts, startSlirp4netns } from '../network/slirp4netns.js'
 import { close, pipe } from '../sys/libc.js'
+import { launchAtBarrier } from './barrier.js'
 import type { Lifecycle } from './lifecycle.js'
 import { writeNetworkState } from './network-state.js'
 
@@ -42,25 +42,17 @@ export async function launchOnUserNetwork(
   const { context, paths } = container
   // The monitor has the one end for as long as the container lives, whoever else does.
   const lifetime = pipe()
-  let monitor: Monitor | undefined
   try {
-    monitor = await context.launcher.launch(plan, [lifetime.write, ...given])
-    const { ports } = await programs[network.program].start({
-      netns: `/proc/${String(monitor.pid)}/ns/net`,
-      ports: network.ports,
-      lifetime: lifetime.read,
-      helper: findHelper(),
-      directory: paths.runDirectory,
+    return await launchAtBarrier(context.launcher, plan, [lifetime.write, ...given], async ({ pid }) => {
+      const { ports } = await programs[network.program].start({
+        netns: `/proc/${String(pid)}/ns/net`,
+        ports: network.ports,
+        lifetime: lifetime.read,
+        helper: findHelper(),
+        directory: paths.runDirectory,
+      })
+      writeNetworkState(paths.network, { endpoints: [], ports, changed: false })
     })
-    writeNetworkState(paths.network, { endpoints: [], ports, changed: false })
-    await monitor.proceed()
-    return monitor
-  } catch (error) {
-    await monitor?.kill(constants.signals.SIGKILL, { all: true }).catch(() => undefined)
-    // All of it is gone then; how it ended is no news.
-    await monitor?.observe().catch(() => undefined)
-    monitor?.close()
-    throw error
   } finally {
     close(lifetime.read)
   }

@@ -33,18 +33,29 @@ export function writeResolvConf(container: Lifecycle, status: NetworkStatus): vo
   const { dns, dnsSearch, dnsOptions, network } = record.options
   const responders = context.networks.naming.resolvers(status.endpoints)
   const user = userNetworkOf(container)
+  // What plugins say goes before what the host says, and behind what was asked for.
+  const said = status.endpoints.flatMap((endpoint) => endpoint.dns ?? [])
+  const plugins = {
+    servers: said.flatMap(({ servers }) => servers),
+    search: said.flatMap(({ search }) => search),
+    options: said.flatMap(({ options }) => options),
+  }
   const base = resolverBase(network, responders.length > 0)
   writeFileSync(
     paths.resolvConf,
     resolvConf({
       // A container's own resolvers are asked by the responder, which knows the names first.
-      servers: responders.length > 0 ? responders : dns.length > 0 || user === undefined ? dns : [resolverOf(user)],
-      search: dnsSearch,
-      options: dnsOptions,
+      servers: firstOf(responders, dns, user === undefined ? plugins.servers : [resolverOf(user)]),
+      search: firstOf(dnsSearch, plugins.search),
+      options: firstOf(dnsOptions, plugins.options),
       base,
       domains: responders.length > 0 ? [namesDomain] : [],
     }),
   )
+}
+
+function firstOf(...lists: readonly (readonly string[])[]): readonly string[] {
+  return lists.find((list) => list.length > 0) ?? []
 }
 
 /** The host's resolvers, as far as they can be reached from where the container is. */

@@ -25,6 +25,17 @@ export interface Endpoint {
   readonly addresses: readonly string[]
   readonly gateways: readonly string[]
   readonly aliases: readonly string[]
+  /** With CNI: the families whose default route leads through here. @default those of the gateways */
+  readonly defaultRoutes?: readonly (4 | 6)[]
+  /** What CNI plugins say for resolv.conf(5), where they do. */
+  readonly dns?: EndpointDns
+}
+
+/** Name servers and the like of a network. */
+export interface EndpointDns {
+  readonly servers: readonly string[]
+  readonly search: readonly string[]
+  readonly options: readonly string[]
 }
 
 /** A port of the container that is reached by one of the host. */
@@ -45,6 +56,8 @@ export interface NetworkStatus {
 export interface AttachRequest {
   /** The container's id, 64 hexadecimal digits. */
   readonly container: string
+  /** Its name. */
+  readonly name: string
   /** In this order they are eth0, eth1 ...; the first with a way out is the default route. */
   readonly networks: readonly (EndpointOptions & { readonly name: string })[]
   readonly ports: readonly PortRequest[]
@@ -76,4 +89,10 @@ export interface Attachment {
   readonly launch: NetworkLaunch
   /** Descriptors of sockets that hold the published ports: to be closed by the caller, or given to the monitor. */
   readonly held: readonly number[]
+  /**
+   * What is left to do while the new process stands at its barrier. Its network namespace is at this path.
+   * @returns all that the container has then
+   * @throws CniError, PodlingError `INVALID_OPTION`; what was done here is undone then
+   */
+  readonly atBarrier?: (netns: string) => Promise<NetworkStatus>
 }

@@ -6,10 +6,10 @@
 import { PodlingError } from '../errors.js'
 import { formatAddress, toNumber, type Family } from './address.js'
 import { type AddressPool } from './address-pool.js'
-import type { BoundPort, EndpointOptions, NetworkStatus } from './attachment.js'
+import type { BoundPort, Endpoint, EndpointOptions, NetworkStatus } from './attachment.js'
 import { EntryTaken, type Entry, type Firewall } from './firewall.js'
 import { leaseElement, portElement } from './firewall-table.js'
-import { addressOf, type NetworkRecord } from './network-record.js'
+import { addressOf, takesPorts, type NetworkRecord } from './network-record.js'
 import type { PortRequest } from './ports.js'
 import { holdPorts, type Publication } from './publication.js'
 
@@ -90,13 +90,17 @@ export function entriesOf(
   find: (network: string) => NetworkRecord | undefined,
 ): Entry[] {
   const plain = (addresses: readonly string[]): Buffer[] => addresses.map((text) => addressOf(text.replace(/\/.*/, '')))
+  // What CNI plugins gave is in no table of ours.
+  const isOurs = ({ network }: Endpoint): boolean => find(network)?.driver !== 'cni'
   const way = endpoints.find(({ network }) => {
     const record = find(network)
-    return record?.driver === 'bridge' && !record.internal
+    return record !== undefined && takesPorts(record)
   })
-  const targets = plain(way?.addresses ?? [])
+  const targets = way !== undefined && isOurs(way) ? plain(way.addresses) : []
   return [
-    ...endpoints.flatMap(({ addresses }) => plain(addresses).map((address) => leaseElement(address, container))),
+    ...endpoints
+      .filter(isOurs)
+      .flatMap(({ addresses }) => plain(addresses).map((address) => leaseElement(address, container))),
     ...ports.flatMap(({ container: port, protocol, ip, host }) => {
       const at = addressOf(ip)
       const address = targets.find(({ length }) => length === at.length)
@@ -136,7 +140,7 @@ function publishedFamilies(places: readonly Place[], leases: readonly (readonly 
   if (families.length > 0) return families
   throw new PodlingError(
     'INVALID_OPTION',
-    'ports: are published on a bridge network that is not internal, and the container is on none',
+    'ports: are published on a bridge network that is not internal, or by a CNI plugin with the capability portMappings, and the container has neither',
   )
 }
 

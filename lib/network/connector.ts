@@ -12,11 +12,13 @@ import {
   configureLink,
   createLink,
   defaultRoutes,
+  freeSlot,
   hostLinkName,
   laterLinks,
   linkName,
   prefixFor,
   removeContainerLink,
+  slotOf,
   type EndpointLink,
 } from './endpoint-messages.js'
 import type { Firewall } from './firewall.js'
@@ -26,6 +28,21 @@ import { deleteLink } from './netlink/rtnetlink.js'
 import { NetlinkError } from './netlink/socket.js'
 import { addressOf, cidrOf, type NetworkRecord } from './network-record.js'
 import type { NetworkStore } from './network-store.js'
+
+/** One network that a container is to be on. */
+export interface Wanted {
+  readonly record: NetworkRecord
+  readonly options: EndpointOptions
+  /** Of its link: 0 is eth0. */
+  readonly slot: number
+}
+
+interface Prepared {
+  readonly place: Place
+  /** The index of the host's link: the bridge, or the parent of macvlan. */
+  readonly hostLink: number
+  readonly slot: number
+}
 
 /** One network with what a container gets on it. */
 interface Joined {
@@ -48,17 +65,14 @@ export class Connector {
   }
 
   /** All that the host does for a container that is about to start; see {@link Attachment} for the rest. */
-  async attach(
-    { container, ports }: AttachRequest,
-    networks: readonly { record: NetworkRecord; options: EndpointOptions }[],
-  ): Promise<Attachment> {
+  async attach({ container, ports }: AttachRequest, networks: readonly Wanted[]): Promise<Attachment> {
     const prepared = []
-    for (const { record, options } of networks) prepared.push(await this.#prepare(record, options))
+    for (const wanted of networks) prepared.push(await this.#prepare(wanted))
     const places = prepared.map(({ place }) => place)
     if (ports.some(({ protocol }) => protocol === 'sctp')) assertSctp()
     const claimed = claim(this.#firewall, container, places, ports)
     try {
-      const joined = this.#join(prepared, claimed, 0, new Set())
+      const joined = this.#join(prepared, claimed, new Set())
       const traits = this.#host.traits()
       const lingering = claimed.ports.filter(({ protocol }) => lingers(protocol))
       if (lingering.length > 0) forgetFlowsAt(this.#host, lingering)
@@ -92,11 +106,12 @@ export class Connector {
     if (endpoints.some(({ network }) => network === given.name)) {
       throw new PodlingError('INVALID_STATE', `${what}: it is connected already`)
     }
-    const prepared = await this.#prepare(given, options)
+    const slot = freeSlot(endpoints)
+    const prepared = await this.#prepare({ record: given, options, slot })
     const claimed = claim(this.#firewall, container.id, [prepared.place], [])
     let made = false
     try {
-      const [joined] = this.#join([prepared], claimed, freeSlot(endpoints), routedFamilies(endpoints, this.#store))
+      const [joined] = this.#join([prepared], claimed, routedFamilies(endpoints, this.#store))
       if (joined === undefined) throw new PodlingError('NETWORK_FAILED', what)
       const traits = this.#host.traits()
       for (const { message, pidAt } of createLink(
@@ -115,7 +130,7 @@ export class Connector {
       await container.enter(operations.filter(({ op }) => op === 'netlink'))
       await container.changed({ ...container.status, endpoints: [...endpoints, endpointOf(joined)] })
     } catch (error) {
-      if (made) await this.#unlink(container, prepared.place.record, freeSlot(endpoints)).catch(() => undefined)
+      if (made) await this.#unlink(container, prepared.place.record, slot).catch(() => undefined)
       this.#giveBack(claimed)
       throw error
     }
@@ -151,7 +166,10 @@ export class Connector {
     return familiesOf(gone.gateways).flatMap((family) => {
       const next = endpoints.find(({ network, gateways }) => {
         const record = this.#store.find(network)
-        return record !== undefined && !record.internal && familiesOf(gateways).includes(family)
+        // What plugins made, they alone change.
+        return (
+          record !== undefined && record.driver !== 'cni' && !record.internal && familiesOf(gateways).includes(family)
+        )
       })
       const record = next === undefined ? undefined : this.#store.find(next.network)
       return next === undefined || record === undefined ? [] : [defaultRoutes(record, slotOf(next), [family])]
@@ -163,7 +181,7 @@ export class Connector {
     for (const fd of held) close(fd)
   }
 
-  async #prepare(given: NetworkRecord, options: EndpointOptions): Promise<{ place: Place; hostLink: number }> {
+  async #prepare({ record: given, options, slot }: Wanted): Promise<Prepared> {
     if (options.mac !== undefined && parseMac(options.mac) === undefined) {
       throw new PodlingError(
         'INVALID_OPTION',
@@ -171,7 +189,7 @@ export class Connector {
       )
     }
     const { record, hostLink } = await this.#hostLink(given)
-    return { place: { record, pools: this.#poolsOf(record), options }, hostLink }
+    return { place: { record, pools: this.#poolsOf(record), options }, hostLink, slot }
   }
 
   async #hostLink(record: NetworkRecord): Promise<{ record: NetworkRecord; hostLink: number }> {
@@ -215,14 +233,9 @@ export class Connector {
   }
 
   /** @param routed families that have a default route already */
-  #join(
-    prepared: readonly { place: Place; hostLink: number }[],
-    claimed: Claimed,
-    firstSlot: number,
-    routed: ReadonlySet<Family>,
-  ): Joined[] {
+  #join(prepared: readonly Prepared[], claimed: Claimed, routed: ReadonlySet<Family>): Joined[] {
     const done = new Set(routed)
-    return prepared.map(({ place, hostLink }, index) => {
+    return prepared.map(({ place, hostLink, slot }, index) => {
       const { record, options } = place
       const addresses = claimed.addresses[index] ?? []
       const [first] = addresses
@@ -230,7 +243,7 @@ export class Connector {
       const families = record.internal ? [] : familiesOf(gatewaysOf(record)).filter((family) => !done.has(family))
       for (const family of families) done.add(family)
       const mac = options.mac === undefined ? macFor(first) : (parseMac(options.mac) ?? macFor(first))
-      return { place, hostLink, link: { slot: firstSlot + index, mac, addresses, defaultRoutes: families } }
+      return { place, hostLink, link: { slot, mac, addresses, defaultRoutes: families } }
     })
   }
 }
@@ -255,19 +268,11 @@ function familiesOf(addresses: readonly string[]): Family[] {
 }
 
 function routedFamilies(endpoints: readonly Endpoint[], store: NetworkStore): Set<Family> {
-  const routed = endpoints.filter(({ network }) => !store.find(network)?.internal)
-  return new Set(routed.flatMap(({ gateways }) => familiesOf(gateways)))
-}
-
-function slotOf({ interface: name }: Endpoint): number {
-  return Number(name.slice('eth'.length))
-}
-
-function freeSlot(endpoints: readonly Endpoint[]): number {
-  const used = new Set(endpoints.map(slotOf))
-  let slot = 0
-  while (used.has(slot)) slot++
-  return slot
+  return new Set(
+    endpoints.flatMap(({ network, gateways, defaultRoutes: families }) =>
+      store.find(network)?.internal ? [] : (families ?? familiesOf(gateways)),
+    ),
+  )
 }
 
 /** The blocks of a network, to tell which leases are of it. */

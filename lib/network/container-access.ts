@@ -13,6 +13,15 @@ export interface ContainerAccess {
   running(): Promise<readonly { readonly id: string; readonly status: NetworkStatus }[]>
   /** Is a container of this id running, or on its way to? */
   lives(id: string): Promise<boolean>
+  /** A process in a network namespace of its own, which has done this and stands there. */
+  standIn(operations: readonly NetworkOperation[]): Promise<StandIn>
+}
+
+export interface StandIn {
+  /** The path of its network namespace. */
+  readonly netns: string
+  /** End it, and the namespace with it. */
+  end(): Promise<void>
 }
 
 export interface RunningContainer {

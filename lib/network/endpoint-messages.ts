@@ -1,7 +1,7 @@
 /** A container's link as messages: those of the host, and those of the new process in its own namespace. Pure. */
 import { addressOf, cidrOf, type NetworkRecord } from './network-record.js'
 import { macFor, type Family } from './address.js'
-import type { NetworkOperation } from './attachment.js'
+import type { Endpoint, NetworkOperation } from './attachment.js'
 import { encode, flags, type Request } from './netlink/message.js'
 import {
   deleteLink,
@@ -43,6 +43,18 @@ export interface HostTraits {
 
 export function linkName(slot: number): string {
   return `eth${String(slot)}`
+}
+
+export function slotOf({ interface: name }: Pick<Endpoint, 'interface'>): number {
+  return Number(name.slice('eth'.length))
+}
+
+/** For a further link of a container. */
+export function freeSlot(endpoints: readonly Endpoint[]): number {
+  const used = new Set(endpoints.map(slotOf))
+  let slot = 0
+  while (used.has(slot)) slot++
+  return slot
 }
 
 /** The host's end of a container's link: at most 15 characters, and the same for the same container. */

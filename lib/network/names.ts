@@ -5,10 +5,11 @@
  */
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { PodlingError } from '../errors.js'
+import { processStart } from './process-start.js'
 import { close, connectUnix, errnoName, pipe, reap, spawnHelper } from '../sys/libc.js'
 
 /** Names work with and without this domain; native/dns_names.c has it too. */
@@ -227,22 +228,11 @@ function filesIn(directory: string): string[] {
 function entryText({ pid, names, addresses, servers = [] }: NamedContainer): string {
   const line = (word: string) => (value: string) => `${word} ${value}\n`
   return [
-    `pid ${String(pid)} ${startOf(pid)}\n`,
+    `pid ${String(pid)} ${processStart(pid)}\n`,
     ...names.filter((name) => /^[^\s]{1,255}$/.test(name)).map(line('name')),
     ...addresses.map(line('address')),
     ...servers.map(line('server')),
   ].join('')
-}
-
-/** When a process began, in clock ticks since the boot: field 22 of proc_pid_stat(5), behind a name that may hold anything. */
-function startOf(pid: number): string {
-  try {
-    const stat = readFileSync(`/proc/${String(pid)}/stat`, 'latin1')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '0'
-  } catch {
-    // It has ended; the responder will see that too.
-    return '0'
-  }
 }
 
 function hash(text: string): string {

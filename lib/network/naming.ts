@@ -1,5 +1,7 @@
 /** Which names containers have on which networks: endpoints and records in, what {@link Names} wants out. */
 import type { Endpoint } from './attachment.js'
+import { formatCidr, parseAddress } from './address.js'
+import type { HostNetwork } from './host-network.js'
 import { cidrOf, type NetworkRecord } from './network-record.js'
 import type { NamedContainer, NamedNetwork, Names } from './names.js'
 
@@ -19,10 +21,12 @@ const shortId = 12
 
 export class Naming {
   readonly #names: Names
+  readonly #host: HostNetwork
   readonly #find: (network: string) => NetworkRecord | undefined
 
-  constructor(names: Names, find: (network: string) => NetworkRecord | undefined) {
+  constructor(names: Names, host: HostNetwork, find: (network: string) => NetworkRecord | undefined) {
     this.#names = names
+    this.#host = host
     this.#find = find
   }
 
@@ -42,9 +46,11 @@ export class Naming {
     { id, name, pid, dns }: NameHolder,
     endpoints: readonly Endpoint[],
   ): { network: NamedNetwork; container: NamedContainer }[] {
-    return endpoints.flatMap(({ network, addresses, aliases }) => {
+    return endpoints.flatMap((endpoint) => {
+      const { network, addresses, aliases } = endpoint
       const record = this.#find(network)
-      if (record === undefined || !hasNames(record)) return []
+      const gateways = record === undefined ? [] : this.#askedAt(record, endpoint)
+      if (record === undefined || gateways.length === 0) return []
       const container = {
         id,
         pid,
@@ -52,7 +58,8 @@ export class Naming {
         addresses: addresses.map((address) => address.split('/')[0] ?? ''),
         servers: dns,
       }
-      return [{ network: namedNetwork(record), container }]
+      const { id: networkId, name: networkName, internal } = record
+      return [{ network: { id: networkId, name: networkName, gateways, forward: !internal }, container }]
     })
   }
 
@@ -61,9 +68,30 @@ export class Naming {
    * one doesn't know, it says is nowhere.
    */
   resolvers(endpoints: readonly Endpoint[]): string[] {
-    const records = endpoints.flatMap(({ network }) => this.#find(network) ?? []).filter(hasNames)
-    const ordered = [...records.filter(({ internal }) => !internal), ...records.filter(({ internal }) => internal)]
-    return ordered.flatMap(({ subnets }) => subnets.flatMap(({ gateway }) => gateway ?? []))
+    const places = endpoints.flatMap((endpoint) => {
+      const record = this.#find(endpoint.network)
+      return record === undefined ? [] : [{ internal: record.internal, asked: this.#askedAt(record, endpoint) }]
+    })
+    const ordered = [...places.filter(({ internal }) => !internal), ...places.filter(({ internal }) => internal)]
+    return ordered.flatMap(({ asked }) => asked.map((gateway) => gateway.split('/')[0] ?? ''))
+  }
+
+  /** The host's addresses on a network, with prefix length; none where names are off or the host has no address there. */
+  #askedAt({ driver, dns, subnets }: NetworkRecord, endpoint: Endpoint): string[] {
+    if (!dns) return []
+    if (driver === 'bridge') {
+      return subnets.flatMap(({ subnet, gateway }) =>
+        gateway === undefined ? [] : [`${gateway}/${String(cidrOf(subnet).prefix)}`],
+      )
+    }
+    // Plugins may name servers of their own, and need not give the host an address.
+    if (driver !== 'cni' || (endpoint.dns?.servers.length ?? 0) > 0) return []
+    const own = this.#host.addresses()
+    return endpoint.gateways.flatMap((gateway) => {
+      const parsed = parseAddress(gateway)
+      const block = own.find(({ address }) => parsed?.address.equals(address))
+      return block === undefined ? [] : [formatCidr(block)]
+    })
   }
 
   /** Forget a container, on one network or on all. */
@@ -83,21 +111,5 @@ export class Naming {
 
   async close(): Promise<void> {
     await this.#names.close()
-  }
-}
-
-/** On a network that isn't the host's own, the host has no address to be asked at. */
-function hasNames({ driver, dns }: NetworkRecord): boolean {
-  return driver === 'bridge' && dns
-}
-
-function namedNetwork({ id, name, subnets, internal }: NetworkRecord): NamedNetwork {
-  return {
-    id,
-    name,
-    gateways: subnets.flatMap(({ subnet, gateway }) =>
-      gateway === undefined ? [] : [`${gateway}/${String(cidrOf(subnet).prefix)}`],
-    ),
-    forward: !internal,
   }
 }

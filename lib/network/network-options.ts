@@ -15,13 +15,14 @@ import {
   type Cidr,
 } from './address.js'
 import { longestInterfaceName } from './netlink/rtnetlink.js'
+import { networkNameFault, networkNameSchema } from './network-name.js'
 import type { NetworkDriver, Subnet } from './network-record.js'
 
 export interface NetworkOptions {
   /** Letters, digits, `_`, `.` and `-`. */
   readonly name: string
   /** `'bridge'`: a network of this host. `'macvlan'`: containers are neighbours on the network of one of its links. @default 'bridge' */
-  readonly driver?: NetworkDriver
+  readonly driver?: 'bridge' | 'macvlan'
   /**
    * Blocks of addresses, `'10.89.0.0/24'`, `'fd00::/64'`, or objects that also say the gateway and where addresses are
    * taken from. With macvlan they are those of the link's own network, and must be given.
@@ -68,12 +69,7 @@ const schema = {
   required: ['name'],
   additionalProperties: false,
   properties: {
-    name: {
-      type: 'string',
-      pattern: '^[a-zA-Z0-9][a-zA-Z0-9_.-]*$',
-      maxLength: 128,
-      says: 'letters, digits, _, . and -',
-    },
+    name: networkNameSchema,
     driver: { enum: ['bridge', 'macvlan'] },
     subnets: {
       type: 'array',
@@ -100,9 +96,6 @@ const schema = {
 }
 
 const findFaults = faultFinder(schema)
-
-/** Words that `network` of a container has a meaning of its own for. */
-const reserved = ['none', 'host', 'bridge', 'private', 'pod', 'pasta', 'slirp4netns', 'default', '.', '..']
 
 /** @throws PodlingError `INVALID_OPTION` with all mistakes, each with its path */
 export function parseNetworkOptions(options: NetworkOptions): NormalizedNetworkOptions {
@@ -144,8 +137,8 @@ export function parseNetworkOptions(options: NetworkOptions): NormalizedNetworkO
 function contradictions(options: NetworkOptions): Fault[] {
   const { name, driver = 'bridge', subnets, parent, internal, mtu, ipv6 } = options
   const faults: Fault[] = []
-  if (reserved.includes(name))
-    faults.push({ path: 'name', message: `must not be ${show(name)}, which has a meaning of its own` })
+  const nameFault = networkNameFault(name)
+  if (nameFault !== undefined) faults.push({ path: 'name', message: nameFault })
   if (driver === 'macvlan') {
     if (parent === undefined)
       faults.push({ path: 'parent', message: 'must name the link of the host that macvlan sits on' })

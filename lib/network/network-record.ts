@@ -1,8 +1,10 @@
 /** A network as the database keeps it, and as it is shown. Pure. */
 import { parseAddress, parseCidr, type Cidr } from './address.js'
+import type { CniConfigList, CniNetwork } from './cni/config.js'
 import type { BridgeRules } from './firewall-table.js'
 
-export type NetworkDriver = 'bridge' | 'macvlan'
+/** `'cni'`: by the plugins of a CNI configuration. */
+export type NetworkDriver = 'bridge' | 'macvlan' | 'cni'
 
 /** The network that containers are on unless they say otherwise. */
 export const defaultNetwork = 'podling'
@@ -23,6 +25,7 @@ export interface Network {
   readonly id: string
   readonly name: string
   readonly driver: NetworkDriver
+  /** Empty with CNI, whose plugins alone know. */
   readonly subnets: readonly Subnet[]
   /** No way out to other networks, nor in. */
   readonly internal: boolean
@@ -31,15 +34,21 @@ export interface Network {
   /** Containers find each other by name. */
   readonly dns: boolean
   readonly labels: Readonly<Record<string, string>>
-  /** The host's link: the bridge, or the link that macvlan ones sit on. */
-  readonly interface: string
+  /** The host's link: the bridge, or the link that macvlan ones sit on. Absent with CNI. */
+  readonly interface?: string
   /** Bytes; absent: the kernel's default. */
   readonly mtu?: number
   readonly createdAt: Date
+  /** Its configuration, with the driver `'cni'`. */
+  readonly cni?: CniConfigList
 }
 
 /** What the database keeps. */
-export interface NetworkRecord extends Omit<Network, 'createdAt'> {
+export interface NetworkRecord extends Omit<Network, 'createdAt' | 'cni'> {
+  /** Empty with CNI. */
+  readonly interface: string
+  /** With CNI alone. */
+  readonly cni?: CniNetwork
   /** Milliseconds since the epoch. */
   readonly createdAt: number
   /** Nobody asked for just these subnets: when something else takes them, others do as well. */
@@ -47,7 +56,7 @@ export interface NetworkRecord extends Omit<Network, 'createdAt'> {
 }
 
 export function networkOf(record: NetworkRecord): Network {
-  const { id, name, driver, subnets, internal, isolate, dns, labels, mtu, createdAt } = record
+  const { id, name, driver, subnets, internal, isolate, dns, labels, mtu, createdAt, cni } = record
   return {
     id,
     name,
@@ -57,10 +66,27 @@ export function networkOf(record: NetworkRecord): Network {
     isolate,
     dns,
     labels,
-    interface: record.interface,
+    ...(cni === undefined ? { interface: record.interface } : { cni: configOf(cni) }),
     ...(mtu === undefined ? {} : { mtu }),
     createdAt: new Date(createdAt),
   }
+}
+
+/** As the specification has it. */
+function configOf({ cniVersion, name, disableCheck, disableGC, plugins }: CniNetwork): CniConfigList {
+  return {
+    cniVersion,
+    name,
+    ...(disableCheck ? { disableCheck } : {}),
+    ...(disableGC ? { disableGC } : {}),
+    plugins,
+  }
+}
+
+/** Can ports be published there? They are on the first such network that a container is on. */
+export function takesPorts({ driver, internal, cni }: NetworkRecord): boolean {
+  if (driver === 'bridge') return !internal
+  return cni?.plugins.some(({ capabilities }) => capabilities?.['portMappings'] === true) ?? false
 }
 
 /** What the alias of a bridge says, by which it is known for ours. */

@@ -1,8 +1,10 @@
 /** The records of a root's networks in its database, and the choice of their addresses. */
 import { createHash, randomBytes } from 'node:crypto'
 import { PodlingError } from '../errors.js'
+import { nearestName } from '../schema/nearest-name.js'
 import type { Database, Table } from '../storage/database.js'
 import { formatCidr, overlaps, type Cidr } from './address.js'
+import type { NormalizedCniOptions } from './cni/options.js'
 import type { HostNetwork } from './host-network.js'
 import { cidrOf, defaultNetwork, type NetworkRecord, type Subnet } from './network-record.js'
 import type { NormalizedNetworkOptions } from './network-options.js'
@@ -28,6 +30,18 @@ export class NetworkStore {
 
   find(name: string): NetworkRecord | undefined {
     return this.#table.get(name) ?? this.#byId(name)
+  }
+
+  /** @throws PodlingError `NETWORK_NOT_FOUND` */
+  async get(name: string): Promise<NetworkRecord> {
+    if (name === defaultNetwork) return await this.default()
+    const record = this.find(name)
+    if (record !== undefined) return record
+    const near = nearestName(name, [defaultNetwork, 'bridge', 'host', 'none', ...this.all().map((one) => one.name)])
+    throw new PodlingError(
+      'NETWORK_NOT_FOUND',
+      `find network ${name}: this root has no network of this name or id${near === undefined ? '' : `; did you mean ${near}?`}`,
+    )
   }
 
   #byId(id: string): NetworkRecord | undefined {
@@ -56,9 +70,7 @@ export class NetworkStore {
   async create(options: NormalizedNetworkOptions): Promise<NetworkRecord> {
     return await this.#host.exclusively(() =>
       this.#database.transaction(() => {
-        if (options.name === defaultNetwork || this.#table.get(options.name) !== undefined) {
-          throw new PodlingError('NETWORK_EXISTS', `create network ${options.name}: there is a network of this name`)
-        }
+        this.#assertFree(options.name)
         const record = this.#record(options, this.#subnetsFor(options), options.subnets.length === 0)
         const twin = this.all().find((other) => other.driver === 'bridge' && other.interface === record.interface)
         if (record.driver === 'bridge' && twin !== undefined) {
@@ -71,6 +83,21 @@ export class NetworkStore {
         return record
       }),
     )
+  }
+
+  /** A network of CNI plugins, whose addresses are theirs. @throws PodlingError `NETWORK_EXISTS` */
+  async createCni({ name, dns, labels, cni }: NormalizedCniOptions): Promise<NetworkRecord> {
+    return await this.#database.transaction(() => {
+      this.#assertFree(name)
+      const record = { ...this.#record({ ...plain, name, driver: 'cni', isolate: false, dns, labels }, [], false), cni }
+      void this.#table.put(name, record)
+      return record
+    })
+  }
+
+  #assertFree(name: string): void {
+    if (name !== defaultNetwork && this.#table.get(name) === undefined) return
+    throw new PodlingError('NETWORK_EXISTS', `create network ${name}: there is a network of this name`)
   }
 
   /** Other subnets for a network whose own, which nobody asked for, something else has taken meanwhile. */
@@ -124,7 +151,7 @@ export class NetworkStore {
       isolate,
       dns,
       labels,
-      interface: options.interface ?? this.#bridgeName(name),
+      interface: options.interface ?? (driver === 'cni' ? '' : this.#bridgeName(name)),
       ...(mtu === undefined ? {} : { mtu }),
       createdAt: Date.now(),
       picked,

@@ -1,10 +1,12 @@
 import { PodlingError } from '../errors.js'
-import { nearestName } from '../schema/nearest-name.js'
 import type { Database } from '../storage/database.js'
 import { contains } from './address.js'
+import { attach } from './attach.js'
 import type { Attachment, AttachRequest, EndpointOptions } from './attachment.js'
 import { removeBridge } from './bridge.js'
-import { blocksOf, Connector } from './connector.js'
+import { CniNetworks } from './cni/networks.js'
+import { parseCniOptions, type CniNetworkOptions } from './cni/options.js'
+import { blocksOf, Connector, type Wanted } from './connector.js'
 import type { ContainerAccess } from './container-access.js'
 import { Firewall, type Entry } from './firewall.js'
 import { forgetFlowsTo } from './flows.js'
@@ -27,6 +29,8 @@ export interface NetworksSetup {
   readonly namesDirectory: string
   /** The native helper, which answers for names. */
   readonly helper: string
+  /** A directory of the root, for what CNI plugins must be told once a container is gone. */
+  readonly cniDirectory: string
 }
 
 export interface RemoveNetworkOptions {
@@ -40,13 +44,14 @@ export class Networks {
   readonly #store: NetworkStore
   readonly #firewall: Firewall
   readonly #connector: Connector
+  readonly #cni: CniNetworks
   readonly #presence: Presence
   /** @internal The names of containers. */
   readonly naming: Naming
   #containers: ContainerAccess | undefined
 
   /** @internal Use {@link Runtime.networks}. */
-  constructor({ database, instance, lockFile, namesDirectory, helper }: NetworksSetup) {
+  constructor({ database, instance, lockFile, namesDirectory, helper, cniDirectory }: NetworksSetup) {
     this.#store = new NetworkStore(database, this.#host, instance)
     this.#firewall = new Firewall(this.#host, instance, () =>
       this.#store
@@ -55,8 +60,11 @@ export class Networks {
         .map(rulesOf),
     )
     this.#connector = new Connector(this.#host, this.#firewall, this.#store)
+    this.#cni = new CniNetworks(this.#host, cniDirectory, (operations) => this.#access().standIn(operations))
     this.#presence = new Presence(lockFile)
-    this.naming = new Naming(new Names({ directory: namesDirectory, helper }), (name) => this.#store.find(name))
+    this.naming = new Naming(new Names({ directory: namesDirectory, helper }), this.#host, (name) =>
+      this.#store.find(name),
+    )
   }
 
   /** @internal Containers come after networks; the runtime makes them known here. */
@@ -65,16 +73,18 @@ export class Networks {
   }
 
   /**
-   * Make a network. Its bridge comes into being with the first container on it.
+   * Make a network. Its bridge comes into being with the first container on it. With `cni` it is one of CNI plugins, which
+   * run when a container comes or goes.
    * @throws PodlingError `INVALID_OPTION` with all mistakes at once, `NETWORK_EXISTS`, `SUBNET_OVERLAPS`, `SUBNET_EXHAUSTED`
    */
-  async create(options: NetworkOptions): Promise<Network> {
+  async create(options: NetworkOptions | CniNetworkOptions): Promise<Network> {
+    if (isCni(options)) return networkOf(await this.#store.createCni(await parseCniOptions(options)))
     return networkOf(await this.#store.create(parseNetworkOptions(options)))
   }
 
   /** One network by name, id or at least 12 digits of the id. @throws PodlingError `NETWORK_NOT_FOUND` */
   async get(name: string): Promise<Network> {
-    return networkOf(await this.#record(name))
+    return networkOf(await this.#store.get(name))
   }
 
   /** All networks, the default one among them, oldest first. */
@@ -91,23 +101,29 @@ export class Networks {
    * @throws PodlingError `NETWORK_NOT_FOUND`; `NETWORK_IN_USE` while containers are made for it or, unless `force` is given, connected to it
    */
   async remove(name: string, { force = false }: RemoveNetworkOptions = {}): Promise<void> {
-    const record = await this.#record(name)
+    const record = await this.#store.get(name)
     if (record.name === defaultNetwork) {
       throw new PodlingError('INVALID_OPTION', `remove network ${defaultNetwork}: it is the default network`)
     }
-    if (!force) this.#assertUnused(record)
+    if (!force) await this.#assertUnused(record)
     else await this.#disconnectAll(record)
     await this.#host.exclusively(async () => {
-      if (!force) this.#assertUnused(record)
-      if (record.driver === 'bridge') removeBridge(this.#host, this.#firewall, record)
+      if (!force) await this.#assertUnused(record)
+      this.#removeLink(record)
       await this.#store.remove(record.name)
     })
     await this.naming.remove(record)
   }
 
-  #assertUnused(record: NetworkRecord): void {
+  /** The link of the host that was made for a network. */
+  #removeLink(record: NetworkRecord): void {
+    if (record.driver === 'bridge') removeBridge(this.#host, this.#firewall, record)
+    else if (record.driver === 'cni') this.#cni.removeLink(record)
+  }
+
+  async #assertUnused(record: NetworkRecord): Promise<void> {
     const users = this.#containers?.usersOf(record.name) ?? []
-    const connected = this.#connected(record).map((id) => id.slice(0, 12))
+    const connected = (await this.#connected(record)).map((id) => id.slice(0, 12))
     const all = users.length > 0 ? users : connected
     if (all.length === 0) return
     throw new PodlingError(
@@ -117,7 +133,7 @@ export class Networks {
   }
 
   async #disconnectAll(record: NetworkRecord): Promise<void> {
-    for (const id of this.#connected(record)) {
+    for (const id of await this.#connected(record)) {
       await this.disconnect(record.name, id).catch((error: unknown) => {
         // It ended meanwhile, or is on another network of that address by now.
         const gone = error instanceof PodlingError && ['CONTAINER_NOT_FOUND', 'INVALID_STATE'].includes(error.code)
@@ -127,7 +143,8 @@ export class Networks {
   }
 
   /** The ids of containers that have an address of a network. */
-  #connected(record: NetworkRecord): string[] {
+  async #connected(record: NetworkRecord): Promise<string[]> {
+    if (record.driver === 'cni') return await this.#cni.connected(record)
     const blocks = blocksOf(record)
     const leases = this.#firewall.entries('leases4', 'leases6')
     const ours = leases.filter(({ element }) => blocks.some((block) => contains(block, element.key)))
@@ -139,7 +156,7 @@ export class Networks {
    * @throws PodlingError `NETWORK_NOT_FOUND`, `CONTAINER_NOT_FOUND`, `INVALID_STATE`, `ADDRESS_IN_USE`, `SUBNET_EXHAUSTED` ...
    */
   async connect(network: string, container: string, options: EndpointOptions = {}): Promise<void> {
-    const record = await this.#record(network)
+    const record = await this.#store.get(network)
     await this.#presence.enter()
     await this.#access().withRunning(container, async (running) => {
       if (!running.ownNetwork) {
@@ -148,7 +165,7 @@ export class Networks {
           `connect container ${running.name} to network ${network}: it has no network namespace of its own`,
         )
       }
-      await this.#connector.connect(running, record, options)
+      await this.#by(record).connect(running, record, options)
       await this.naming.publish(running, running.status.endpoints)
     })
   }
@@ -158,33 +175,34 @@ export class Networks {
    * @throws PodlingError `NETWORK_NOT_FOUND`, `CONTAINER_NOT_FOUND`, `INVALID_STATE`
    */
   async disconnect(network: string, container: string): Promise<void> {
-    const record = await this.#record(network)
+    const record = await this.#store.get(network)
     await this.#access().withRunning(container, async (running) => {
-      await this.#connector.disconnect(running, record)
+      await this.#by(record).disconnect(running, record)
       this.naming.withdraw(running.id, record)
     })
+  }
+
+  /**
+   * Ask the plugins of a CNI network whether all of a running container is as they made it (CHECK). Configurations before
+   * 0.4.0 have no such question, and pass.
+   * @throws CniError with what is wrong; PodlingError `NETWORK_NOT_FOUND`, `CONTAINER_NOT_FOUND`, `INVALID_STATE`; `INVALID_OPTION`
+   * for other networks
+   */
+  async check(network: string, container: string): Promise<void> {
+    const record = await this.#store.get(network)
+    if (record.driver !== 'cni') {
+      throw new PodlingError('INVALID_OPTION', `check network ${network}: it is not one of CNI plugins`)
+    }
+    await this.#access().withRunning(container, (running) => this.#cni.check(running, record))
+  }
+
+  #by({ driver }: NetworkRecord): Connector | CniNetworks {
+    return driver === 'cni' ? this.#cni : this.#connector
   }
 
   #access(): ContainerAccess {
     if (this.#containers === undefined) throw new RangeError('networks know no containers')
     return this.#containers
-  }
-
-  async #record(name: string): Promise<NetworkRecord> {
-    if (name === defaultNetwork) return await this.#store.default()
-    const record = this.#store.find(name)
-    if (record !== undefined) return record
-    const near = nearestName(name, [
-      defaultNetwork,
-      'bridge',
-      'host',
-      'none',
-      ...this.#store.all().map((network) => network.name),
-    ])
-    throw new PodlingError(
-      'NETWORK_NOT_FOUND',
-      `find network ${name}: this root has no network of this name or id${near === undefined ? '' : `; did you mean ${near}?`}`,
-    )
   }
 
   /**
@@ -193,18 +211,19 @@ export class Networks {
    * `KERNEL_UNSUPPORTED`, `INVALID_OPTION`; nothing is left then
    */
   async attach(request: AttachRequest): Promise<Attachment> {
-    const networks = []
+    const networks: Wanted[] = []
     const seen = new Set<string>()
-    for (const options of request.networks) {
-      const record = await this.#record(options.name)
+    for (const [slot, options] of request.networks.entries()) {
+      const record = await this.#store.get(options.name)
       if (seen.has(record.id)) throw new PodlingError('INVALID_OPTION', `network: ${record.name} is given twice`)
       seen.add(record.id)
-      networks.push({ record, options })
+      networks.push({ record, options, slot })
     }
-    this.#firewall.assertPossible()
+    const byPlugins = networks.filter(({ record }) => record.driver === 'cni').length
+    if (byPlugins < networks.length) this.#firewall.assertPossible()
     await this.#presence.enter()
-    await this.#restore()
-    return await this.#connector.attach(request, networks)
+    if (byPlugins < networks.length) await this.#restore()
+    return await attach({ connector: this.#connector, cni: this.#cni }, request, networks)
   }
 
   /** After `nft flush ruleset`: what running containers have is theirs all the same. */
@@ -232,20 +251,29 @@ export class Networks {
   }
 
   /**
-   * @internal Give back what containers had that are no more, and when nothing is left, the bridges and the firewall.
-   * @returns how many addresses and ports were given back
+   * @internal Run DEL for all that a container has on CNI networks, of which its monitor knows nothing.
+   * @throws CniError, or `TEARDOWN_FAILED` for several; it is tried again by the next call, or the next open
    */
-  async recover(): Promise<number> {
+  async leavePlugins(container: string): Promise<void> {
+    await this.#cni.release(container)
+  }
+
+  /**
+   * @internal Give back what containers had that are no more, and when nothing is left, the bridges and the firewall.
+   * @returns what CNI plugins failed at, which must not keep a root from being opened
+   */
+  async recover(): Promise<unknown[]> {
+    const records = this.#store.all()
+    const lives = (id: string): Promise<boolean> => this.#access().lives(id)
+    const failures = await this.#cni.recover(records, lives)
     // Containers are on networks that the database knows.
-    if (this.#store.all().length === 0) return 0
-    await this.naming.sweep((id) => this.#access().lives(id))
-    const stale = await this.#host.exclusively(async () => {
-      const dead = await this.#deadClaims()
-      this.#giveBack(dead)
-      return dead.length
+    if (records.length === 0) return failures
+    await this.naming.sweep(lives)
+    await this.#host.exclusively(async () => {
+      this.#giveBack(await this.#deadClaims())
     })
     await this.#removeIfUnused()
-    return stale
+    return failures
   }
 
   /** Also what was on its way to the addresses: somebody else may have them next. */
@@ -274,11 +302,9 @@ export class Networks {
   /** Leave no link, rule or table behind when this is the last process on the root and no container has an address. */
   async #removeIfUnused(): Promise<void> {
     await this.#presence.whenAlone(() =>
-      this.#host.exclusively(() => {
-        if (this.#firewall.claims().length > 0) return
-        for (const record of this.#store.all()) {
-          if (record.driver === 'bridge') removeBridge(this.#host, this.#firewall, record)
-        }
+      this.#host.exclusively(async () => {
+        if (this.#firewall.claims().length > 0 || (await this.#cni.inUse())) return
+        for (const record of this.#store.all()) this.#removeLink(record)
         this.#firewall.removeTable()
       }),
     )
@@ -288,10 +314,15 @@ export class Networks {
   async close(): Promise<void> {
     try {
       await this.naming.close()
+      await this.#cni.close()
       if (this.#presence.entered) await this.#removeIfUnused()
     } finally {
       this.#presence.leave()
       this.#host.close()
     }
   }
+}
+
+function isCni(options: NetworkOptions | CniNetworkOptions): options is CniNetworkOptions {
+  return typeof options === 'object' && (options as unknown) !== null && 'cni' in options
 }

@@ -108,6 +108,7 @@ async function open(
         lockFile: `${paths.runRoot}/networks.lock`,
         namesDirectory: `${paths.runRoot}/names`,
         helper: findHelper(),
+        cniDirectory: `${paths.root}/cni`,
       }),
     ),
     (part) => part.close(),
@@ -143,11 +144,11 @@ async function open(
     volumes,
   }
   const warm = warmUp()
-  const recovered = { containers: await recoverContainers(context, (id) => Owner.lives(paths.runRoot, id)) }
+  const containers = new Containers(context)
+  const removed = await recoverContainers(context, (id) => Owner.lives(paths.runRoot, id))
   await Owner.forgetDead(paths.runRoot)
   await warm
-  const containers = new Containers(context)
-  await networks.recover()
+  const recovered = { containers: removed, failures: await networks.recover() }
   const info = (): Promise<RuntimeInfo> => runtimeInfo(paths, storage, cgroups, facts)
   return { gate, info, imageEvents, images, networks, volumes, containers, recovered, teardown }
 }

@@ -1,23 +1,22 @@
 /** The life of a container on CNI networks: ADD, CHECK, DEL (CNI specification, sections 2 and 3). */
-import { open, type FileHandle } from 'node:fs/promises'
+import { open, stat, type FileHandle } from 'node:fs/promises'
 import { PodlingError } from '../../errors.js'
 import { settleAll } from '../../teardown.js'
+import type { ContainerAccess } from '../container-access.js'
 import { CniCache, type CniRecord } from './cache.js'
 import { CniError } from './cni-error.js'
-import {
-  atLeast,
-  executionConfig,
-  missingCapabilities,
-  type CniCapabilityArgs,
-  type CniNetwork,
-  type CniPluginConfig,
-} from './config.js'
-import { parseResult, type CniResult } from './result.js'
-import { findPlugin, runPlugin, type CniHost } from './run-plugin.js'
+import { atLeast, missingCapabilities, type CniCapabilityArgs, type CniNetwork } from './config.js'
+import { CniLock } from './lock.js'
+import { add, askStatus, check, collectOf, remove, type CniOperation } from './operations.js'
+import type { CniResult } from './result.js'
+import { standInOperations } from './stand-in.js'
+import { findPlugin, type CniHost } from './run-plugin.js'
 
 export interface CniSetup extends CniHost {
   /** A directory of the root, for what DEL will need. */
   readonly cacheDirectory: string
+  /** Makes a network namespace in the place of one that is gone. @default DEL is told that there is none */
+  readonly standIn?: ContainerAccess['standIn']
 }
 
 export interface CniTarget {
@@ -29,29 +28,33 @@ export interface CniTarget {
   /** Its link's name inside. @default 'eth0' */
   readonly ifname?: string
   readonly capabilities?: CniCapabilityArgs
+  /** A link of the host that the plugins make, if it is not there: noted for whoever cleans up. */
+  readonly makesLink?: string
 }
 
 /** The CNI networks of a root. */
 export class Cni {
   readonly #host: CniHost
+  readonly #directory: string
   readonly #cache: CniCache
+  readonly #standIn: CniSetup['standIn']
   /** Network namespaces of containers that this process attached: open, they outlive the container until its DEL. */
   readonly #namespaces = new Map<string, FileHandle>()
 
-  constructor({ cacheDirectory, ...host }: CniSetup) {
+  constructor({ cacheDirectory, standIn, ...host }: CniSetup) {
+    this.#standIn = standIn
     this.#host = host
+    this.#directory = cacheDirectory
     this.#cache = new CniCache(cacheDirectory)
   }
 
   /**
-   * Add a container to a network. When a plugin fails, all get a DEL before the error comes out.
-   * @throws CniError, whose cause holds both failures when a DEL failed too; `INVALID_OPTION` when the container wants
-   * something that no plugin of the network can do
+   * That a container can have what it wants on a network, before anything is done for it.
+   * @throws CniError `CNI_PLUGIN_NOT_FOUND`; PodlingError `INVALID_OPTION` when no plugin of the network can do it
    */
-  async attach(network: CniNetwork, target: CniTarget): Promise<CniResult> {
-    const { containerId, netns, ifname = 'eth0', capabilities = {} } = target
-    const what = `add container ${target.containerName ?? containerId.slice(0, 12)} to network ${network.name}`
-    const missing = missingCapabilities(network, withoutArgs(capabilities))
+  async prepare(network: CniNetwork, what: string, { portMappings }: CniCapabilityArgs = {}): Promise<void> {
+    // What CNI_ARGS says needs no capability; nor do aliases, which Podling's own names are made of.
+    const missing = missingCapabilities(network, portMappings === undefined ? {} : { portMappings })
     if (missing.length > 0) {
       throw new PodlingError(
         'INVALID_OPTION',
@@ -59,43 +62,63 @@ export class Cni {
       )
     }
     // Before the first of them does anything: one that is missing can't have its DEL either.
-    for (const { type } of network.plugins) {
-      await findPlugin(this.#host, { plugin: type, command: 'ADD', what })
-    }
-    const record: CniRecord = { network, containerId, ifname, args: cniArgs(capabilities), capabilities }
-    await this.#cache.put(record)
-    await this.#hold(containerId, netns)
-    try {
-      const result = await this.#add(record, netns, what)
-      await this.#cache.put({ ...record, result })
-      return result
-    } catch (error) {
-      const failure = await this.#undo(record, netns, error)
-      if ((await this.#cache.list(containerId)).length === 0) await this.#letGo(containerId)
-      throw failure
-    }
+    const types = network.plugins.flatMap(({ type, ipam }) => [type, ...ipamOf(ipam)])
+    for (const plugin of new Set(types)) await findPlugin(this.#hostOf(network), { plugin, command: 'ADD', what })
   }
 
-  async #add(record: CniRecord, netns: string, what: string): Promise<CniResult> {
-    let result: CniResult | undefined
-    for (const plugin of record.network.plugins) {
-      const output = await this.#run('ADD', record, plugin, netns, result, what)
-      const parsed = parseResult(output)
-      if (typeof parsed === 'string') {
-        throw new CniError('CNI_RESULT_INVALID', `${what}: CNI plugin ${plugin.type} (ADD): ${parsed}`, {
-          plugin: plugin.type,
-          command: 'ADD',
-        })
-      }
-      result = parsed
+  /**
+   * Add a container to a network. When a plugin fails, all get a DEL before the error comes out.
+   * @param verify looks at the result, and throws where it is not what was asked for: then it is undone, too
+   * @throws CniError, whose cause holds both failures when a DEL failed too; and as {@link prepare}
+   */
+  async attach(
+    network: CniNetwork,
+    target: CniTarget,
+    verify: (result: CniResult) => void = () => undefined,
+  ): Promise<CniResult> {
+    const { containerId, netns, ifname = 'eth0', capabilities = {}, makesLink } = target
+    const what = `add container ${target.containerName ?? containerId.slice(0, 12)} to network ${network.name}`
+    await this.prepare(network, what, capabilities)
+    const record: CniRecord = {
+      network,
+      containerId,
+      ifname,
+      args: cniArgs(capabilities),
+      capabilities,
+      ...(makesLink === undefined ? {} : { makesLink }),
     }
-    return result ?? {}
+    return await this.#locked(containerId, async (lock) => {
+      const held = await this.#hold(containerId, netns)
+      const operation = { record, host: this.#hostOf(network), netns, lock, what }
+      await this.#removeBefore(operation)
+      try {
+        await this.#cache.put(record)
+        const result = await add(operation, (soFar) => this.#cache.put({ ...record, soFar }))
+        if ((await held.stat()).ino !== (await stat(netns)).ino) {
+          throw new PodlingError('INVALID_STATE', `${what}: it ended meanwhile`)
+        }
+        verify(result)
+        await this.#cache.put({ ...record, result })
+        return result
+      } catch (error) {
+        const failure = await this.#undo(operation, error)
+        if ((await this.#cache.list(containerId)).length === 0) await this.#letGo(containerId)
+        throw failure
+      }
+    })
+  }
+
+  /** A host may have been killed between an ADD and its end; a second ADD without a DEL is against the specification. */
+  async #removeBefore(operation: CniOperation): Promise<void> {
+    const { network, containerId, ifname } = operation.record
+    const before = await this.#cache.get(network.name, containerId, ifname)
+    if (before !== undefined) await this.#remove({ ...operation, record: before })
   }
 
   /** The failure of an ADD stays what it was, whatever comes of undoing it. */
-  async #undo(record: CniRecord, netns: string, error: unknown): Promise<unknown> {
+  async #undo(operation: CniOperation, error: unknown): Promise<unknown> {
     try {
-      await this.#delete(record, netns)
+      await this.#remove(operation)
       return error
     } catch (second) {
       const [first, other] = [error, second].map((one) => (one instanceof Error ? one.message : String(one)))
@@ -107,30 +130,76 @@ export class Cni {
     }
   }
 
+  async #remove(operation: CniOperation): Promise<void> {
+    await remove(operation, () => this.#cache.remove(operation.record))
+  }
+
+  /** What a container has on CNI networks. */
+  async records(containerId?: string): Promise<CniRecord[]> {
+    return await this.#cache.list(containerId)
+  }
+
   /**
    * Run DEL for all that a container has on CNI networks, or on one of them. Goes on past failures; what failed is tried
    * again by the next call. A container that has nothing is fine.
+   * @param netns of a container that runs; of others it is gone, unless this process attached them
    * @throws CniError, or `TEARDOWN_FAILED` for several
    */
-  async detach(containerId: string, { network }: { network?: string } = {}): Promise<void> {
-    const records = await this.#cache.list(containerId)
-    const meant = records.filter((record) => network === undefined || record.network.name === network)
-    // Not by the number of its process, which may be that of another by now: a plugin would empty that one's namespace.
-    const held = this.#namespaces.get(containerId)
-    const netns = held === undefined ? '' : `/proc/${String(process.pid)}/fd/${String(held.fd)}`
-    // Not at the same time: the specification forbids it for one container.
-    const failures: Promise<void>[] = []
-    for (const record of meant.reverse()) {
-      const step = this.#delete(record, netns)
-      failures.push(step)
-      await step.catch(() => undefined)
+  async detach(containerId: string, { network, netns = '' }: { network?: string; netns?: string } = {}): Promise<void> {
+    const has = async (): Promise<CniRecord[]> =>
+      (await this.#cache.list(containerId)).filter((one) => network === undefined || one.network.name === network)
+    if ((await has()).length > 0) {
+      // Not at the same time: the specification forbids it for one container.
+      await this.#locked(containerId, async (lock) =>
+        this.#removeEach((await has()).reverse(), containerId, netns, lock),
+      )
     }
-    if (meant.length === records.length) await this.#letGo(containerId)
-    await settleAll(`remove container ${containerId.slice(0, 12)} from its CNI networks`, failures)
+    if ((await this.#cache.list(containerId)).length === 0) await this.#letGo(containerId)
   }
 
-  async #hold(containerId: string, netns: string): Promise<void> {
-    if (!this.#namespaces.has(containerId)) this.#namespaces.set(containerId, await open(netns, 'r'))
+  async #removeEach(records: readonly CniRecord[], containerId: string, given: string, lock: CniLock): Promise<void> {
+    // Not by the number of its process, which may be that of another by now: a plugin would empty that one's namespace.
+    const held = this.#namespaces.get(containerId)
+    const netns = held === undefined ? given : `/proc/${String(process.pid)}/fd/${String(held.fd)}`
+    const steps: Promise<void>[] = []
+    for (const record of records) {
+      const what = `remove container ${containerId.slice(0, 12)} from network ${record.network.name}`
+      const host = this.#hostOf(record.network)
+      const step = this.#removeFrom({ record, host, netns, lock, what })
+      steps.push(step)
+      await step.catch(() => undefined)
+    }
+    await settleAll(`remove container ${containerId.slice(0, 12)} from its CNI networks`, steps)
+  }
+
+  async #removeFrom(operation: CniOperation): Promise<void> {
+    const { result, soFar } = operation.record
+    const gone = operation.netns === '' && (result ?? soFar) !== undefined
+    const place = gone ? await this.#standIn?.(standInOperations(operation.record)) : undefined
+    try {
+      await this.#remove(place === undefined ? operation : { ...operation, netns: place.netns })
+    } finally {
+      await place?.end()
+    }
+  }
+
+  async #locked<T>(containerId: string, work: (lock: CniLock) => Promise<T>): Promise<T> {
+    const lock = await CniLock.take(this.#directory, containerId)
+    try {
+      return await work(lock)
+    } finally {
+      lock.release()
+    }
+  }
+
+  #hostOf(network: CniNetwork): CniHost {
+    return { ...this.#host, ...network.host }
+  }
+
+  async #hold(containerId: string, netns: string): Promise<FileHandle> {
+    const held = this.#namespaces.get(containerId) ?? (await open(netns, 'r'))
+    this.#namespaces.set(containerId, held)
+    return held
   }
 
   async #letGo(containerId: string): Promise<void> {
@@ -147,32 +216,10 @@ export class Cni {
     )
   }
 
-  async #delete(record: CniRecord, netns: string): Promise<void> {
-    const { network, containerId } = record
-    const what = `remove container ${containerId.slice(0, 12)} from network ${network.name}`
-    const previous = atLeast(network.cniVersion, '0.4.0') ? record.result : undefined
-    const failures: Promise<unknown>[] = []
-    for (const plugin of network.plugins.toReversed()) {
-      const step = this.#run('DEL', record, plugin, netns, previous, what)
-      failures.push(step)
-      await step.catch(() => undefined)
-    }
-    const results = await Promise.allSettled(failures)
-    const asked = results.every(
-      (result) =>
-        result.status === 'fulfilled' || (result.reason instanceof CniError && result.reason.pluginCode !== undefined),
-    )
-    const outcome = settleAll(what, failures)
-    // After an ADD that failed, plugins may miss what they never made. Those that could be asked have done what they can.
-    if (record.result === undefined && asked) await outcome.catch(() => undefined)
-    else await outcome
-    await this.#cache.remove(record)
-    await outcome
-  }
-
   /**
    * Run CHECK: is the network of a container as ADD made it? Networks before 0.4.0 and those with `disableCheck` have no
    * CHECK, and pass.
+   * @param netns the path that ADD was given: plugins compare them
    * @throws CniError; `INVALID_STATE` when it is not on the network
    */
   async check(
@@ -181,73 +228,40 @@ export class Cni {
     { netns, ifname = 'eth0' }: { netns: string; ifname?: string },
   ): Promise<void> {
     const what = `check container ${containerId.slice(0, 12)} on network ${network}`
-    const record = await this.#cache.get(network, containerId, ifname)
-    if (record?.result === undefined) throw new PodlingError('INVALID_STATE', `${what}: it is not on this network`)
-    if (!atLeast(record.network.cniVersion, '0.4.0') || record.network.disableCheck) return
-    for (const plugin of record.network.plugins) await this.#run('CHECK', record, plugin, netns, record.result, what)
+    await this.#locked(containerId, async (lock) => {
+      const record = await this.#cache.get(network, containerId, ifname)
+      if (record?.result === undefined) throw new PodlingError('INVALID_STATE', `${what}: it is not on this network`)
+      if (!atLeast(record.network.cniVersion, '0.4.0') || record.network.disableCheck) return
+      await check({ record, host: this.#hostOf(record.network), netns, lock, what })
+    })
   }
 
   /** Can the plugins take an ADD? Networks before 1.1.0 can't be asked, and pass. @throws CniError */
   async status(network: CniNetwork): Promise<void> {
     if (!atLeast(network.cniVersion, '1.1.0')) return
-    for (const plugin of network.plugins) {
-      await runPlugin(this.#host, {
-        plugin: plugin.type,
-        command: 'STATUS',
-        config: executionConfig(network, plugin, {}),
-        env: {},
-        what: `ask for the status of network ${network.name}`,
-      })
-    }
+    await askStatus(this.#hostOf(network), network)
   }
 
   /**
-   * Run DEL for containers that are gone, and GC for what plugins still have of others.
+   * Run DEL for containers that are gone; where there were such, GC for what plugins still have of others.
    * @param lives tells whether a container is there
-   * @throws CniError, or `TEARDOWN_FAILED` for several, after all has been tried
+   * @returns what failed, after all has been tried
    */
-  async collect(networks: readonly CniNetwork[], lives: (containerId: string) => Promise<boolean>): Promise<void> {
+  async collect(networks: readonly CniNetwork[], lives: (containerId: string) => Promise<boolean>): Promise<unknown[]> {
     const ids = [...new Set((await this.#cache.list()).map(({ containerId }) => containerId))]
     const gone: string[] = []
     for (const id of ids) if (!(await lives(id))) gone.push(id)
-    await settleAll('remove dead containers from CNI networks', [...gone.map((id) => this.detach(id))])
+    if (gone.length === 0) return []
+    const removed = await Promise.allSettled(gone.map((id) => this.detach(id)))
     const records = await this.#cache.list()
-    await settleAll(
-      'collect what CNI plugins have left over',
+    const collected = await Promise.allSettled(
       networks
         .filter(({ cniVersion, disableGC }) => atLeast(cniVersion, '1.1.0') && !disableGC)
-        .flatMap((network) => network.plugins.map((plugin) => this.#collectOne(network, plugin, records))),
+        .flatMap((network) =>
+          network.plugins.map((plugin) => collectOf(this.#hostOf(network), network, plugin, records)),
+        ),
     )
-  }
-
-  async #collectOne(network: CniNetwork, plugin: CniPluginConfig, records: readonly CniRecord[]): Promise<void> {
-    const valid = records
-      .filter((record) => record.network.name === network.name)
-      .map(({ containerId, ifname }) => ({ containerID: containerId, ifname }))
-    await runPlugin(this.#host, {
-      plugin: plugin.type,
-      command: 'GC',
-      config: executionConfig(network, plugin, {}, { 'cni.dev/valid-attachments': valid }),
-      env: {},
-      what: `collect what network ${network.name} has left over`,
-    })
-  }
-
-  #run(
-    command: 'ADD' | 'DEL' | 'CHECK',
-    { network, containerId, ifname, args, capabilities }: CniRecord,
-    plugin: CniPluginConfig,
-    netns: string,
-    previous: CniResult | undefined,
-    what: string,
-  ): Promise<string> {
-    return runPlugin(this.#host, {
-      plugin: plugin.type,
-      command,
-      config: executionConfig(network, plugin, capabilities, previous === undefined ? {} : { prevResult: previous }),
-      env: { CNI_CONTAINERID: containerId, CNI_NETNS: netns, CNI_IFNAME: ifname, CNI_ARGS: args },
-      what,
-    })
+    return [...removed, ...collected].flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []))
   }
 }
 
@@ -261,7 +275,8 @@ function cniArgs({ ips, mac }: CniCapabilityArgs): string {
   ].join(';')
 }
 
-/** What CNI_ARGS says needs no capability; nor do aliases, which Podling's own names are made of. */
-function withoutArgs({ portMappings }: CniCapabilityArgs): CniCapabilityArgs {
-  return portMappings === undefined ? {} : { portMappings }
+/** The program that a plugin has give addresses. */
+function ipamOf(ipam: unknown): string[] {
+  const type = typeof ipam === 'object' && ipam !== null ? (ipam as { readonly type?: unknown }).type : undefined
+  return typeof type === 'string' && type !== '' ? [type] : []
 }

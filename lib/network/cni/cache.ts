@@ -13,6 +13,10 @@ export interface CniRecord {
   /** CNI_ARGS. */
   readonly args: string
   readonly capabilities: CniCapabilityArgs
+  /** A link of the host that was not there before, and that the plugins make. */
+  readonly makesLink?: string
+  /** Of the plugins that have done their ADD, until all have. */
+  readonly soFar?: CniResult
   /** Absent until all plugins have done their ADD. */
   readonly result?: CniResult
 }

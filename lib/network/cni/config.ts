@@ -1,6 +1,7 @@
 /** CNI network configurations: checked, and made into what one plugin gets on its stdin. Pure. */
 import { PodlingError } from '../../errors.js'
 import { faultFinder, formatFaults, show, type Fault } from '../../schema/faults.js'
+import type { CniHost } from './run-plugin.js'
 
 /** Versions of the CNI specification, oldest first. */
 export const cniVersions = ['0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const
@@ -40,6 +41,8 @@ export interface CniNetwork {
   readonly disableCheck: boolean
   readonly disableGC: boolean
   readonly plugins: readonly CniPluginConfig[]
+  /** Where this network's plugins are and how long they may take, where that is not as usual. */
+  readonly host?: CniHost
 }
 
 const plugin = {

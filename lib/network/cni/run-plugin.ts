@@ -1,9 +1,12 @@
 /** One run of one plugin (CNI specification, section 2). */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess, type ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
 import { access, constants } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Readable, Writable } from 'node:stream'
+import type { PodlingErrorDetails } from '../../errors.js'
 import { CniError, type CniCommand, type CniFailure } from './cni-error.js'
+import type { CniLock } from './lock.js'
 import { excerpt, parseErrorResult } from './result.js'
 
 /** Where plugins are found and how long they may take. */
@@ -34,6 +37,8 @@ export interface PluginRun {
   readonly env: Readonly<Record<string, string>>
   /** For messages: `add container web to network mynet`. */
   readonly what: string
+  /** Inherited by the plugin; absent where it works on no container. */
+  readonly lock?: CniLock
 }
 
 /**
@@ -42,13 +47,7 @@ export interface PluginRun {
  */
 export async function runPlugin(host: CniHost, run: PluginRun): Promise<string> {
   const program = await findPlugin(host, run)
-  // A process group of its own: a plugin has others do a part of its work, which must not outlive it.
-  const child = spawn(program, [], {
-    cwd: '/',
-    env: { PATH, ...run.env, CNI_COMMAND: run.command, CNI_PATH: directoriesOf(host).join(':') },
-    stdio: ['pipe', 'pipe', 'pipe'],
-    detached: true,
-  })
+  const child = begin(program, host, run)
   const failure = { plugin: run.plugin, command: run.command }
   const stdout = new Collector(outputLimit, () => {
     killGroup(child)
@@ -70,7 +69,9 @@ export async function runPlugin(host: CniHost, run: PluginRun): Promise<string> 
     killGroup(child)
   }, limit)
   try {
-    const [code, signal] = await ended(child)
+    const [code, signal] = await ended(child).catch((cause: unknown) => {
+      throw notExecuted(run, cause)
+    })
     const told = { ...failure, ...tailOf(stderr.text) }
     if (deadline.signal.aborted) {
       throw error('CNI_PLUGIN_TIMEOUT', run, `it was killed after ${String(limit)} ms`, told)
@@ -81,6 +82,28 @@ export async function runPlugin(host: CniHost, run: PluginRun): Promise<string> 
   } finally {
     clearTimeout(timer)
   }
+}
+
+function begin(program: string, host: CniHost, run: PluginRun): ChildProcessByStdio<Writable, Readable, Readable> {
+  try {
+    // A process group of its own: a plugin has others do a part of its work, which must not outlive it.
+    const child = spawn(program, [], {
+      cwd: '/',
+      env: { PATH, ...run.env, CNI_COMMAND: run.command, CNI_PATH: directoriesOf(host).join(':') },
+      stdio: ['pipe', 'pipe', 'pipe', ...(run.lock === undefined ? [] : [run.lock.fd])],
+      detached: true,
+    }) as ChildProcessByStdio<Writable, Readable, Readable>
+    if (child.pid !== undefined) run.lock?.ranBy(child.pid)
+    return child
+  } catch (cause) {
+    throw notExecuted(run, cause)
+  }
+}
+
+/** Such as a file that is no program. Some errors come at once, some as an event. */
+function notExecuted(run: PluginRun, cause: unknown): CniError {
+  const { code = String(cause) } = cause as NodeJS.ErrnoException
+  return error('CNI_PLUGIN_FAILED', run, `it could not be executed: ${code}`, run, { cause })
 }
 
 function failed(
@@ -110,9 +133,10 @@ function error(
   { what, plugin, command }: PluginRun,
   why: string,
   failure: CniFailure,
+  details: PodlingErrorDetails = {},
 ): CniError {
   const said = failure.stderr === undefined ? '' : `; on stderr: ${excerpt(failure.stderr)}`
-  return new CniError(code, `${what}: CNI plugin ${plugin} (${command}): ${why}${said}`, failure)
+  return new CniError(code, `${what}: CNI plugin ${plugin} (${command}): ${why}${said}`, failure, details)
 }
 
 function tailOf(stderr: string): { stderr?: string } {

@@ -87,11 +87,11 @@ function macBytes(mac: string): Buffer {
 }
 
 /** A Linux bridge with a fixed MAC, which else would be that of whichever port has the lowest. Up, once it is there. */
-export function newBridge(bridge: { name: string; mac: string; mtu?: number | undefined }): Request {
+export function newBridge(bridge: { name: string; mac: string; mtu?: number | undefined; index?: number }): Request {
   return {
     type: types.newLink,
     flags: flags.create | flags.exclusive,
-    header: linkHeader(0, true),
+    header: linkHeader(bridge.index ?? 0, true),
     attributes: [
       attribute(ifla.name, text(bridge.name)),
       attribute(ifla.address, macBytes(bridge.mac)),

@@ -1,0 +1,31 @@
+/** The launch of a container on networks of CNI plugins: they run while the container stands at its barrier. */
+import type { Monitor } from '../launch/monitor.js'
+import type { Plan } from '../launch/plan.js'
+import type { Attachment } from '../network/attachment.js'
+import { launchAtBarrier } from './barrier.js'
+import type { Lifecycle } from './lifecycle.js'
+import { writeNetworkState } from './network-state.js'
+import { writeEtcFiles } from './write-etc-files.js'
+
+/**
+ * @param plan with a barrier
+ * @throws PodlingError as {@link Launcher.launch}, and CniError; nothing of the container runs then
+ */
+export async function launchOnPluginNetworks(
+  container: Lifecycle,
+  plan: Plan,
+  given: readonly number[],
+  attach: NonNullable<Attachment['atBarrier']>,
+): Promise<Monitor> {
+  const { context, paths, record } = container
+  return await launchAtBarrier(context.launcher, plan, given, async ({ pid }) => {
+    const status = await attach(`/proc/${String(pid)}/ns/net`)
+    // Its monitor knows nothing of it.
+    writeNetworkState(paths.network, { ...status, changed: true })
+    writeEtcFiles(container, status)
+    await context.networks.naming.publish(
+      { id: record.id, name: record.name, dns: record.options.dns, pid },
+      status.endpoints,
+    )
+  })
+}
