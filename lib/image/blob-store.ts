@@ -1,4 +1,5 @@
 /** What lib/image needs of a store of blobs; `ContentStore` of lib/storage is one. */
+import type { ArrivingBlob } from './blob-growth.js'
 
 export interface BlobStore {
   has(digest: string): Promise<boolean>
@@ -25,6 +26,8 @@ export interface BlobWriter {
   /** Bytes that are there. */
   readonly offset: number
   write(chunk: Uint8Array): Promise<void>
+  /** The blob as it comes, for who reads behind this writer; undefined when it is whole already. Its file is the caller's to close. */
+  follow(): ArrivingBlob | undefined
   /** Verify and publish. Rejects DIGEST_MISMATCH or SIZE_MISMATCH, and then nothing of it is left. */
   commit(): Promise<void>
   /** Close, and leave the bytes for a later try. */

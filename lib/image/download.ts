@@ -1,5 +1,6 @@
 /** One blob from a registry into the store: resumed where a try broke off, verified, fetched once for all who want it. */
 import { PodlingError } from '../errors.js'
+import type { ArrivingBlob } from './blob-growth.js'
 import type { BlobStore, BlobWriter } from './blob-store.js'
 import type { Descriptor } from './manifest.js'
 import { abortedError, type ImageProgress, type OnProgress } from './progress.js'
@@ -18,6 +19,7 @@ const maxBarrenTries = 5
 
 /**
  * Bring a blob into the store, unless it is there. What an interrupted try got is kept for the next.
+ * @param begin gets the blob when it begins to come, and again if it has to begin anew; its file is the caller's to close
  * @throws {PodlingError} DIGEST_MISMATCH, SIZE_MISMATCH, IMAGE_NOT_FOUND, REGISTRY_*, ABORTED
  */
 export async function downloadBlob(
@@ -25,6 +27,7 @@ export async function downloadBlob(
   descriptor: Descriptor,
   kind: ImageProgress['kind'],
   signal: AbortSignal | undefined,
+  begin?: (blob: ArrivingBlob) => void,
 ): Promise<void> {
   const { store, onProgress } = context
   const { digest, size } = descriptor
@@ -37,11 +40,11 @@ export async function downloadBlob(
     return
   }
   try {
-    await fetchOnce(context, descriptor, what, report, signal)
+    await fetchOnce(context, descriptor, what, report, signal, begin)
   } catch (error) {
     // What an earlier try left may itself have been bad: such bytes get one clean try.
     if (!(error instanceof ResumedMismatch)) throw error
-    await fetchOnce(context, descriptor, what, report, signal)
+    await fetchOnce(context, descriptor, what, report, signal, begin)
   }
 }
 
@@ -56,11 +59,14 @@ async function fetchOnce(
   what: string,
   report: Report,
   signal: AbortSignal | undefined,
+  begin: ((blob: ArrivingBlob) => void) | undefined,
 ): Promise<void> {
   const writer = await context.store.writer({ digest, size }, signal ? { signal } : {})
   const resumed = writer.offset
   const whole = resumed === size && size > 0
   try {
+    const arriving = begin === undefined ? undefined : writer.follow()
+    if (arriving !== undefined) begin?.(arriving)
     if (!whole) await transfer(context, writer, digest, size, what, report, signal)
   } catch (error) {
     await (isFinal(error) ? writer.discard() : writer.keep())

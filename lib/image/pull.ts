@@ -1,7 +1,8 @@
 /** A reference becomes an image in the blob store: resolve, choose the platform, fetch config and layers. */
 import { PodlingError } from '../errors.js'
 import type { BlobStore } from './blob-store.js'
-import { Arrivals } from './arrivals.js'
+import { Arrivals, type LayerArrivals } from './arrivals.js'
+import type { ArrivingBlob } from './blob-growth.js'
 import { downloadBlob, type DownloadContext } from './download.js'
 import { parseImageDocument } from './image-config.js'
 import { checkParts, type ImageParts } from './image-parts.js'
@@ -34,14 +35,13 @@ const maxIndexDepth = 3
 /** What uses the layers while others are still on their way. */
 export type Consume<T> = (
   parts: ImageParts,
-  /** Resolves when a layer's blob is in the store. */
-  arrived: (digest: string) => Promise<void>,
+  layers: LayerArrivals,
   /** Ends when a download fails or the caller cancels. */
   signal: AbortSignal,
 ) => Promise<T>
 
 /**
- * Pull an image into the store, and let `consume` work with each layer as soon as it is there. Blobs that a failed pull
+ * Pull an image into the store, and let `consume` work with each layer as it comes. Blobs that a failed pull
  * brought stay there for the caller to sweep.
  * @throws {PodlingError} IMAGE_NOT_FOUND, PLATFORM_NOT_FOUND, MEDIA_TYPE_UNSUPPORTED, IMAGE_INVALID, DIGEST_MISMATCH,
  * SIZE_MISMATCH, REGISTRY_*, CREDENTIALS_INVALID, ABORTED
@@ -123,12 +123,15 @@ async function downloadBeside<T>(
     ending.abort(error)
   }
   const downloads = forEachParallel(layers, parallelDownloads, joined, async (layer, laneSignal) => {
-    await downloadLayer(download, layer, laneSignal)
+    await downloadLayer(download, layer, laneSignal, (blob) => {
+      arrivals.begin(layer.digest, blob)
+    })
     arrivals.arrive(layer.digest)
   }).catch(fail)
-  const consuming = consume(parts, (digest) => arrivals.wait(digest), joined).catch(fail)
+  const consuming = consume(parts, arrivals, joined).catch(fail)
   await downloads
   const result = await consuming
+  arrivals.close()
   if (failures.length > 0) throw failures[0]
   return result as T
 }
@@ -167,9 +170,14 @@ function uniqueLayers(layers: readonly LayerDescriptor[]): LayerDescriptor[] {
   return [...new Map(layers.map((layer) => [layer.digest, layer])).values()]
 }
 
-async function downloadLayer(context: DownloadContext, layer: LayerDescriptor, signal: AbortSignal): Promise<void> {
+async function downloadLayer(
+  context: DownloadContext,
+  layer: LayerDescriptor,
+  signal: AbortSignal,
+  begin: (blob: ArrivingBlob) => void,
+): Promise<void> {
   try {
-    await downloadBlob(context, layer, 'layer', signal)
+    await downloadBlob(context, layer, 'layer', signal, begin)
   } catch (error) {
     // A foreign layer's `urls` are not followed: they would let any image send requests to any host from here.
     if (!(error instanceof PodlingError) || error.code !== 'IMAGE_NOT_FOUND' || !isForeignLayer(layer.mediaType))

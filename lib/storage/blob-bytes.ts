@@ -28,6 +28,8 @@ export interface BlobInput {
   readonly name: string
   readonly growth?: BigInt64Array
   readonly compression?: LayerCompression
+  /** Asked while nothing comes. */
+  readonly cancelled?: () => boolean
 }
 
 /**
@@ -136,6 +138,7 @@ class BlobReader {
       if (now.lost) throw new BlobLost('the blob that was being written is gone')
       // At its end for the word that the bytes are the right ones, not just as many.
       if (now.whole || (now.bytes >= wanted && wanted <= now.total)) return now
+      if (this.#input.cancelled?.()) throw new PodlingError('ABORTED', 'unpacking a layer was aborted')
       await sleep(growthInterval)
     }
   }

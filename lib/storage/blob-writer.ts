@@ -1,7 +1,9 @@
 /** One blob on its way in: see {@link ContentStore.writer}. */
 import { createHash, type Hash } from 'node:crypto'
+import { openSync } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { PodlingError } from '../errors.js'
+import { BlobGrowth, type ArrivingBlob } from '../image/blob-growth.js'
 import { fileError } from './file-error.js'
 import type { FileLock } from './lock.js'
 
@@ -25,6 +27,7 @@ export class BlobWriter {
   #writing: Promise<void> = Promise.resolve()
   #failure: PodlingError | undefined
   #ended = false
+  #growth: BlobGrowth | undefined
 
   private constructor(parts: Parts, file: FileHandle | undefined, hash: Hash, offset: number) {
     this.#parts = parts
@@ -86,6 +89,15 @@ export class BlobWriter {
     if (this.#failure !== undefined) throw this.#failure
   }
 
+  /** The blob for who reads behind: see `BlobWriter` of lib/image. Its size must be known. */
+  follow(): ArrivingBlob | undefined {
+    const { size, lock } = this.#parts
+    if (this.complete || size === undefined) return undefined
+    this.#check()
+    this.#growth ??= new BlobGrowth(size, this.#offset)
+    return { fd: openSync(lock.path, 'r'), growth: this.#growth }
+  }
+
   /**
    * Verify and publish. The writer is ended, also on failure: wrong bytes are removed.
    * @throws PodlingError DIGEST_MISMATCH, SIZE_MISMATCH, DISK_FULL
@@ -117,6 +129,7 @@ export class BlobWriter {
       throw fileError(error, `store blob ${digest}`)
     }
     this.#ended = true
+    this.#growth?.end()
     await this.#file?.close()
     lock.release()
   }
@@ -135,6 +148,7 @@ export class BlobWriter {
   async #end(unlink: boolean): Promise<void> {
     if (this.#ended) return
     this.#ended = true
+    this.#growth?.lose()
     await this.#writing
     await this.#file?.close()
     this.#parts.lock.release({ unlink })
@@ -148,6 +162,7 @@ export class BlobWriter {
         done += written?.bytesWritten ?? 0
       }
       this.#hash.update(chunk)
+      this.#growth?.reach(at + chunk.length)
     } catch (error) {
       this.#fail(fileError(error, `write blob ${this.#parts.digest}`))
     }

@@ -1,16 +1,19 @@
 /** An image whose blobs are in the store becomes one that containers can be made from. */
 import { randomUUID } from 'node:crypto'
 import { PodlingError } from '../errors.js'
+import { allArrived, type LayerArrivals } from '../image/arrivals.js'
 import { chainIds } from '../image/digest.js'
 import { storedCompression } from '../image/docker-archive.js'
 import type { ImageParts } from '../image/image-parts.js'
 import type { LayerDescriptor } from '../image/manifest.js'
 import type { OnProgress } from '../image/progress.js'
+import { BlobLost } from './blob-bytes.js'
 import type { ContentStore } from './content.js'
 import type { Database } from './database.js'
 import type { ImageIndex } from './image-index.js'
 import type { LayerReference, LayerReferences, Work } from './image-journal.js'
 import type { ImageRecord } from './image.js'
+import { aborted } from './lock.js'
 import type { ApplyOptions, LayerCompression, LayerRules, LayerSource } from './layer-types.js'
 
 /** What images need of the layers. */
@@ -40,14 +43,14 @@ export class ImageStore {
   }
 
   /**
-   * Unpack the layers and put the record. Every layer is held by the work while it goes on; the image keeps the
-   * topmost, which keeps those below.
-   * @param arrived resolves when a layer's blob is there, for layers that are still on their way
+   * Unpack the layers, beside each other, and put the record. Every layer is held by the work while it goes on; the image
+   * keeps the topmost, which keeps those below.
+   * @param arrivals tells of layers that are still on their way. @default all are in the store
    */
   async add(
     parts: ImageParts,
     signal: AbortSignal | undefined,
-    arrived: (digest: string) => Promise<void> = () => Promise.resolve(),
+    arrivals: LayerArrivals = allArrived,
   ): Promise<ImageRecord> {
     const { database, content, work } = this.#parts
     const { manifest, document } = parts
@@ -55,31 +58,59 @@ export class ImageStore {
     const chain = chainIds(document.diffIds)
     this.#references.push(...chain.map((chainId) => ({ chainId, holder })))
     await work.giveBack(this.#references)
+    const ending = new AbortController()
+    const joined = signal === undefined ? ending.signal : AbortSignal.any([signal, ending.signal])
+    const failures: unknown[] = []
+    const applied: Promise<void>[] = []
     for (const [position, layer] of manifest.layers.entries()) {
-      await arrived(layer.digest)
-      await this.#apply(layer, document.diffIds[position]!, chain[position - 1], holder, signal)
+      const parent = chain[position - 1]
+      const source = { diffId: document.diffIds[position]!, ...(parent === undefined ? {} : { parent }) }
+      const context = { holder, below: applied.at(-1), arrivals, signal: joined }
+      const one = this.#apply(layer, source, context).catch((error: unknown) => {
+        failures.push(error)
+        ending.abort(error)
+        throw error
+      })
+      applied.push(one)
     }
+    await Promise.allSettled(applied)
+    if (failures.length > 0) throw failures[0]
     const config = (await content.read(manifest.config.digest)).toString()
     return database.transaction(() => this.#put(parts, config, holder, chain.at(-1)))
   }
 
   async #apply(
-    layer: LayerDescriptor,
-    diffId: string,
-    parent: string | undefined,
-    holder: string,
-    signal: AbortSignal | undefined,
+    { digest, size }: LayerDescriptor,
+    layer: Pick<LayerSource, 'diffId' | 'parent'>,
+    { holder, below, arrivals, signal }: ApplyContext,
   ): Promise<void> {
     const { content, layers, onProgress, rules } = this.#parts
-    const { digest, size } = layer
-    const compression = await compressionOf(content, digest)
-    const source = { diffId, blob: content.path(digest), compression, ...(parent === undefined ? {} : { parent }) }
-    await layers.apply(source, {
-      holder,
-      ...(signal ? { signal } : {}),
-      ...(rules === undefined ? {} : { limits: rules, absoluteNames: rules.absoluteNames ?? 'strip' }),
-      onProgress: ({ bytes, total }) => onProgress?.({ digest, kind: 'layer', phase: 'unpack', current: bytes, total }),
-    })
+    const arrived = (): Promise<void> => unlessAborted(arrivals.wait(digest), signal)
+    const apply = (blob: LayerSource['blob']): Promise<string> =>
+      layers.apply(
+        { ...layer, blob },
+        {
+          holder,
+          signal,
+          ...(rules === undefined ? {} : { limits: rules, absoluteNames: rules.absoluteNames ?? 'strip' }),
+          // Nothing becomes known that has not been verified.
+          ready: () => Promise.all([arrived(), below]),
+          onProgress({ bytes, total }) {
+            onProgress?.({ digest, kind: 'layer', phase: 'unpack', current: bytes, total })
+          },
+        },
+      )
+    const arriving = await unlessAborted(arrivals.begun(digest), signal)
+    try {
+      await apply(arriving ?? content.path(digest))
+    } catch (error) {
+      if (arriving === undefined || !mayBeOfBadBytes(error)) throw error
+      // Of bytes that are not those of its digest the layer is innocent: that is what is told then.
+      await arrived()
+      // They are right now, and were not, if what an earlier pull had left turned out to be damaged.
+      if (!arriving.growth.lost) throw error
+      await apply(content.path(digest))
+    }
     onProgress?.({ digest, kind: 'layer', phase: 'unpacked', current: size, total: size })
   }
 
@@ -117,6 +148,35 @@ export class ImageStore {
     }
     return record
   }
+}
+
+interface ApplyContext {
+  readonly holder: string
+  /** Settles when the layer below is applied. */
+  readonly below: Promise<void> | undefined
+  readonly arrivals: LayerArrivals
+  readonly signal: AbortSignal
+}
+
+/** What is awaited, or the failure of another layer: this one may be on its way for long. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const give = (): void => {
+      reject(aborted(signal))
+    }
+    if (signal.aborted) give()
+    signal.addEventListener('abort', give, { once: true })
+    void promise.then(resolve, reject).finally(() => {
+      signal.removeEventListener('abort', give)
+    })
+  })
+}
+
+function mayBeOfBadBytes(error: unknown): boolean {
+  if (error instanceof BlobLost) return true
+  return (
+    error instanceof PodlingError && ['LAYER_INVALID', 'DIGEST_MISMATCH', 'MEDIA_TYPE_UNSUPPORTED'].includes(error.code)
+  )
 }
 
 function unique(list: readonly string[]): string[] {

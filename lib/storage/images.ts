@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { PodlingError } from '../errors.js'
 import { loadImages } from '../image/archive.js'
+import type { LayerArrivals } from '../image/arrivals.js'
 import { commitImage, type CommitContext } from '../image/commit.js'
 import { hostImage, searchAlong } from '../image/from-host/host-image.js'
 import type { FromHostOptions } from '../image/from-host/options.js'
@@ -90,11 +91,7 @@ export interface MountedImage extends AsyncDisposable {
 }
 
 /** Add an image whose blobs are there, or arrive while it is added. */
-type AddImage = (
-  parts: ImageParts,
-  signal: AbortSignal | undefined,
-  arrived?: (digest: string) => Promise<void>,
-) => Promise<Image>
+type AddImage = (parts: ImageParts, signal: AbortSignal | undefined, layers?: LayerArrivals) => Promise<Image>
 
 /**
  * The images that are here. All verbs are safe beside each other, in this process and in others on the same root: a
@@ -143,7 +140,7 @@ export class Images {
     try {
       const context = { client, store, platform, allPlatforms, onProgress, signal }
       return await this.#work('pulled', options, (add) =>
-        pullImage(reference, context, (parts, arrived, ending) => add(parts, ending, arrived)),
+        pullImage(reference, context, (parts, layers, ending) => add(parts, ending, layers)),
       )
     } finally {
       client.close()
@@ -415,8 +412,8 @@ export class Images {
   ): Promise<T> {
     return this.#journal.run(signal, async (work) => {
       const store = new ImageStore({ ...this.#parts, index: this.#index, work, onProgress })
-      return bring(async (parts, ending, arrived) => {
-        const record = await store.add(parts, ending, arrived)
+      return bring(async (parts, ending, layers) => {
+        const record = await store.add(parts, ending, layers)
         this.#emit(type, record, parts.names)
         return new Image(record)
       })

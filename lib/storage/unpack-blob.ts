@@ -72,9 +72,9 @@ async function read(
   const reader = new TarReader(operations)
   const hash = createHash('sha256')
   let bytes = 0
+  const cancelled = (): boolean => Atomics.load(job.flags, unpackFlags.cancel) !== 0
   const take = (chunk: Buffer): void => {
-    if (Atomics.load(job.flags, unpackFlags.cancel) !== 0)
-      throw new PodlingError('ABORTED', 'unpacking a layer was aborted')
+    if (cancelled()) throw new PodlingError('ABORTED', 'unpacking a layer was aborted')
     bytes += chunk.length
     if (bytes > job.maxBytes) {
       throw new PodlingError('LAYER_TOO_LARGE', `the layer has more than ${String(job.maxBytes)} bytes uncompressed`)
@@ -84,7 +84,7 @@ async function read(
     reader.push(chunk)
   }
   try {
-    await readBlob(job, take, onProgress)
+    await readBlob({ ...job, cancelled }, take, onProgress)
   } catch (error) {
     if (isErrno(error, 'EPIPE') || !(error instanceof Error && 'syscall' in error)) throw error
     throw fileError(error, `read ${job.name}`)

@@ -4,8 +4,11 @@ import { readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import t from 'tap'
+import t, { type Test } from 'tap'
+import { temporaryDirectory } from '../fixtures/directory.js'
+import { busyboxLayout, pushLayout } from '../fixtures/images.js'
 import { inOwnNetwork } from '../fixtures/own-network.js'
+import { startRegistry } from '../fixtures/registry.js'
 import { needs } from '../peers.js'
 
 const examples = fileURLToPath(new URL('../../examples/', import.meta.url))
@@ -25,6 +28,11 @@ const output: Readonly<Record<string, readonly RegExp[]>> = {
     /close the runtime +[\d.]+ ms +no process, mount, link or rule is left/,
     /all of it +[\d.]+ ms/,
   ],
+  'pull-progress': [
+    /^.*[0-9a-f]{12} █{40} \d+\.\d of \d+\.\d MB, done$/m,
+    /^.*[0-9a-f]{12} █{40} \d+\.\d of \d+\.\d MB, done$/m,
+    /^localhost:\d+\/busybox:1: \d+\.\d MB in \d+\.\d s$/m,
+  ],
   volumes: [/^first: 1 visit$/m, /^second: 2 visits$/m, /^kept in .*\/volumes\/visits\/_data$/m, /^gone$/m],
   untrusted: [
     /^a fair one: 42 \(exit code 0\)$/m,
@@ -42,8 +50,9 @@ if (inOwnNetwork(import.meta.url)) {
   })
 
   for (const [name, parts] of Object.entries(output)) {
-    t.test(name, needs('root', 'iproute2'), async (t) => {
-      const { code, stdout, stderr } = await run(process.execPath, `${examples}${name}.js`)
+    t.test(name, needs('root', 'iproute2', 'skopeo', 'docker-registry'), async (t) => {
+      const given = await argumentsOf(t, name)
+      const { code, stdout, stderr } = await run(process.execPath, `${examples}${name}.js`, ...given)
       t.equal(code, 0, stderr)
       let rest = stdout
       for (const part of parts) {
@@ -71,6 +80,15 @@ if (inOwnNetwork(import.meta.url)) {
     t.match(stderr, /\(PERMISSION_DENIED\)/)
     t.notMatch(stderr, /^ +at /m, 'no stack: it is not a bug')
   })
+}
+
+/** What an example needs to be told of this machine. */
+async function argumentsOf(t: Test, name: string): Promise<string[]> {
+  if (name !== 'pull-progress') return []
+  const registry = await startRegistry(t)
+  const ref = `${registry.host}/busybox:1`
+  await pushLayout(await busyboxLayout(await temporaryDirectory(t)), ref)
+  return [ref]
 }
 
 async function run(

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { PodlingError } from '../../lib/errors.js'
@@ -256,24 +257,24 @@ t.test('a crash in the midst', async (t) => {
   const { images, layers, blobs, reopen } = await imageWorld(t)
   const directory = await temporaryDirectory(t)
   const layout = await makeLayout(directory, [{ layers: [await tar('a'), await tar('b'), await tar('c')] }])
-  // What a killed process leaves is what stands while another waits for ever: the second layer never ends.
+  // What a killed process leaves is what stands while another waits for ever: the upper layers never end.
   let reached!: () => void
   const there = new Promise<void>((resolve) => (reached = resolve))
-  let fail!: (error: Error) => void
-  layers.beforeApply = () =>
-    layers.unpacked.length < 1
+  const fail: ((error: Error) => void)[] = []
+  layers.beforeApply = ({ parent }) =>
+    parent === undefined
       ? undefined
       : new Promise((_, reject) => {
-          fail = reject
-          reached()
+          if (fail.push(reject) === 2) reached()
         })
   const loading = images.load(directory, { ref: 'app' })
   await there
+  while (layers.holders.size === 0) await setImmediate()
   t.equal(layers.holders.size, 1)
   const beside = await reopen()
   t.equal(layers.holders.size, 1, 'a sweep leaves the living alone')
   t.same(await beside.list(), [])
-  fail(new Error('killed'))
+  for (const one of fail) one(new Error('killed'))
   await t.rejects(loading, /killed/)
   t.equal(layers.holders.size, 0)
   t.same(await blobs(), [])

@@ -1,0 +1,194 @@
+/** Layers that are unpacked while they come, in every format of layers. */
+import { randomBytes } from 'node:crypto'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { ContentStore } from '../../lib/storage/content.js'
+import { Database } from '../../lib/storage/database.js'
+import { Images } from '../../lib/storage/images.js'
+import { directoryFormat, erofsFormat, type LayerFormat } from '../../lib/storage/layer-format.js'
+import { Layers } from '../../lib/storage/layers.js'
+import { temporaryDirectory } from '../fixtures/directory.js'
+import { makeLayout, makeTar } from '../fixtures/images.js'
+import { startServer, type HttpFixture } from '../fixtures/servers.js'
+import { openUnpacker } from '../fixtures/unpacker.js'
+
+interface World {
+  readonly images: Images
+  readonly layers: Layers
+  /** Names in its directories of blobs, half ones too, and of layers. */
+  readonly files: () => Promise<string[]>
+}
+
+async function world(t: Test, format: LayerFormat, directory?: string): Promise<World> {
+  const root = directory ?? (await temporaryDirectory(t))
+  const database = await Database.open(join(root, 'db'))
+  const layers = await Layers.open(join(root, 'layers'), database, openUnpacker, format)
+  t.teardown(async () => {
+    await layers.close()
+    await database.close()
+  })
+  const content = await ContentStore.open(join(root, 'blobs'))
+  const images = await Images.open({ directory: root, database, content, layers, authFiles: [] })
+  const files = async (): Promise<string[]> =>
+    (
+      await Promise.all(
+        ['blobs/sha256', 'blobs/partial', 'layers', 'layers/tmp'].map((place) => readdir(join(root, place))),
+      )
+    ).flat()
+  return { images, layers, files }
+}
+
+type Send = (bytes: Buffer, request: IncomingMessage, response: ServerResponse) => void
+
+/** A registry of one image, which sends the blob of its layer `number` in its own way. */
+async function registry(t: Test, layers: readonly Buffer[], number: number, send: Send): Promise<HttpFixture> {
+  const directory = await temporaryDirectory(t)
+  const layout = await makeLayout(directory, [{ layers }])
+  return startServer(t, (request, response) => {
+    const asked = /sha256:[0-9a-f]{64}$/.exec(request.url ?? '')?.[0]
+    const digest = request.url?.includes('/manifests/') ? layout.digest : (asked ?? '')
+    const answer = async (): Promise<void> => {
+      const bytes = await readFile(join(directory, 'blobs/sha256', digest.slice(7)))
+      if (digest !== layout.images[0]!.layers[number]) response.end(bytes)
+      else send(bytes, request, response)
+    }
+    void answer()
+  })
+}
+
+const whole: Send = (bytes, _request, response) => response.end(bytes)
+/** Bytes that don't pack. */
+const big = (name: string): Promise<Buffer> => makeTar([{ name, content: randomBytes(3_000_000) }])
+
+for (const format of [directoryFormat, erofsFormat]) {
+  t.test(`${format.name}: a layer is unpacked while it comes`, async (t) => {
+    let goOn: (() => void) | undefined
+    const server = await registry(t, [await big('a')], 0, (bytes, _request, response) => {
+      response.writeHead(200, { 'Content-Length': bytes.length })
+      response.write(bytes.subarray(0, 2_000_000))
+      goOn = () => response.end(bytes.subarray(2_000_000))
+    })
+    const { images } = await world(t, format)
+    const unpacked: number[] = []
+    await images.pull(`${server.host}/app:1`, {
+      onProgress({ phase, current }) {
+        if (phase !== 'unpack') return
+        unpacked.push(current)
+        // Without a part that is unpacked before all of it is there, it never comes to its end.
+        goOn?.()
+        goOn = undefined
+      },
+    })
+    t.ok(unpacked[0]! <= 2_000_000, `${String(unpacked[0])} bytes`)
+  })
+
+  t.test(`${format.name}: wrong bytes are the registry's fault, and leave nothing`, async (t) => {
+    const server = await registry(t, [await big('a'), await big('b')], 1, (bytes, _request, response) => {
+      const wrong = Buffer.from(bytes)
+      wrong.fill(0, 1_000_000, 1_100_000)
+      response.end(wrong)
+    })
+    const { images, files } = await world(t, format)
+    await t.rejects(images.pull(`${server.host}/app:1`), { code: 'DIGEST_MISMATCH', message: /the registry sent/ })
+    t.strictSame(await files(), ['tmp'])
+  })
+
+  t.test(`${format.name}: what an interrupted pull left is gone on with, and begun anew when it is bad`, async (t) => {
+    const ranges: (string | undefined)[] = []
+    let cut = true
+    const server = await registry(t, [await big('a')], 0, (bytes, request, response) => {
+      const from = Number(/^bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0)
+      ranges.push(request.headers.range)
+      response.writeHead(from > 0 ? 206 : 200, {
+        'Content-Length': bytes.length - from,
+        ...(from > 0
+          ? { 'Content-Range': `bytes ${String(from)}-${String(bytes.length - 1)}/${String(bytes.length)}` }
+          : {}),
+      })
+      if (cut) response.write(bytes.subarray(from, 1_000_000))
+      else response.end(bytes.subarray(from))
+    })
+    const directory = await temporaryDirectory(t)
+    const { images } = await world(t, format, directory)
+    const partial = join(directory, 'blobs/partial')
+    const interrupt = async (): Promise<void> => {
+      const controller = new AbortController()
+      const pull = images.pull(`${server.host}/app:1`, {
+        signal: controller.signal,
+        onProgress({ phase, current }) {
+          if (phase === 'download' && current >= 1_000_000) controller.abort()
+        },
+      })
+      await t.rejects(pull, { code: 'ABORTED' })
+    }
+    await interrupt()
+    t.equal((await readdir(partial)).length, 1)
+    cut = false
+    await images.pull(`${server.host}/app:1`)
+    t.strictSame(ranges, [undefined, 'bytes=1000000-'])
+    await images.remove(`${server.host}/app:1`)
+    cut = true
+    await interrupt()
+    const [left] = await readdir(partial)
+    await writeFile(join(partial, left!), Buffer.alloc(1_000_000))
+    cut = false
+    const image = await images.pull(`${server.host}/app:1`)
+    t.strictSame(ranges.slice(2), [undefined, 'bytes=1000000-', undefined])
+    t.ok(image.chainId)
+  })
+
+  t.test(`${format.name}: an image that many pull at once is downloaded once`, async (t) => {
+    const server = await registry(t, [await big('a'), await big('b'), await big('c')], 0, whole)
+    const directory = await temporaryDirectory(t)
+    const here = await world(t, format, directory)
+    const module = (name: string): string => JSON.stringify(new URL(name, import.meta.url).href)
+    const script = `
+      const { Database } = await import(${module('../../lib/storage/database.js')})
+      const { Layers } = await import(${module('../../lib/storage/layers.js')})
+      const { Images } = await import(${module('../../lib/storage/images.js')})
+      const { ContentStore } = await import(${module('../../lib/storage/content.js')})
+      const formats = await import(${module('../../lib/storage/layer-format.js')})
+      const { openUnpacker } = await import(${module('../fixtures/unpacker.js')})
+      const root = ${JSON.stringify(directory)}
+      const database = await Database.open(root + '/db')
+      const layers = await Layers.open(root + '/layers', database, openUnpacker, formats.${format.name}Format)
+      const content = await ContentStore.open(root + '/blobs')
+      const images = await Images.open({ directory: root, database, content, layers, authFiles: [] })
+      await Promise.all([1, 2].map(() => images.pull(${JSON.stringify(`${server.host}/app:1`)})))
+      await layers.close()
+      await database.close()`
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit' })
+    const ended = once(child, 'exit') as Promise<[number]>
+    const ref = `${server.host}/app:1`
+    const pulled = await Promise.all([here.images.pull(ref), here.images.pull(ref)])
+    t.equal((await ended)[0], 0)
+    t.equal(new Set(pulled.map(({ id }) => id)).size, 1)
+    const blobs = server.requests.filter((request) => request.includes('/blobs/'))
+    t.equal(blobs.length, 4, 'the config and three layers')
+    t.equal(new Set(blobs).size, 4)
+    t.equal(here.layers.list().length, 3)
+    await here.images.remove(ref)
+    t.strictSame(await here.files(), ['tmp'])
+  })
+
+  t.test(`${format.name}: of an image whose layer is bad nothing is left`, async (t) => {
+    const bad = Buffer.concat([await big('a'), Buffer.from('x'.repeat(512))])
+    const escape = await makeTar([{ name: '../../x', content: 'evil' }])
+    for (const layer of [escape, bad.subarray(0, 2_000_000)]) {
+      const server = await registry(t, [await big('a'), layer, await big('b')], 1, whole)
+      const { images, layers, files } = await world(t, format)
+      await t.rejects(images.pull(`${server.host}/app:1`), { code: 'LAYER_INVALID' })
+      t.strictSame(layers.list(), [])
+      const left = await files()
+      t.strictSame(
+        left.filter((name) => !name.startsWith('sha256-')),
+        ['tmp'],
+        'but what may be gone on with',
+      )
+    }
+  })
+}
