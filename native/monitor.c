@@ -205,6 +205,8 @@ _Noreturn static void finish(struct monitor *monitor) {
     }
   cgroup_remove(plan, monitor->made);
   netlink_tear_down(plan);
+  /* Whoever hears of the end may want the ports at once. */
+  for (size_t i = 0; i < monitor->held_count; i++) close(monitor->held[i]);
   record.lost_lines = monitor->log.lost_lines;
   record.finished_at = now_ms();
   if (failed && plan->has_monitor) exit_record_forget(plan->exit_file);
@@ -367,8 +369,12 @@ _Noreturn void monitor_main(int stream, const int *passed, size_t count, struct 
   } else if (monitor.main.pid > 0) {
     release(&monitor);
   }
-  /* What is more than streams are sockets that hold published ports; they end with us. */
-  for (size_t i = 0, streams = plan_streams(&monitor.plan); i < count && i < streams; i++) close(passed[i]);
+  /* What is more than streams are sockets that hold published ports. */
+  size_t streams = plan_streams(&monitor.plan);
+  if (streams > count) streams = count;
+  for (size_t i = 0; i < streams; i++) close(passed[i]);
+  monitor.held = passed + streams;
+  monitor.held_count = count - streams;
   for (;;) {
     step(&monitor);
     watch(&monitor);

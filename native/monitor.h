@@ -27,6 +27,8 @@ struct monitor {
   struct plan plan;
   struct process main;
   struct slot *slot; /* that the container was started from, or NULL */
+  const int *held; /* sockets that hold published ports */
+  size_t held_count;
   bool *made; /* the cgroup directories that are ours to remove */
   int listener, signals;
   int log_pipes[2]; /* stdout, stderr; -1: not logged, or ended */

@@ -58,7 +58,11 @@ int netlink_make_links(const struct plan *plan, pid_t pid, struct failure *failu
 
 void netlink_tear_down(const struct plan *plan) {
   if (plan->teardown.count == 0) return;
-  autoclose int socket = open_netlink(NETLINK_NETFILTER);
+  /*
+   * Left open, to end with this process: nf_tables has done the work when send(2) returns, but lets the close of such a
+   * socket wait until what was removed is freed, an RCU grace period later.
+   */
+  int socket = open_netlink(NETLINK_NETFILTER);
   if (socket < 0) return;
   int size = BUFFER; /* thousands of ports are one batch */
   setsockopt(socket, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));

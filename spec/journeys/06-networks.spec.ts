@@ -87,6 +87,18 @@ if (inOwnNetwork(import.meta.url)) {
       t.equal(await read(again.ports[0]!.host), 'again')
     })
 
+    await t.test('a port is free as soon as its container has ended', async (t) => {
+      const short = { image, network: 'bridge', ports: ['8082:80'], command: ['true'] }
+      for (let i = 0; i < 20; i++) {
+        const container = await runtime.run(short)
+        t.equal((await container.wait()).exitCode, 0)
+        const next = createServer()
+        await new Promise<void>((resolve, reject) => next.on('error', reject).listen(8082, resolve))
+        next.close()
+        await container.remove()
+      }
+    })
+
     await t.test('containers reach each other at once', async (t) => {
       await using one = await server('one')
       const address = one.networks[0]!.addresses[0]!.split('/')[0]!
