@@ -88,6 +88,7 @@ bool log_pump(struct log *log, const char *stream, int pipe) {
   ssize_t size;
   do size = read(pipe, chunk, CHUNK);
   while (size < 0 && errno == EINTR);
+  if (size == 0) errno = 0;
   if (size <= 0) return false;
   log_write(log, stream, chunk, (size_t)size);
   return true;

@@ -22,7 +22,10 @@ int log_open(struct log *log, const char *path);
  */
 void log_write(struct log *log, const char *stream, char *bytes, size_t size);
 
-/* Read what a pipe has, one chunk, and log it. False: the pipe has ended (or has nothing, when it is non-blocking). */
+/*
+ * Read what a pipe has, one chunk, and log it. False: the pipe has ended; or, with errno EAGAIN, a non-blocking one has
+ * nothing now.
+ */
 bool log_pump(struct log *log, const char *stream, int pipe);
 
 /* For the tests: "2026-11-24T14:21:39.123456789+00:00". The room is more than that, for years that never come. */

@@ -199,10 +199,8 @@ _Noreturn static void finish(struct monitor *monitor) {
   };
   /* All writers are dead: what is in the pipes is the rest. */
   for (int i = 0; i < 2; i++)
-    while (monitor->log_pipes[i] >= 0) {
-      errno = 0;
+    while (monitor->log_pipes[i] >= 0)
       if (!log_pump(&monitor->log, i == 0 ? "stdout" : "stderr", monitor->log_pipes[i])) close_fd(&monitor->log_pipes[i]);
-    }
   cgroup_remove(plan, monitor->made);
   netlink_tear_down(plan);
   /* Whoever hears of the end may want the ports at once. */

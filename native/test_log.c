@@ -106,6 +106,19 @@ void test_log(void) {
   check(strcmp(written(log.fd), "stdout F fits|stdout F too|stdout F again|") == 0, "with room it goes on");
   close(log.fd);
 
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) abort();
+  log = (struct log){.fd = memfd_create("log", MFD_CLOEXEC)};
+  errno = 0;
+  check(!log_pump(&log, "stdout", ends[0]) && errno == EAGAIN, "a pipe that has nothing now");
+  if (write(ends[1], "last\n", 5) != 5) abort();
+  close(ends[1]);
+  check(log_pump(&log, "stdout", ends[0]) && strcmp(written(log.fd), "stdout F last|") == 0, "the rest of a pipe");
+  errno = EAGAIN;
+  check(!log_pump(&log, "stdout", ends[0]) && errno != EAGAIN, "a pipe that has ended, whatever failed before");
+  close(ends[0]);
+  close(log.fd);
+
   log = (struct log){.fd = -1};
   say(&log, "stdout", "nowhere\n");
   check(log.lost_lines == 0, "without a log nothing is lost");
