@@ -6,6 +6,8 @@ export type { RuntimeInfo } from './runtime/info.js'
 export type { DriverName } from './storage/drivers/driver.js'
 export type { DriverChoice } from './storage/drivers/choose.js'
 export type { DriverReport } from './storage/drivers/survey.js'
+export type { PruneFilters, PruneOptions, PruneReport } from './runtime/prune.js'
+export type { CheckOptions, CheckReport, Problem, ProblemKind } from './storage/check/report.js'
 export type { KernelFeatures } from './sys/kernel.js'
 export type { RecoveredContainer, RecoveryReport } from './container/recover.js'
 
@@ -29,6 +31,7 @@ export type {
   RemoveImageOptions,
   SaveOptions,
 } from './storage/image-options.js'
+export type { ImageSpace } from './storage/image-space.js'
 export { Images } from './storage/images.js'
 export type { ImageEvent, MountedImage } from './storage/images.js'
 export type { LayerLimits, LayerRules } from './storage/layer-types.js'
@@ -77,6 +80,7 @@ export type { Duration, Size } from './container/quantities.js'
 export type { RemoveOptions } from './container/remove.js'
 export type { Signal } from './container/signals.js'
 export type { SpawnOptions } from './container/spawn-options.js'
+export type { ContainerSpace } from './container/space.js'
 export type { ContainerStatus } from './container/status.js'
 export type { StopOptions } from './container/stop.js'
 

@@ -5,11 +5,14 @@ import type { ContainerOptions } from './container/options.js'
 import type { RecoveryReport } from './container/recover.js'
 import { PodlingError } from './errors.js'
 import { searchAlong } from './image/from-host/host-image.js'
+import { checkRoot } from './runtime/check.js'
 import { openParts, type RuntimeParts } from './runtime/parts.js'
 import type { RuntimeInfo } from './runtime/info.js'
 import { layerRules, type LayerOptions } from './runtime/layer-rules.js'
+import { prune, type PruneOptions, type PruneReport } from './runtime/prune.js'
 import { runtimePaths } from './runtime/paths.js'
 import type { Networks } from './network/networks.js'
+import type { CheckOptions, CheckReport } from './storage/check/report.js'
 import type { DriverChoice } from './storage/drivers/choose.js'
 import type { ImageEvent, Images } from './storage/images.js'
 import type { VolumeDriver } from './storage/volumes/driver.js'
@@ -122,6 +125,26 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
   /** Versions, drivers, and what this machine's kernel can do. */
   info(): Promise<RuntimeInfo> {
     return this.#parts.info()
+  }
+
+  /**
+   * Remove what nobody uses: containers that have ended, images without a name, and as `options` say.
+   * What somebody begins to use meanwhile stays.
+   * @throws PodlingError `INVALID_OPTION`
+   */
+  async prune(options: PruneOptions = {}): Promise<PruneReport> {
+    this.#parts.gate.pass('prune')
+    return prune(this.#parts.context, this.containers, options)
+  }
+
+  /**
+   * Check that all in this root fits together: every blob and every layer is what its digest says, nothing that is needed
+   * is missing, and nothing is there that isn't needed. Reads all of it; images can't come or go meanwhile.
+   * @throws PodlingError `INVALID_OPTION`, `ABORTED`
+   */
+  async check(options: CheckOptions = {}): Promise<CheckReport> {
+    this.#parts.gate.pass('check the root')
+    return checkRoot(this.#parts.context, options)
   }
 
   /** End and remove the bound containers of this process, and let go of the root. Closing twice is closing once. */

@@ -23,6 +23,7 @@ import { runningContainer } from './network-access.js'
 import { readNetworkState } from './network-state.js'
 import { killNow, remove, type RemoveOptions } from './remove.js'
 import { signalNumber, type Signal } from './signals.js'
+import { containerSpace, type ContainerSpace } from './space.js'
 import { spawnOptionNames, type SpawnOptions } from './spawn-options.js'
 import { spawn } from './spawn.js'
 import { start } from './start.js'
@@ -235,6 +236,11 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
   /** What it has changed against its image, as `docker diff` tells it. @throws PodlingError `INVALID_STATE` */
   async diff(): Promise<ContainerChange[]> {
     return diff(this.#lifecycle)
+  }
+
+  /** What it takes up on disk. Walks all that it has written. @throws PodlingError `INVALID_STATE` */
+  async space(): Promise<ContainerSpace> {
+    return containerSpace(this.#lifecycle)
   }
 
   /**

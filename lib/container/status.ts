@@ -26,6 +26,7 @@ const allowed = {
   exec: ['running', 'stopping'],
   remove: ['created', 'exited'],
   diff: ['created', 'running', 'paused', 'stopping', 'exited'],
+  measure: ['created', 'running', 'paused', 'stopping', 'exited'],
   commit: ['created', 'running', 'paused', 'stopping', 'exited'],
 } as const satisfies Record<string, readonly ContainerStatus[]>
 

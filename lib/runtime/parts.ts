@@ -35,6 +35,7 @@ import { Teardown } from '../teardown.js'
 /** What a runtime is made of. */
 export interface RuntimeParts {
   readonly gate: Gate
+  readonly context: ContainerContext
   readonly info: () => Promise<RuntimeInfo>
   readonly images: Images
   readonly imageEvents: EventEmitter<{ image: [ImageEvent] }>
@@ -150,7 +151,7 @@ async function open(
   await warm
   const recovered = { containers: removed, failures: await networks.recover() }
   const info = (): Promise<RuntimeInfo> => runtimeInfo(paths, storage, cgroups, facts)
-  return { gate, info, imageEvents, images, networks, volumes, containers, recovered, teardown }
+  return { gate, context, info, imageEvents, images, networks, volumes, containers, recovered, teardown }
 }
 
 /** Copiers come from the launcher, which no container can reach. */

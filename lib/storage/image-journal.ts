@@ -3,11 +3,13 @@
  * note names the layer references to give back. A note whose worker is gone is made good by the next sweep.
  */
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { PodlingError } from '../errors.js'
 import type { ContentStore } from './content.js'
 import type { Database, Table } from './database.js'
 import type { ImageLock } from './image-lock.js'
 import type { ImageRecord } from './image.js'
+import { aborted } from './lock.js'
 
 export interface JournalParts {
   readonly database: Database
@@ -39,6 +41,9 @@ export interface Work {
 interface Note {
   readonly references: readonly LayerReference[]
 }
+
+/** Milliseconds between two looks whether somebody works still. */
+const alonePause = 20
 
 /** The note that stands for no work, but for blobs to be swept. */
 const sweepKey = 'sweep'
@@ -93,6 +98,24 @@ export class ImageJournal {
       await this.#notes.remove(sweepKey)
     } finally {
       leave()
+    }
+  }
+
+  /** Do something while nobody works on images; waits until that is so. */
+  async alone<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      if (signal?.aborted) throw aborted(signal)
+      await this.sweep()
+      const leave = this.#parts.lock.tryAlone()
+      if (leave === undefined) {
+        await sleep(alonePause)
+        continue
+      }
+      try {
+        return await work()
+      } finally {
+        leave()
+      }
     }
   }
 

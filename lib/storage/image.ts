@@ -2,6 +2,7 @@
 import { chainIds } from '../image/digest.js'
 import { parseImageDocument, type HistoryEntry, type ImageConfig } from '../image/image-config.js'
 import type { Platform } from '../image/platform.js'
+import { imageSpace, type ImageSpace } from './image-space.js'
 
 /** What the database keeps of an image. */
 export interface ImageRecord {
@@ -65,9 +66,11 @@ export class Image {
   /** The chain id of the topmost layer, which stands for the whole root file system; undefined for an empty image. */
   readonly chainId: string | undefined
   readonly #history: readonly HistoryEntry[]
+  readonly #measure: () => ImageSpace
+  #space: ImageSpace | undefined
 
-  /** @internal */
-  constructor(record: ImageRecord) {
+  /** @internal @param measure what it takes up, beside the other images that are there */
+  constructor(record: ImageRecord, measure: () => ImageSpace = () => imageSpace(record, [], () => undefined)) {
     const bytes = Buffer.from(record.config)
     const document = parseImageDocument(bytes, `image ${record.id}`)
     this.id = record.id
@@ -82,7 +85,14 @@ export class Image {
     this.config = document.config
     this.chainId = chainIds(record.layers.map(({ diffId }) => diffId)).at(-1)
     this.#history = document.history
+    this.#measure = measure
     Object.freeze(this)
+  }
+
+  /** What it takes up on disk, blobs and unpacked layers, and shares with other images: as it is at the first look. */
+  get space(): ImageSpace {
+    this.#space ??= this.#measure()
+    return this.#space
   }
 
   /** How it was made, oldest step first. */

@@ -18,6 +18,10 @@ import { parseReference } from '../image/reference.js'
 import { RegistryClient } from '../image/registry.js'
 import type { SaveDestination } from '../image/save.js'
 import type { ArchiveSource } from '../image/source.js'
+import { checkBlobs } from './check/check-blobs.js'
+import { checkImages } from './check/check-images.js'
+import { checkLayers, type LayerCheckParts } from './check/check-layers.js'
+import type { CheckReport, Findings } from './check/report.js'
 import type { ContentStore } from './content.js'
 import type { Database } from './database.js'
 import { fileError } from './file-error.js'
@@ -47,6 +51,7 @@ import {
 import { compressionOf, ImageStore, type ImageLayers } from './image-store.js'
 import { pushRecord, saveRecords, type PublishParts } from './publish-image.js'
 import { registryOptions } from './registry-access.js'
+import { imageSpace } from './image-space.js'
 import { Image, type ImageHistoryEntry, type ImageRecord } from './image.js'
 import type { LayerRules } from './layer-types.js'
 
@@ -241,7 +246,7 @@ export class Images {
     const names = options.ref === undefined ? [] : [tagName(options.ref)]
     const image = await hostImage(options, programs)
     const known = this.#index.byId(this.#hostImages.idOf(image.key) ?? '')
-    if (known && names.every((name) => known.names.includes(name))) return new Image(known)
+    if (known && names.every((name) => known.names.includes(name))) return this.#image(known)
     const context = { store, known: this.#hostImages.layers, names, signal: options.signal }
     const made = await this.#bring('imported', options, async () => [await storeHostImage(image, context)])
     await this.#hostImages.remember(image.key, first(made).id)
@@ -258,7 +263,7 @@ export class Images {
    */
   async mount(image: Image | string): Promise<MountedImage> {
     const { mount } = this.#parts
-    const whole = new Image(this.#find(image))
+    const whole = this.#image(this.#find(image))
     if (mount === undefined) throw new PodlingError('INVALID_STATE', 'mount an image: nobody is here to do it')
     const { pid, close } = await mount(whole.chainId)
     return { path: `/proc/${String(pid)}/root`, unmount: close, [Symbol.asyncDispose]: close }
@@ -295,13 +300,13 @@ export class Images {
    * @throws {PodlingError} IMAGE_NOT_FOUND, INVALID_REFERENCE
    */
   get(ref: string): Promise<Image> {
-    return attempt(() => new Image(this.#index.find(ref)))
+    return attempt(() => this.#image(this.#index.find(ref)))
   }
 
   /** All images, the newest first. */
   list(): Promise<Image[]> {
     return attempt(() => {
-      const images = this.#index.list().map((record) => new Image(record))
+      const images = this.#index.list().map((record) => this.#image(record))
       return images.sort((a, b) => (b.created?.getTime() ?? 0) - (a.created?.getTime() ?? 0))
     })
   }
@@ -320,7 +325,7 @@ export class Images {
       return tagged
     })
     this.#emit('tagged', record, [name])
-    return new Image(record)
+    return this.#image(record)
   }
 
   /**
@@ -343,6 +348,23 @@ export class Images {
     return (typeof image === 'string' ? await this.get(image) : image).history
   }
 
+  /** @internal Check the images, their blobs and their layers: {@link Runtime.check}. */
+  async check(
+    parts: Pick<LayerCheckParts, 'layers' | 'openCopier' | 'isThere'>,
+    findings: Findings,
+  ): Promise<CheckReport['checked']> {
+    const { content, database } = this.#parts
+    // Nobody brings or removes an image meanwhile: what is half done looks like damage.
+    return this.#journal.alone(findings.signal, async () => {
+      const records = await checkImages({ database, index: this.#index, layers: parts.layers }, findings)
+      const { sound, count, bytes } = await checkBlobs(content, records, findings)
+      const holders = new Set(records.map(({ holder }) => holder))
+      const isThere = (holder: string): boolean => holders.has(holder) || parts.isThere(holder)
+      const layers = await checkLayers(records, { ...parts, content, sound, isThere }, findings)
+      return { blobs: count, layers, images: records.length, bytes }
+    })
+  }
+
   #remove(
     image: Image | string,
     force: boolean,
@@ -354,7 +376,7 @@ export class Images {
       this.#index.removeName(record, name)
       return [{ type: 'untagged', record, names: [name] }]
     }
-    const whole = new Image(record)
+    const whole = this.#image(record)
     const users = force ? [] : (this.#parts.users?.(whole) ?? [])
     if (users.length > 0) {
       throw new PodlingError(
@@ -368,6 +390,11 @@ export class Images {
     if (whole.chainId !== undefined) void work.giveBack([{ chainId: whole.chainId, holder: record.holder }])
     void work.wantSweep()
     return [{ type: 'removed', record, names: record.names }]
+  }
+
+  #image(record: ImageRecord): Image {
+    const { layers } = this.#parts
+    return new Image(record, () => imageSpace(record, this.#index.list(), (chainId) => layers.get?.(chainId)?.size))
   }
 
   get #publishParts(): PublishParts {
@@ -415,7 +442,7 @@ export class Images {
       return bring(async (parts, ending, layers) => {
         const record = await store.add(parts, ending, layers)
         this.#emit(type, record, parts.names)
-        return new Image(record)
+        return this.#image(record)
       })
     })
   }

@@ -159,6 +159,42 @@ export class Layers {
     await this.#removeUnheld(chainId)
   }
 
+  /** How they are kept. */
+  get format(): LayerFormat {
+    return this.#format
+  }
+
+  /** Where a layer is, or would be. */
+  directory(chainId: string): string {
+    return this.#path(chainId)
+  }
+
+  /**
+   * Make a layer that is known once more, beside the one that is there, if it is.
+   * @param judge sees the directory of the new one; true puts it in the place of the old
+   * @throws PodlingError as {@link apply}
+   */
+  async remake(layer: LayerSource, judge: (anew: string) => Promise<boolean>): Promise<void> {
+    const { parent, diffId } = layer
+    const chainId = parent === undefined ? diffId : sha256(`${parent} ${diffId}`)
+    const name = digestHex(chainId)
+    const lock = await lockFile(this.#lockPath(chainId))
+    try {
+      const temporary = join(this.#temporary, name)
+      const old = join(this.#temporary, `${name}.old`)
+      mkdirSync(temporary, { mode: 0o700 })
+      const { root } = await this.#fill(temporary, layer, {})
+      if (root === undefined) this.#format.setRoot(temporary, this.root(chainId))
+      if (await judge(temporary)) {
+        if (this.#found([name]).length > 0) renameSync(this.#path(chainId), old)
+        await this.#publish(chainId, temporary)
+      }
+    } finally {
+      await removeTrees(this.#openUnpacker, this.#temporary, [name, `${name}.old`])
+      lock.release({ unlink: true })
+    }
+  }
+
   /** Who holds which layer. */
   references(): { readonly chainId: string; readonly holder: string }[] {
     return [...this.#references.entries()].map(([key]) => {
