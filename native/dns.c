@@ -26,7 +26,7 @@
 #include "dns_sandbox.h"
 #include "dns_server.h"
 
-enum { REPORT_FD = 3, PORT = 53, BACKLOG = 64, EVENTS = 32, PORT_PATIENCE_MS = 1000 };
+enum { REPORT_FD = 3, PORT = 53, BACKLOG = 64, EVENTS = 32, PORT_PATIENCE_MS = 1000, MOVE_PATIENCE_MS = 100, MOVE_TRIES = 32 };
 
 uint64_t dns_now(void) {
   struct timespec now;
@@ -177,7 +177,7 @@ static int begin_control(struct dns_server *server) {
   return dns_listen_to(server, server->control, DNS_FROM_CONTROL, 0, EPOLLIN) ? 0 : -1;
 }
 
-static int bind_port(const union dns_peer *address, int type) {
+static int bind_port(const union dns_peer *address, int type, uint64_t patience) {
   autoclose int fd = socket(address->any.sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return -1;
   int yes = 1;
@@ -186,7 +186,7 @@ static int bind_port(const union dns_peer *address, int type) {
   else setsockopt(fd, IPPROTO_IPV6, IPV6_FREEBIND, &yes, sizeof(yes));
   if (type == SOCK_STREAM) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
   /* The one before may be about to end. */
-  for (uint64_t until = dns_now() + PORT_PATIENCE_MS; bind(fd, &address->any, dns_peer_size(address)) < 0;) {
+  for (uint64_t until = dns_now() + patience; bind(fd, &address->any, dns_peer_size(address)) < 0;) {
     if (errno != EADDRINUSE || dns_now() > until) return -1;
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
   }
@@ -194,7 +194,35 @@ static int bind_port(const union dns_peer *address, int type) {
   return steal_fd(&fd);
 }
 
-static int add_listener(struct dns_server *server, const char *text) {
+/* Both sockets at the port that the address has. */
+static bool bind_both(struct dns_listener *listener, uint64_t patience) {
+  listener->udp = bind_port(&listener->address, SOCK_DGRAM, patience);
+  if (listener->udp < 0) return false;
+  /* Where the kernel was to pick a port, it is known now. */
+  socklen_t size = sizeof(listener->address);
+  if (getsockname(listener->udp, &listener->address.any, &size) == 0) {
+    listener->tcp = bind_port(&listener->address, SOCK_STREAM, patience);
+    if (listener->tcp >= 0) return true;
+  }
+  close_fd(&listener->udp);
+  return false;
+}
+
+static in_port_t *port_of(union dns_peer *peer) {
+  return peer->any.sa_family == AF_INET ? &peer->four.sin_port : &peer->six.sin6_port;
+}
+
+/* At port 53; where another program has that, and hosts can lead questions elsewhere, at one that is free. */
+static bool open_listener(struct dns_listener *listener, bool movable) {
+  if (bind_both(listener, movable ? MOVE_PATIENCE_MS : PORT_PATIENCE_MS)) return true;
+  for (int tries = 0; movable && errno == EADDRINUSE && tries < MOVE_TRIES; tries++) {
+    *port_of(&listener->address) = 0;
+    if (bind_both(listener, 0)) return true;
+  }
+  return false;
+}
+
+static int add_listener(struct dns_server *server, const char *text, bool movable) {
   char address[INET6_ADDRSTRLEN];
   struct dns_address parsed;
   size_t length = strcspn(text, "/");
@@ -206,7 +234,7 @@ static int add_listener(struct dns_server *server, const char *text) {
   struct dns_listener *listener = &server->listeners[server->listener_count];
   unsigned long prefix = strtoul(text + length + 1, NULL, 10);
   if (prefix > parsed.size * 8U) return -1;
-  *listener = (struct dns_listener){.prefix = (unsigned)prefix};
+  *listener = (struct dns_listener){.text = text, .prefix = (unsigned)prefix, .udp = -1, .tcp = -1};
   if (parsed.size == 4) {
     listener->address.four.sin_family = AF_INET;
     listener->address.four.sin_port = htons(PORT);
@@ -216,9 +244,7 @@ static int add_listener(struct dns_server *server, const char *text) {
     listener->address.six.sin6_port = htons(PORT);
     memcpy(&listener->address.six.sin6_addr, parsed.bytes, 16);
   }
-  listener->udp = bind_port(&listener->address, SOCK_DGRAM);
-  listener->tcp = listener->udp < 0 ? -1 : bind_port(&listener->address, SOCK_STREAM);
-  if (listener->tcp < 0) return -1;
+  if (!open_listener(listener, movable)) return -1;
   size_t index = server->listener_count++;
   return dns_listen_to(server, listener->udp, DNS_FROM_UDP, index, EPOLLIN) &&
                  dns_listen_to(server, listener->tcp, DNS_FROM_TCP, index, EPOLLIN)
@@ -247,9 +273,22 @@ static bool may_end(struct dns_server *server, const char *name) {
   return open_control(server, name) < 0 || begin_control(server) < 0;
 }
 
+static bool tell_ports(struct dns_server *server, int fd) {
+  char line[DNS_LISTENERS * (INET6_ADDRSTRLEN + 16)];
+  size_t size = 0;
+  for (size_t i = 0; i < server->listener_count; i++) {
+    struct dns_listener *listener = &server->listeners[i];
+    int length = snprintf(line + size, sizeof(line) - size, "%s%s=%u", i == 0 ? "" : " ", listener->text,
+                          ntohs(*port_of(&listener->address)));
+    if (length < 0 || (size += (size_t)length) >= sizeof(line) - 1) return false;
+  }
+  line[size++] = '\n';
+  return send(fd, line, size, MSG_NOSIGNAL) == (ssize_t)size;
+}
+
 static void take_host(struct dns_server *server) {
   autoclose int fd = accept4(server->control, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (fd < 0 || !dns_listen_to(server, fd, DNS_FROM_HOST, (size_t)fd, EPOLLIN)) return;
+  if (fd < 0 || !tell_ports(server, fd) || !dns_listen_to(server, fd, DNS_FROM_HOST, (size_t)fd, EPOLLIN)) return;
   steal_fd(&fd);
   server->hosts++;
 }
@@ -310,8 +349,8 @@ int dns_main(char *const *arguments, size_t count) {
     return 0;
   }
   if (open_names(&server, directory) < 0) return failed("open", directory);
-  for (size_t i = 3; i < count; i++) {
-    if (add_listener(&server, arguments[i]) < 0) return failed("bind", arguments[i]);
+  for (size_t i = 4; i < count; i++) {
+    if (add_listener(&server, arguments[i], strcmp(arguments[3], "movable") == 0) < 0) return failed("bind", arguments[i]);
   }
   learn_all(&server);
   if (begin_control(&server) < 0) return failed("listen", name);

@@ -16,7 +16,8 @@ union dns_peer {
 
 /* One address of the host on the network, which containers ask. */
 struct dns_listener {
-  union dns_peer address;
+  const char *text; /* as it was given, ADDRESS/PREFIX */
+  union dns_peer address; /* with the port that it has */
   unsigned prefix; /* only who is within it gets an answer */
   int udp, tcp;
 };
@@ -66,5 +67,9 @@ void dns_tcp_resolver(struct dns_server *server, size_t index, uint32_t events);
 int dns_udp_expire(struct dns_server *server);
 int dns_tcp_expire(struct dns_server *server);
 
-/* The mode of the helper: DIRECTORY RESOLV_CONF|- ADDRESS/PREFIX... */
+/*
+ * The mode of the helper: NAME DIRECTORY RESOLV_CONF|- fixed|movable ADDRESS/PREFIX...
+ * Where another program has port 53, `movable` takes a free port instead. Each host that connects is told of all in one
+ * line: ADDRESS/PREFIX=PORT, separated by spaces.
+ */
 int dns_main(char *const *arguments, size_t count);

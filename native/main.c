@@ -44,7 +44,7 @@ int main(int argc, char **argv) {
     return launcher_main(take_arguments(argc - 2, argv + 2), (size_t)argc - 2);
   }
   if (argc == 3 && strcmp(argv[1], "unpack") == 0) return unpack_main(0, 1, argv[2]);
-  if (argc >= 6 && strcmp(argv[1], "dns") == 0) return dns_main(argv + 2, (size_t)argc - 2);
+  if (argc >= 7 && strcmp(argv[1], "dns") == 0) return dns_main(argv + 2, (size_t)argc - 2);
   if (argc >= 3 && strcmp(argv[1], "attend") == 0) return attend_main(argv + 2);
   fputs("usage: podling-helper launcher [DIRECTORY...] | podling-helper unpack DIRECTORY | podling-helper dns ... |\n"
         "podling-helper attend PROGRAM...\n", stderr);

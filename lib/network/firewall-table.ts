@@ -57,6 +57,9 @@ export const sets = {
   /** Addresses in use; the comment names the container. */
   leases4: { name: 'leases4', key: ['ip'] },
   leases6: { name: 'leases6', key: ['ip6'] },
+  /** Where names are answered for, for an address of the host whose own port 53 another program has. */
+  names4: { name: 'names4', key: ['ip', 'protocol', 'port'], data: ['ip', 'port'] },
+  names6: { name: 'names6', key: ['ip6', 'protocol', 'port'], data: ['ip6', 'port'] },
   /** Ports published on all addresses of the host. */
   ports4: { name: 'ports4', key: ['protocol', 'port'], data: ['ip', 'port'] },
   ports6: { name: 'ports6', key: ['protocol', 'port'], data: ['ip6', 'port'] },
@@ -155,6 +158,9 @@ const rules: readonly (readonly [chain: string, comment: string, expressions: re
     'loopback is for this host',
     [...ipv6Only, destination6, equal(register(0), loopback6), verdict('return')],
   ],
+  // The host's own questions are for the program that has the port.
+  ['prerouting', 'names, asked over IPv4', publish('ip', 'names4', true)],
+  ['prerouting', 'names, asked over IPv6', publish('ip6', 'names6', true)],
   ['prerouting', 'to this host', [...destinationIsLocal(register(0)), jump('publish')]],
   // What comes from ::1 can't leave through a bridge, as there is no route_localnet for IPv6: better a refusal at once.
   [
@@ -215,6 +221,19 @@ export function bridgeElements(bridge: BridgeRules): { set: SetName; element: El
 /** An address that belongs to a container. */
 export function leaseElement(address: Buffer, comment: string): { set: SetName; element: Element } {
   return { set: address.length === 4 ? 'leases4' : 'leases6', element: { key: address, comment } }
+}
+
+export const namesPort = 53
+
+/** Names are answered for at another port of the address. */
+export function namesElements(family: Family, address: Buffer, at: number): { set: SetName; element: Element }[] {
+  return (['udp', 'tcp'] as const).map((protocol) => ({
+    set: `names${family}`,
+    element: {
+      key: concatenate(address, Buffer.of(protocolNumbers[protocol]), port(namesPort)),
+      data: concatenate(address, port(at)),
+    },
+  }))
 }
 
 export interface PublishedPort {

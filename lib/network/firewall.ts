@@ -1,5 +1,14 @@
 /** The firewall table of a runtime in the kernel: what firewall-table.ts describes, made and kept. */
-import { bridgeElements, sets, tableRequests, type BridgeRules, type SetName } from './firewall-table.js'
+import { parseAddress } from './address.js'
+import {
+  bridgeElements,
+  namesElements,
+  namesPort,
+  sets,
+  tableRequests,
+  type BridgeRules,
+  type SetName,
+} from './firewall-table.js'
 import type { HostNetwork } from './host-network.js'
 import { firewallObstacle } from './host-support.js'
 import {
@@ -15,6 +24,7 @@ import {
 } from './netlink/nftables.js'
 import { encode, flags, type Request } from './netlink/message.js'
 import { NetlinkError } from './netlink/socket.js'
+import type { AskedAt } from './names.js'
 
 /** One element of one of the table's sets. */
 export interface Entry {
@@ -44,6 +54,8 @@ export class Firewall {
     this.#bridges = bridges
   }
 
+  /** Of networks whose names this process knows to be answered for at other ports than 53. */
+  readonly #names = new Map<string, readonly Entry[]>()
   #possible = false
 
   /** Can this host have such a table at all? Once it could, it can. */
@@ -68,6 +80,33 @@ export class Firewall {
   /** Let the rules know of a bridge. */
   addBridge(bridge: BridgeRules): void {
     this.#put(bridgeElements(bridge), false, `add the bridge ${bridge.interface} to the firewall`)
+  }
+
+  /** Questions for names go to these ports; to 53 those of addresses that have that. */
+  redirectNames(network: string, places: readonly AskedAt[]): void {
+    const entriesAt = ({ address, port }: AskedAt): Entry[] => {
+      const parsed = parseAddress(address)
+      return parsed === undefined ? [] : namesElements(parsed.family, parsed.address, port)
+    }
+    this.removeEach(places.filter(({ port }) => port === namesPort).flatMap(entriesAt))
+    const moved = places.filter(({ port }) => port !== namesPort).flatMap(entriesAt)
+    this.#names.set(network, moved)
+    if (moved.length === 0) return
+    this.assertPossible()
+    const what = 'lead questions for names past port 53'
+    try {
+      this.#put(moved, false, what)
+    } catch (error) {
+      // A responder that was made again has another port than the one before.
+      if (!(error instanceof NetlinkError) || !['EBUSY', 'EEXIST'].includes(error.errno ?? '')) throw error
+      this.removeEach(moved)
+      this.#put(moved, false, what)
+    }
+  }
+
+  forgetNames(network: string): void {
+    this.removeEach(this.#names.get(network) ?? [])
+    this.#names.delete(network)
   }
 
   removeBridge(bridge: BridgeRules): void {
@@ -116,7 +155,10 @@ export class Firewall {
 
   /** The table, unless another process is faster. */
   #make(claims: readonly Entry[] = []): void {
-    const bridges = this.#bridges().flatMap((bridge) => bridgeElements(bridge))
+    const bridges = [
+      ...this.#bridges().flatMap((bridge) => bridgeElements(bridge)),
+      ...[...this.#names.values()].flat(),
+    ]
     const requests = [
       ...tableRequests(this.#table),
       ...[...bridges, ...claims].map(({ set, element }) => newElement(this.#table, set, element, false)),

@@ -22,6 +22,17 @@ export interface NamesSetup {
   readonly helper: string
   /** Where the host's resolvers stand. @default '/etc/resolv.conf' */
   readonly resolvConf?: string
+  /**
+   * Lead what containers ask at port 53 to other ports. @default where another program has port 53 of an address, there are no
+   * names
+   */
+  readonly redirect?: (network: string, places: readonly AskedAt[]) => void
+}
+
+/** Where a responder is, for an address at which containers ask port 53. */
+export interface AskedAt {
+  readonly address: string
+  readonly port: number
 }
 
 /** What a responder must know of its network. */
@@ -151,7 +162,9 @@ export class Names {
     let pid: number | undefined
     for (let attempt = 1; attempt <= connectTries; attempt++) {
       const connection = tryConnect(address)
-      if (connection !== undefined) {
+      const places = connection === undefined ? undefined : await placesFrom(connection)
+      if (connection !== undefined && places !== undefined) {
+        this.#setup.redirect?.(network.id, places)
         this.#keep(network, connection, pid)
         return
       }
@@ -192,13 +205,20 @@ export class Names {
 
   /** @returns its pid; undefined when there is one already */
   async #spawn(network: NamedNetwork, address: string): Promise<number | undefined> {
-    const { helper, resolvConf = '/etc/resolv.conf' } = this.#setup
+    const { helper, resolvConf = '/etc/resolv.conf', redirect } = this.#setup
     const report = pipe()
     let pid: number
     try {
       pid = spawnHelper(
         helper,
-        ['dns', address, this.#directory(network.id), network.forward ? resolvConf : '-', ...network.gateways],
+        [
+          'dns',
+          address,
+          this.#directory(network.id),
+          network.forward ? resolvConf : '-',
+          redirect === undefined ? 'fixed' : 'movable',
+          ...network.gateways,
+        ],
         report.write,
       )
     } catch (error) {
@@ -246,6 +266,29 @@ function tryConnect(address: string): Socket | undefined {
     if (error instanceof PodlingError && (error.errno === 'ECONNREFUSED' || error.errno === 'EAGAIN')) return undefined
     throw error
   }
+}
+
+/** What a responder says to each host first. @returns undefined from one that is about to end */
+async function placesFrom(connection: Socket): Promise<AskedAt[] | undefined> {
+  let said = ''
+  connection.setTimeout(endPatience * 10, () => connection.destroy())
+  try {
+    for await (const chunk of connection.iterator({ destroyOnReturn: false })) {
+      said += String(chunk)
+      if (said.endsWith('\n')) break
+    }
+  } catch {
+    // It was killed; another one is tried.
+  }
+  connection.setTimeout(0)
+  if (!said.endsWith('\n')) return undefined
+  return said
+    .trim()
+    .split(' ')
+    .map((place) => {
+      const [block = '', port] = place.split('=')
+      return { address: block.split('/')[0] ?? '', port: Number(port) }
+    })
 }
 
 async function readAll(fd: number): Promise<string> {

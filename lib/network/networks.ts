@@ -62,9 +62,14 @@ export class Networks {
     this.#connector = new Connector(this.#host, this.#firewall, this.#store)
     this.#cni = new CniNetworks(this.#host, cniDirectory, (operations) => this.#access().standIn(operations))
     this.#presence = new Presence(lockFile)
-    this.naming = new Naming(new Names({ directory: namesDirectory, helper }), this.#host, (name) =>
-      this.#store.find(name),
-    )
+    const names = new Names({
+      directory: namesDirectory,
+      helper,
+      redirect: (network, places) => {
+        this.#firewall.redirectNames(network, places)
+      },
+    })
+    this.naming = new Naming(names, this.#host, (name) => this.#store.find(name))
   }
 
   /** @internal Containers come after networks; the runtime makes them known here. */
@@ -113,6 +118,7 @@ export class Networks {
       await this.#store.remove(record.name)
     })
     await this.naming.remove(record)
+    this.#firewall.forgetNames(record.id)
   }
 
   /** The link of the host that was made for a network. */

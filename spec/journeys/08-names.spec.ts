@@ -1,31 +1,12 @@
 /** Containers that find each other by name, by busybox's own resolver. */
 import t from 'tap'
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
-import { Runtime, type Container } from 'podling'
+import { Runtime } from 'podling'
+import { addressOf, lookUp, responders } from '../fixtures/names.js'
 import { inOwnNetwork } from '../fixtures/own-network.js'
 import { startResolver } from '../fixtures/resolver.js'
 import { testRuntime } from '../fixtures/runtime.js'
 import { needs } from '../peers.js'
-
-/** The addresses or names that nslookup finds in the container; `''`: none. */
-async function lookUp(container: Container, name: string): Promise<string> {
-  const { stdout } = await container.exec(['busybox', 'nslookup', name])
-  const answer = stdout.split(/\n\n+/).slice(1).join('\n')
-  const found = [...answer.matchAll(/(?:^Address(?: \d+)?:\s+|name = )(\S+)/gm)].map((match) => match[1])
-  return [...new Set(found)].sort().join(' ')
-}
-
-function responders(root: string): string[] {
-  return readdirSync('/proc').filter((pid) => {
-    try {
-      const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
-      return words.includes('\0dns\0') && words.includes(root)
-    } catch {
-      return false
-    }
-  })
-}
 
 if (inOwnNetwork(import.meta.url)) {
   t.test('names', needs('root', 'busybox', 'iproute2'), async (t) => {
@@ -36,7 +17,6 @@ if (inOwnNetwork(import.meta.url)) {
     const { runtime, image, root } = setup
     const start = (name: string, options: object = {}) =>
       runtime.run({ image, command: ['sleep', '1000'], name, network: 'bridge', ...options })
-    const addressOf = (container: Container) => container.networks[0]?.addresses[0]?.split('/')[0] ?? ''
 
     await t.test('by name, alias and id', async (t) => {
       await using web = await start('web', { networkAliases: ['www'], dns: ['127.0.0.77'] })
