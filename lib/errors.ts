@@ -39,7 +39,15 @@ export type StorageErrorCode =
   'LAYER_INVALID' | 'LAYER_TOO_LARGE' | 'BLOB_NOT_FOUND' | 'DRIVER_UNSUPPORTED' | 'DRIVER_MISMATCH' | 'STATE_INVALID'
 
 /** Codes of volumes (lib/storage/volumes). */
-export type VolumeErrorCode = 'VOLUME_NOT_FOUND' | 'VOLUME_EXISTS' | 'VOLUME_IN_USE' | 'VOLUME_DRIVER_NOT_FOUND'
+export type VolumeErrorCode =
+  | 'VOLUME_NOT_FOUND'
+  | 'VOLUME_EXISTS'
+  | 'VOLUME_IN_USE'
+  | 'VOLUME_DRIVER_NOT_FOUND'
+  | 'VOLUME_PROGRAM_NOT_FOUND'
+  | 'VOLUME_LOCKED'
+  | 'VOLUME_KEY_WRONG'
+  | 'VOLUME_FAILED'
 
 /** Codes of lib/network: networks, their addresses, published ports. */
 export type NetworkErrorCode =

@@ -37,6 +37,7 @@ export type { ImageEvent, MountedImage } from './storage/images.js'
 export type { LayerLimits, LayerRules } from './storage/layer-types.js'
 
 export { Volumes } from './storage/volumes/volumes.js'
+export type { EncryptionKey } from './storage/volumes/keys.js'
 export type { Volume } from './storage/volumes/volume.js'
 export type { RemoveVolumeOptions, VolumeFilter, VolumeOptions } from './storage/volumes/volume-options.js'
 export type {

@@ -55,6 +55,7 @@ int attach_mount(struct child *child, int mount, int target);
 /* interpret_bind.c */
 int op_take(struct child *child, struct reader *fields);
 int op_bind(struct child *child, struct reader *fields);
+int op_adopt(struct child *child, struct reader *fields);
 
 /* interpret_files.c */
 int op_mkdir(struct child *child, struct reader *fields);

@@ -340,6 +340,7 @@ static int (*const operations[OP_COUNT])(struct child *, struct reader *) = {
     [OP_EXIT] = op_exit,
     [OP_FILL] = op_fill,
     [OP_TAKE] = op_take,
+    [OP_ADOPT] = op_adopt,
 };
 
 int interpret(struct child *child) {

@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "idmap.h"
 #include "passwd.h"
@@ -103,4 +105,43 @@ int op_bind(struct child *child, struct reader *fields) {
   autoclose int place = resolve_or_make(child->root, target, S_ISDIR(status.st_mode) ? MAKE_DIRECTORY : MAKE_FILE);
   if (place < 0) return fail(&child->failure, "openat2");
   return attach_mount(child, made, place);
+}
+
+/* Ask the keeper of a volume for a copy of its mount (keep.c). */
+static int ask_keeper(const char *path, struct failure *failure) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  errno = ENAMETOOLONG;
+  if (strlen(path) >= sizeof(address.sun_path)) return fail(failure, "connect");
+  memcpy(address.sun_path, path, strlen(path) + 1);
+  autoclose int keeper = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (keeper < 0) return fail(failure, "socket");
+  const struct timeval patience = {.tv_sec = 30};
+  if (setsockopt(keeper, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0) return fail(failure, "setsockopt");
+  if (connect(keeper, (struct sockaddr *)&address, sizeof(address)) < 0) return fail(failure, "connect");
+  if (send(keeper, "m", 1, MSG_NOSIGNAL) < 0) return fail(failure, "send");
+  union {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+  } control = {0};
+  char word = 0;
+  struct iovec part = {.iov_base = &word, .iov_len = 1};
+  struct msghdr message = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+  if (recvmsg(keeper, &message, MSG_CMSG_CLOEXEC) < 0) return fail(failure, "recvmsg");
+  const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  errno = ENOENT;
+  if (word != 'k' || !header || header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(sizeof(int)))
+    return fail(failure, "recvmsg");
+  int mount;
+  memcpy(&mount, CMSG_DATA(header), sizeof(mount));
+  return mount;
+}
+
+int op_adopt(struct child *child, struct reader *fields) {
+  const char *keeper = read_text(fields), *target = read_text(fields);
+  autoclose int mount = ask_keeper(keeper, &child->failure);
+  if (mount < 0) return -1;
+  autoclose int place = resolve(child->root, target, O_PATH | O_DIRECTORY);
+  if (place < 0) return fail(&child->failure, "openat2");
+  return attach_mount(child, mount, place);
 }

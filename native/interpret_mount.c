@@ -11,6 +11,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include "mounts.h"
 #include "resolve.h"
 
 uint64_t propagation_flag(uint8_t propagation) {
@@ -65,21 +66,6 @@ int op_root_bind(struct child *child, struct reader *fields) {
   return take_root(child, &made, source);
 }
 
-/* Give a file system context one option, `key` or `key=value`. */
-static int set_option(int context, const char *option) {
-  const char *equals = strchr(option, '=');
-  if (!equals) return fsconfig(context, FSCONFIG_SET_FLAG, option, NULL, 0);
-  char key[64];
-  size_t size = (size_t)(equals - option);
-  if (size >= sizeof(key)) {
-    errno = EINVAL;
-    return -1;
-  }
-  memcpy(key, option, size);
-  key[size] = '\0';
-  return fsconfig(context, FSCONFIG_SET_STRING, key, equals + 1, 0);
-}
-
 /* A new file system, mounted nowhere yet. */
 static int make_mount(const char *type, const char *source, uint32_t attributes, struct list options,
                       struct failure *failure) {
@@ -87,7 +73,7 @@ static int make_mount(const char *type, const char *source, uint32_t attributes,
   if (context < 0) return fail(failure, "fsopen");
   if (*source && fsconfig(context, FSCONFIG_SET_STRING, "source", source, 0) < 0) return fail(failure, "fsconfig source");
   for (uint32_t i = 0; i < options.count; i++)
-    if (set_option(context, read_text(&options.items)) < 0) return fail(failure, "fsconfig");
+    if (set_mount_option(context, read_text(&options.items)) < 0) return fail(failure, "fsconfig");
   if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) return fail(failure, "fsconfig create");
   int made = fsmount(context, FSMOUNT_CLOEXEC, attributes);
   return made < 0 ? fail(failure, "fsmount") : made;

@@ -7,6 +7,7 @@
  *   podling-helper unpack DIRECTORY    perform the operations that come on 0 in DIRECTORY, results on 1 (unpack.c)
  *   podling-helper dns NAME DIRECTORY RESOLV_CONF|- ADDRESS/PREFIX...
  *                                      answer questions for the names of one network (dns.c); tell on 3 how it began
+ *   podling-helper keep ...            keep a volume mounted for its containers (keep.c)
  *   podling-helper attend PROGRAM...   run a program that goes into the background until the stream on 3 ends (attend.c)
  */
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include "attend.h"
 #include "common.h"
 #include "dns_server.h"
+#include "keep.h"
 #include "launcher.h"
 #include "sealed.h"
 #include "unpack.h"
@@ -45,8 +47,9 @@ int main(int argc, char **argv) {
   }
   if (argc == 3 && strcmp(argv[1], "unpack") == 0) return unpack_main(0, 1, argv[2]);
   if (argc >= 7 && strcmp(argv[1], "dns") == 0) return dns_main(argv + 2, (size_t)argc - 2);
+  if (argc >= 3 && strcmp(argv[1], "keep") == 0) return keep_main(argv + 2);
   if (argc >= 3 && strcmp(argv[1], "attend") == 0) return attend_main(argv + 2);
   fputs("usage: podling-helper launcher [DIRECTORY...] | podling-helper unpack DIRECTORY | podling-helper dns ... |\n"
-        "podling-helper attend PROGRAM...\n", stderr);
+        "podling-helper keep ... | podling-helper attend PROGRAM...\n", stderr);
   return 2;
 }

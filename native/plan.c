@@ -37,6 +37,7 @@ static const char *const shapes[OP_COUNT] = {
     [OP_EXIT] = "",
     [OP_FILL] = "ttttb",
     [OP_TAKE] = "utmb",
+    [OP_ADOPT] = "tt",
 };
 
 /* The next `size` bytes, or NULL when there are fewer. */

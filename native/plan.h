@@ -59,7 +59,8 @@ enum opcode {
   OP_EXIT = 31,
   OP_FILL = 32,
   OP_TAKE = 33,
-  OP_COUNT = 34,
+  OP_ADOPT = 34,
+  OP_COUNT = 35,
 };
 
 enum propagation {

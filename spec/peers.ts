@@ -85,6 +85,12 @@ export const peers = {
     specs: 'spec/image, spec/journeys',
     service: 'docker-registry.service',
   },
+  e2fsprogs: {
+    package: 'e2fsprogs',
+    provides: '/usr/sbin/mkfs.ext4',
+    reason: 'makes a file system in a file, for a volume',
+    specs: 'spec/journeys',
+  },
   git: {
     package: 'git',
     provides: '/usr/bin/git',
@@ -96,6 +102,12 @@ export const peers = {
     provides: 'iperf3',
     reason: 'the benchmark measures throughput with it',
     specs: 'spec/bench',
+  },
+  gocryptfs: {
+    package: 'gocryptfs',
+    provides: 'gocryptfs',
+    reason: 'encrypts volumes',
+    specs: 'spec/journeys',
   },
   iproute2: {
     package: 'iproute2',

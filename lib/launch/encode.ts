@@ -43,6 +43,7 @@ export const opcodes: Readonly<Record<Operation['op'], number>> = {
   exit: 31,
   fill: 32,
   take: 33,
+  adopt: 34,
 }
 
 /** `enum propagation`. */
@@ -215,6 +216,10 @@ function writeFields(out: Writer, operation: Operation): void {
       writeAttributes(out, operation.attributes)
       out.texts(operation.options)
       out.u8(operation.copyUp ?? false)
+      return
+    case 'adopt':
+      out.text(operation.keeper)
+      out.text(operation.target)
       return
     case 'take':
       out.u32(operation.slot)

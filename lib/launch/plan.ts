@@ -74,6 +74,8 @@ export type Operation =
       /** Ids of the files to ids of the host, as uid_map and gid_map have them (mount_setattr(2), MOUNT_ATTR_IDMAP). */
       readonly idMaps?: { readonly uid: string; readonly gid: string }
     }
+  /** Mount at `target` what the keeper of a volume has mounted (native/keep.c), which listens at a socket of the host. */
+  | { readonly op: 'adopt'; readonly keeper: string; readonly target: string }
   /**
    * Keep a copy of a mount tree of the host for a later `bind`. Before `propagation` it is still a peer of the host's
    * mounts, which a shared or slave bind is to stay.

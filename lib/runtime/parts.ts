@@ -1,3 +1,4 @@
+import { accessSync, constants } from 'node:fs'
 import { EventEmitter } from 'eventemitter3'
 import { openCgroups } from '../cgroup/open.js'
 import { Containers } from '../container/containers.js'
@@ -18,6 +19,7 @@ import { makeRoot } from './make-root.js'
 import type { RuntimePaths } from './paths.js'
 import { openStorage } from './storage.js'
 import { Networks } from '../network/networks.js'
+import { programDirectories } from '../network/user-mode.js'
 import { ContentStore } from '../storage/content.js'
 import type { OpenCopier } from '../storage/copy/copier.js'
 import { Database } from '../storage/database.js'
@@ -27,7 +29,7 @@ import { fileError } from '../storage/file-error.js'
 import type { LayerRules } from '../storage/layer-types.js'
 import { isPrivileged, type HostFacts } from '../sys/kernel.js'
 import type { VolumeDriver } from '../storage/volumes/driver.js'
-import { LocalDriver } from '../storage/volumes/local.js'
+import { Keepers } from '../storage/volumes/keeper.js'
 import { Volumes } from '../storage/volumes/volumes.js'
 import { close, pipe } from '../sys/libc.js'
 import { Teardown } from '../teardown.js'
@@ -119,7 +121,13 @@ async function open(
     directory: `${paths.root}/volumes`,
     lockFile: `${paths.runRoot}/volumes.lock`,
     openUnpacker,
-    drivers: { ...volumeDrivers, local: new LocalDriver() },
+    drivers: volumeDrivers,
+    keepers: new Keepers(`${paths.runRoot}/v`, findHelper()),
+    findProgram: (name) => findAlong([...programs.path, ...programDirectories], name),
+  })
+  teardown.add(() => {
+    volumes.close()
+    return Promise.resolve()
   })
   const context: ContainerContext = {
     gate,
@@ -152,6 +160,19 @@ async function open(
   const recovered = { containers: removed, failures: await networks.recover() }
   const info = (): Promise<RuntimeInfo> => runtimeInfo(paths, storage, cgroups, facts)
   return { gate, context, info, imageEvents, images, networks, volumes, containers, recovered, teardown }
+}
+
+function findAlong(directories: readonly string[], name: string): string | undefined {
+  return directories.map((directory) => `${directory}/${name}`).find((path) => isExecutable(path))
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** Copiers come from the launcher, which no container can reach. */

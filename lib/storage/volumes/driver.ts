@@ -38,6 +38,8 @@ export type VolumeOperation =
       readonly recursive: boolean
       readonly attributes: VolumeMountAttributes
     }
+  /** What a keeper has mounted for all users of the volume together. */
+  | { readonly op: 'adopt'; readonly keeper: string; readonly target: string }
 
 /** Where a container finds a volume's data. */
 export interface VolumeMount {
@@ -47,6 +49,8 @@ export interface VolumeMount {
   readonly operations?: readonly VolumeOperation[]
   /** Where a first copy of the image's content is made: a directory of the same file system. @default `path` */
   readonly staging?: string
+  /** It is empty whenever nobody has used it, and begins anew with what the image has. @default false: only once */
+  readonly fresh?: boolean
   /**
    * Descriptors that must stay open for as long as the container uses it. They go to the container's monitor, and are
    * closed with it, however it ends.

@@ -1,13 +1,30 @@
-/** The driver `local`: a directory below the root of the runtime. */
-import { mkdirSync } from 'node:fs'
+/**
+ * The driver `local`: a directory below the root of the runtime; or with options whatever mount(8) can mount, seen by the
+ * containers that use it and by nobody else.
+ */
+import { chownSync, mkdirSync } from 'node:fs'
+import { lookup } from 'node:dns/promises'
+import { isIP } from 'node:net'
 import { join } from 'node:path'
+import { PodlingError } from '../../errors.js'
+import { codeForErrno } from '../../sys/libc.js'
 import { fileError, isErrno } from '../file-error.js'
-import type { DriverVolume, VolumeDriver, VolumeMount } from './driver.js'
+import type { DriverVolume, VolumeDriver, VolumeMount, VolumeMountAttributes } from './driver.js'
+import { KeeperFailure, type Keepers } from './keeper.js'
+import { parseLocalOptions, type LocalMount } from './local-options.js'
 
 export class LocalDriver implements VolumeDriver {
+  readonly #keepers: Keepers
+
+  constructor(keepers: Keepers) {
+    this.#keepers = keepers
+  }
+
   create(volume: DriverVolume): Promise<void> {
     return new Promise((resolve) => {
-      makeData(volume)
+      const { uid = 0, gid = 0, mount } = parseLocalOptions(volume.name, volume.options)
+      const data = makeDirectory(volume, mount === undefined ? '_data' : 'mount')
+      if (uid !== 0 || gid !== 0) chownSync(data, uid, gid)
       resolve()
     })
   }
@@ -16,29 +33,119 @@ export class LocalDriver implements VolumeDriver {
     return Promise.resolve()
   }
 
-  /** Making it is its mount's work too: a container's own volumes are made when it is. */
-  mount(volume: DriverVolume): Promise<VolumeMount> {
-    return new Promise((resolve) => {
-      resolve({ path: makeData(volume), staging: volume.directory })
-    })
+  async mount(volume: DriverVolume): Promise<VolumeMount> {
+    const { mount } = parseLocalOptions(volume.name, volume.options)
+    // Making it is its mount's work too: what a container brings along is made when it starts.
+    if (mount === undefined) return { path: makeDirectory(volume, '_data'), staging: volume.directory }
+    const target = makeDirectory(volume, 'mount')
+    const { fstype, device, attributes, recursive } = mount
+    if (fstype === 'bind') {
+      return { path: target, operations: [{ op: 'bind', source: device, target, recursive, attributes }] }
+    }
+    // One mount for all its containers: what is in a tmpfs is shared, and a file system on a device is mounted once.
+    const work = { kind: 'mount', fstype, source: device, attributes: attributeBits(attributes) } as const
+    try {
+      const options = await withAddress(volume.name, mount)
+      const { socket, connection } = await this.#keepers.hold(
+        volume.name,
+        target,
+        { ...work, options },
+        new Uint8Array(),
+      )
+      return {
+        path: target,
+        operations: [{ op: 'adopt', keeper: socket, target }],
+        held: [connection],
+        fresh: fstype === 'tmpfs',
+      }
+    } catch (error) {
+      throw error instanceof KeeperFailure ? explained(error, volume.name, mount) : error
+    }
   }
 
-  path(volume: DriverVolume): string {
-    return dataOf(volume)
+  path(volume: DriverVolume): string | undefined {
+    const { mount } = parseLocalOptions(volume.name, volume.options)
+    if (mount === undefined) return join(volume.directory, '_data')
+    return mount.fstype === 'bind' ? mount.device : undefined
   }
 }
 
-function dataOf({ directory }: DriverVolume): string {
-  return join(directory, '_data')
-}
-
-function makeData(volume: DriverVolume): string {
-  const data = dataOf(volume)
+function makeDirectory(volume: DriverVolume, name: string): string {
+  const directory = join(volume.directory, name)
   try {
     // In a container its own mode counts, here that of the directory above it.
-    mkdirSync(data, { mode: 0o755 })
+    mkdirSync(directory, { mode: 0o755 })
   } catch (error) {
     if (!isErrno(error, 'EEXIST')) throw fileError(error, `make the directory of volume ${volume.name}`)
   }
-  return data
+  return directory
+}
+
+/** MOUNT_ATTR_* of linux/mount.h. */
+function attributeBits({ readOnly, noSuid, noDev, noExec, accessTime }: VolumeMountAttributes): number {
+  const times = { relatime: 0, noatime: 0x10, strictatime: 0x20 }
+  return (
+    (readOnly === true ? 1 : 0) |
+    (noSuid === true ? 2 : 0) |
+    (noDev === true ? 4 : 0) |
+    (noExec === true ? 8 : 0) |
+    times[accessTime ?? 'relatime']
+  )
+}
+
+/** nfs(5) has the address of the server as an option, which mount.nfs(8) adds; the kernel takes no names there. */
+async function withAddress(name: string, { fstype, device, options }: LocalMount): Promise<readonly string[]> {
+  if (!/^nfs4?$/.test(fstype)) return options
+  const given = options.find((option) => option.startsWith('addr='))
+  const server = given?.slice('addr='.length) ?? /^\[?([^\]/]+?)\]?:\//.exec(device)?.[1]
+  if (server === undefined) {
+    throw new PodlingError(
+      'INVALID_OPTION',
+      `mount volume ${name}: options.device must be 'server:/path' for ${fstype}, or options.o say addr=SERVER; got ${device}`,
+    )
+  }
+  if (given !== undefined && isIP(server) !== 0) return options
+  try {
+    const { address } = await lookup(server)
+    return [...options.filter((option) => option !== given), `addr=${address}`]
+  } catch (error) {
+    throw new PodlingError('VOLUME_FAILED', `mount volume ${name}: there is no address for the server ${server}`, {
+      cause: error,
+    })
+  }
+}
+
+function explained(error: KeeperFailure, name: string, { fstype, device }: LocalMount): PodlingError {
+  const { errno = '', message } = error
+  const hint = hintFor(errno, message, fstype, device)
+  const code = errno === 'ENODEV' ? 'KERNEL_UNSUPPORTED' : codeForErrno(errno)
+  return new PodlingError(
+    code === 'SYSTEM_CALL_FAILED' ? 'VOLUME_FAILED' : code,
+    `mount volume ${name} (${fstype} on ${device}): ${[message, errno].filter((part) => part !== '').join(': ')}${hint}`,
+    { cause: error, ...(errno === '' ? {} : { errno, syscall: message.split(':')[0] ?? '' }) },
+  )
+}
+
+function hintFor(errno: string, said: string, fstype: string, device: string): string {
+  switch (errno) {
+    case 'ENODEV':
+      return `; this kernel has no file system ${fstype} (see /proc/filesystems)`
+    case 'ENOENT':
+    case 'ENOTBLK':
+    case 'ENXIO':
+      return said.startsWith('set up') ? '; the kernel must have loop devices' : `; see that ${device} is there`
+    case 'EINVAL':
+      return said.startsWith('fsconfig create')
+        ? `; see that there is a file system ${fstype} on it`
+        : '; see mount(8) for its options'
+    case 'ECONNREFUSED':
+    case 'ETIMEDOUT':
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+      return '; the server does not answer'
+    case 'EACCES':
+      return '; the server, or the device, does not allow it'
+    default:
+      return ''
+  }
 }

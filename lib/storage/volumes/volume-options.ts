@@ -1,8 +1,10 @@
 /** What the verbs of {@link Volumes} take, checked: all mistakes at once. Pure. */
 import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { PodlingError } from '../../errors.js'
 import { faultFinder, formatFaults, type Fault } from '../../schema/faults.js'
 import { nearestName } from '../../schema/nearest-name.js'
+import { encryptionKeyFault, type EncryptionKey } from './keys.js'
 import { volumeName, volumeNameWords } from './volume.js'
 
 export interface VolumeOptions {
@@ -14,6 +16,17 @@ export interface VolumeOptions {
   readonly options?: Readonly<Record<string, string>>
   /** For finding it again; no effect on the volume. */
   readonly labels?: Readonly<Record<string, string>>
+  /**
+   * Encrypt it, names and contents, by gocryptfs(1): a passphrase of one line, or 16 to 512 bytes. The key is kept in the
+   * memory of this process until {@link Volumes.lock} or the end; others have to {@link Volumes.unlock} the volume.
+   * @default not encrypted
+   */
+  readonly encryptionKey?: EncryptionKey
+  /**
+   * How it is encrypted: `'gocryptfs'`, file by file, or `'luks'`, which needs device mapper in the kernel and which this
+   * version can't do yet. @default 'gocryptfs'
+   */
+  readonly encryption?: 'gocryptfs' | 'luks'
 }
 
 /** Which volumes to list. All that is given must fit. */
@@ -39,6 +52,7 @@ export interface NormalizedVolumeOptions {
   readonly driver: string
   readonly options: Readonly<Record<string, string>>
   readonly labels: Readonly<Record<string, string>>
+  readonly encryptionKey?: EncryptionKey
 }
 
 const texts = { type: 'object', additionalProperties: { type: 'string' } }
@@ -52,6 +66,8 @@ const findFaults = faultFinder({
     driver: { type: 'string', minLength: 1 },
     options: texts,
     labels: texts,
+    encryptionKey: {},
+    encryption: { enum: ['gocryptfs', 'luks'] },
   },
 })
 
@@ -59,10 +75,40 @@ const findFaults = faultFinder({
 export function parseVolumeOptions(given: VolumeOptions, drivers: readonly string[]): NormalizedVolumeOptions {
   const options = withoutUndefined(given)
   const faults: Fault[] = findFaults(options)
+  const { encryptionKey } = options
+  if (encryptionKey === undefined && options.encryption !== undefined)
+    faults.push({ path: 'encryption', message: 'has no effect without encryptionKey' })
+  if (encryptionKey !== undefined) {
+    const fault = encryptionKeyFault(encryptionKey)
+    if (fault !== undefined) faults.push({ path: 'encryptionKey', message: fault })
+    const plain = options.driver === undefined || options.driver === 'local'
+    if (!plain || Object.keys(options.options ?? {}).length > 0)
+      faults.push({
+        path: 'encryptionKey',
+        message: 'is for plain volumes of the local driver; leave driver and options out',
+      })
+  }
   if (faults.length > 0) throw new PodlingError('INVALID_OPTION', formatFaults('create volume', faults))
   const { name = randomBytes(32).toString('hex'), driver = 'local' } = options
+  if (options.encryption === 'luks') throw noLuks(name)
   if (!drivers.includes(driver)) throw unknownDriver(name, driver, drivers)
-  return { name, driver, options: options.options ?? {}, labels: options.labels ?? {} }
+  return {
+    name,
+    driver,
+    options: options.options ?? {},
+    labels: options.labels ?? {},
+    ...(encryptionKey === undefined ? {} : { encryptionKey }),
+  }
+}
+
+function noLuks(name: string): PodlingError {
+  const mapper = existsSync('/dev/mapper/control')
+  return new PodlingError(
+    mapper ? 'INVALID_OPTION' : 'KERNEL_UNSUPPORTED',
+    `create volume ${name}: encryption: 'luks' ` +
+      `${mapper ? 'is not supported by this version' : 'needs device mapper, which this kernel has not (no /dev/mapper/control)'}; ` +
+      "use encryption: 'gocryptfs'",
+  )
 }
 
 export function unknownDriver(name: string, driver: string, drivers: readonly string[]): PodlingError {

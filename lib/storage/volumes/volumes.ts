@@ -2,14 +2,19 @@
 import { mkdirSync } from 'node:fs'
 import { PodlingError } from '../../errors.js'
 import { checkKnown } from '../../schema/known-options.js'
-import { nearestName } from '../../schema/nearest-name.js'
 import { afterUndo, settleAll } from '../../teardown.js'
 import type { Database } from '../database.js'
 import { fileError } from '../file-error.js'
 import { ImageLock } from '../image-lock.js'
 import type { OpenUnpacker } from '../layer-types.js'
+import { EncryptedDriver, type FindProgram } from './encrypted.js'
+import type { Keepers } from './keeper.js'
+import { VolumeKeys, type EncryptionKey } from './keys.js'
+import { LocalDriver } from './local.js'
 import type { DriverVolume, VolumeDriver, VolumeMount } from './driver.js'
 import { volumeName, type Volume, type VolumeRecord } from './volume.js'
+import { alreadyThere, goesAway, inUse, notFound } from './volume-errors.js'
+import { matchesFilter } from './volume-filter.js'
 import { VolumeFiles } from './volume-files.js'
 import {
   parseVolumeOptions,
@@ -28,6 +33,8 @@ export interface VolumesSetup {
   readonly lockFile: string
   readonly openUnpacker: OpenUnpacker
   readonly drivers: Readonly<Record<string, VolumeDriver>>
+  readonly keepers: Keepers
+  readonly findProgram: FindProgram
 }
 
 /** What volumes know of containers. */
@@ -51,6 +58,8 @@ export class Volumes {
   readonly #files: VolumeFiles
   readonly #lock: ImageLock
   readonly #drivers: ReadonlyMap<string, VolumeDriver>
+  readonly #keys = new VolumeKeys()
+  readonly #encrypted: EncryptedDriver
   #users: VolumeUsers | undefined
 
   private constructor(setup: VolumesSetup) {
@@ -58,7 +67,8 @@ export class Volumes {
     this.#records = new VolumeRecords(setup.database)
     this.#files = new VolumeFiles(setup.directory, setup.openUnpacker)
     this.#lock = new ImageLock(setup.lockFile)
-    this.#drivers = new Map(Object.entries(setup.drivers))
+    this.#drivers = new Map(Object.entries({ ...setup.drivers, local: new LocalDriver(setup.keepers) }))
+    this.#encrypted = new EncryptedDriver(setup.keepers, this.#keys, setup.findProgram)
   }
 
   /** @internal Use {@link Runtime.volumes}. Finishes what a crash left half done. */
@@ -69,6 +79,7 @@ export class Volumes {
       throw fileError(error, `make the directory ${setup.directory}`)
     }
     const volumes = new Volumes(setup)
+    await setup.keepers.sweep()
     await volumes.#sweep()
     return volumes
   }
@@ -84,13 +95,14 @@ export class Volumes {
    * whatever its driver can't do; nothing is left then
    */
   async create(options: VolumeOptions = {}): Promise<Volume> {
-    const parsed = parseVolumeOptions(options, [...this.#drivers.keys()])
+    const { encryptionKey, ...parsed } = parseVolumeOptions(options, [...this.#drivers.keys()])
+    const encrypted = encryptionKey !== undefined
     const leave = await this.#lock.enter()
     try {
       const record: VolumeRecord = {
         ...parsed,
         anonymous: false,
-        encrypted: false,
+        encrypted,
         createdAt: Date.now(),
         state: 'making',
       }
@@ -100,6 +112,7 @@ export class Volumes {
       })
       try {
         this.#files.make(record.name)
+        if (encrypted) this.#keys.put(record.name, encryptionKey)
         await this.#driver(record).create(this.#handle(record))
         const { state: _, ...whole } = record
         await this.#database.transaction(() => {
@@ -107,11 +120,41 @@ export class Volumes {
         })
         return this.#volume(whole)
       } catch (error) {
+        this.#keys.forget(record.name)
         throw await afterUndo(fileError(error, `create volume ${record.name}`), () => this.#finishRemoval(record))
       }
     } finally {
       leave()
     }
+  }
+
+  /**
+   * Give the key of an encrypted volume, for the containers that this process starts with it.
+   * @throws PodlingError `VOLUME_NOT_FOUND`, `VOLUME_KEY_WRONG`, `INVALID_OPTION` when it isn't encrypted
+   */
+  async unlock(name: string, key: EncryptionKey): Promise<void> {
+    const record = this.#find(name)
+    if (!record.encrypted) throw new PodlingError('INVALID_OPTION', `unlock volume ${name}: it is not encrypted`)
+    const leave = await this.#lock.enter()
+    const tried = new VolumeKeys()
+    try {
+      tried.put(name, key)
+      await this.#encrypted.check(this.#handle(record), tried)
+      this.#keys.put(name, key)
+    } finally {
+      tried.clear()
+      leave()
+    }
+  }
+
+  /** Forget the key of an encrypted volume. Containers that use it go on. @throws PodlingError `VOLUME_NOT_FOUND` */
+  async lock(name: string): Promise<void> {
+    this.#keys.forget((await this.get(name)).name)
+  }
+
+  /** @internal The runtime is closed: no key stays in memory. */
+  close(): void {
+    this.#keys.clear()
   }
 
   /** One volume by its name. @throws PodlingError `VOLUME_NOT_FOUND` */
@@ -128,7 +171,7 @@ export class Volumes {
         .filter((record) => record.state === undefined)
         .sort((a, b) => a.createdAt - b.createdAt || (a.name < b.name ? -1 : 1))
         .map((record) => this.#volume(record))
-        .filter((volume) => fits(volume, filter))
+        .filter((volume) => matchesFilter(volume, filter))
     })
   }
 
@@ -167,7 +210,8 @@ export class Volumes {
 
   /** The data, then the record: whatever interrupts it leaves a record by which the next open goes on. */
   async #finishRemoval(record: VolumeRecord): Promise<void> {
-    await this.#drivers.get(record.driver)?.remove(this.#handle(record))
+    await this.#known(record)?.remove(this.#handle(record))
+    this.#keys.forget(record.name)
     await this.#files.remove([record.name])
     await this.#database.transaction(() => {
       this.#records.remove(record.name)
@@ -244,7 +288,7 @@ export class Volumes {
     // What a container brings along is made with it, and its record may not be there yet.
     this.#files.make(name)
     const mount = await driver.mount(handle, { container })
-    return { ...mount, directory: handle.directory, filled: record?.filled ?? false }
+    return { ...mount, directory: handle.directory, filled: record?.filled === true && mount.fresh !== true }
   }
 
   /** @internal Containers have started with these: they don't begin again with what an image has. */
@@ -262,26 +306,26 @@ export class Volumes {
   dataPath(name: string): string {
     const record = this.#records.get(name)
     const handle = this.#handle(record ?? { name, anonymous: false })
-    return this.#drivers.get(record?.driver ?? 'local')?.path?.(handle) ?? `${handle.directory}/_data`
+    return this.#known(record ?? { driver: 'local' })?.path?.(handle) ?? `${handle.directory}/_data`
   }
 
   #find(name: string): VolumeRecord {
     const record = volumeName.test(name) ? this.#records.get(name) : undefined
     if (record !== undefined && record.state === undefined) return record
-    const near = nearestName(
-      name,
-      this.#records.all().map((other) => other.name),
-    )
-    throw new PodlingError(
-      'VOLUME_NOT_FOUND',
-      `find volume ${name}: this root has no volume of this name${near === undefined ? '' : `; did you mean ${near}?`}`,
-    )
+    throw notFound(name, this.#records.all())
   }
 
-  #driver({ name, driver }: Pick<VolumeRecord, 'name' | 'driver'>): VolumeDriver {
-    const found = this.#drivers.get(driver)
-    if (found === undefined) throw unknownDriver(name, driver, [...this.#drivers.keys()])
+  #driver(record: Pick<VolumeRecord, 'name' | 'driver'> & Partial<VolumeRecord>): VolumeDriver {
+    const found = this.#known(record)
+    if (found === undefined) throw unknownDriver(record.name, record.driver, [...this.#drivers.keys()])
     return found
+  }
+
+  #known({
+    driver,
+    encrypted = false,
+  }: Pick<VolumeRecord, 'driver'> & Partial<VolumeRecord>): VolumeDriver | undefined {
+    return encrypted ? this.#encrypted : this.#drivers.get(driver)
   }
 
   #handle(record: Pick<VolumeRecord, 'name' | 'anonymous'> & Partial<VolumeRecord>): DriverVolume {
@@ -291,7 +335,7 @@ export class Volumes {
 
   #volume(record: VolumeRecord): Volume {
     const { name, driver, labels, options, anonymous, encrypted, createdAt } = record
-    const path = this.#drivers.get(driver)?.path?.(this.#handle(record))
+    const path = this.#known(record)?.path?.(this.#handle(record))
     return {
       name,
       driver,
@@ -304,44 +348,6 @@ export class Volumes {
       createdAt: new Date(createdAt),
     }
   }
-}
-
-function fits(volume: Volume, { name, driver, label, dangling, anonymous }: VolumeFilter): boolean {
-  const labels = label === undefined ? [] : [label].flat()
-  return (
-    (name === undefined || volume.name.includes(name)) &&
-    (driver === undefined || volume.driver === driver) &&
-    (dangling === undefined || (volume.containers.length === 0) === dangling) &&
-    (anonymous === undefined || volume.anonymous === anonymous) &&
-    labels.every((text) => {
-      const [key = '', ...value] = text.split('=')
-      return Object.hasOwn(volume.labels, key) && (value.length === 0 || volume.labels[key] === value.join('='))
-    })
-  )
-}
-
-function alreadyThere(name: string): PodlingError {
-  return new PodlingError(
-    'VOLUME_EXISTS',
-    `create volume ${name}: there is one of this name; use it, remove it first, or choose another name`,
-  )
-}
-
-function goesAway(name: string): PodlingError {
-  return new PodlingError(
-    'VOLUME_NOT_FOUND',
-    `use volume ${name}: it is being made or removed by somebody else; try again`,
-  )
-}
-
-function inUse(name: string, users: readonly string[]): PodlingError {
-  const some = users.slice(0, 5).map((id) => id.slice(0, 12))
-  const more = users.length > 5 ? ` and ${String(users.length - 5)} more` : ''
-  return new PodlingError(
-    'VOLUME_IN_USE',
-    `remove volume ${name}: container ${some.join(', ')}${more} ${users.length === 1 ? 'uses' : 'use'} it; remove ` +
-      `${users.length === 1 ? 'that one' : 'these'} first, or use force`,
-  )
 }
 
 /** Synchronous work as a promise. */
