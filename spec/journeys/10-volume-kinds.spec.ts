@@ -18,7 +18,11 @@ t.test('kinds of volumes', needs('root', 'busybox', 'gocryptfs', 'e2fsprogs'), a
   const { runtime, root, image, ...setup } = await testRuntime()
   t.teardown(() => setup[Symbol.asyncDispose]())
   const { volumes } = runtime
-  const mountsBefore = readFileSync('/proc/self/mounts', 'utf8')
+  /** Mounts of the host that have to do with this root; other programs mount what they like. */
+  const hostMounts = () =>
+    readFileSync('/proc/self/mounts', 'utf8')
+      .split('\n')
+      .filter((line) => line.includes(root))
   const withData = await runtime.images.import(
     await busyboxRootfs({
       add: [
@@ -187,7 +191,7 @@ t.test('kinds of volumes', needs('root', 'busybox', 'gocryptfs', 'e2fsprogs'), a
         .trim(),
       'nor the key',
     )
-    t.equal(readFileSync('/proc/self/mounts', 'utf8'), mountsBefore, 'nothing is mounted on the host')
+    t.strictSame(hostMounts(), [], 'nothing is mounted on the host')
 
     const servers = keepers()
     t.equal(servers.length, 2, 'a keeper and gocryptfs')
@@ -279,7 +283,7 @@ t.test('kinds of volumes', needs('root', 'busybox', 'gocryptfs', 'e2fsprogs'), a
   t.test('nothing is left of all this', async (t) => {
     await runtime.close()
     t.strictSame(await settledLeftovers(root, 'podling-no-marker'), nothing)
-    t.equal(readFileSync('/proc/self/mounts', 'utf8'), mountsBefore)
+    t.strictSame(hostMounts(), [])
     await readFile(join(root, 'database', 'state.mdb'))
     await mkdir(join(root, 'volumes'), { recursive: true })
     t.strictSame((await readdir(join(root, 'volumes'))).sort(), [
