@@ -130,6 +130,11 @@ void peer_receive(struct monitor *monitor, struct peer *peer) {
   int got = receive_request(peer->fd, &request, fds, &count);
   if (got <= 0) {
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    /* An exec too many is refused; to drop its sender would be to end the container. */
+    if (got < 0 && errno == EMFILE) {
+      answer(peer, request.id, EMFILE);
+      return;
+    }
     peer_close(peer);
     return;
   }

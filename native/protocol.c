@@ -36,10 +36,12 @@ int receive_request(int socket, struct request *request, int fds[REQUEST_FDS], s
     memcpy(fds, CMSG_DATA(part), *count * sizeof(int));
   }
   /* A request is sent by one sendmsg(2) of 16 bytes, which a unix socket never splits: less is a broken peer. */
-  if ((size_t)got == sizeof(*request) && !(message.msg_flags & MSG_CTRUNC)) return 1;
+  bool whole = (size_t)got == sizeof(*request);
+  if (whole && !(message.msg_flags & MSG_CTRUNC)) return 1;
   for (size_t i = 0; i < *count; i++) close(fds[i]);
   *count = 0;
-  errno = EBADMSG;
+  /* The kernel cuts descriptors off when there is no room for them (unix(7)). */
+  errno = whole ? EMFILE : EBADMSG;
   return -1;
 }
 

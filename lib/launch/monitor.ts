@@ -202,7 +202,7 @@ export class Monitor {
     }
   }
 
-  /** Of a command that wasn't executed since the container ended meanwhile, say that. */
+  /** Of a command that wasn't executed since the container ended meanwhile or has no room for it, say that. */
   async #assertOwnFailure(error: unknown): Promise<void> {
     if (!(error instanceof PodlingError)) return
     if (!['MONITOR_DIED', 'START_FAILED'].includes(error.code) && error.errno !== 'ESRCH') return
@@ -211,6 +211,13 @@ export class Monitor {
     // Pid 1 takes the others along before it is gone itself; its end will be told of in a moment.
     if (await isExiting(this.pid)) await this.#remote.connection.holdWhile(this.#remote.exited.promise)
     this.#assertLives(EXEC)
+    if (error.code !== 'MONITOR_DIED') return
+    // It lives, and took the request's streams for nothing.
+    throw new PodlingError(
+      'LIMIT_REACHED',
+      `${EXEC}: its monitor can open no more files; wait for other commands in it to end, or raise RLIMIT_NOFILE of this process`,
+      { cause: error, errno: 'EMFILE' },
+    )
   }
 
   /**

@@ -2,7 +2,7 @@
  * The default seccomp profile: what containers commonly need is allowed, what reaches past a container's namespaces is
  * refused with EPERM unless the container has the capability that it needs, and what neither list knows does not exist
  * (ENOSYS), so that programs fall back to older calls. In effect it equals Podman's seccomp.json of containers-common
- * 0.62, which a spec checks call by call.
+ * 0.62, which a spec checks call by call; but for keyctl(2), see {@link defaultSeccomp}.
  */
 import type { LinuxSeccomp } from './linux-seccomp.js'
 import {
@@ -158,18 +158,31 @@ export const defaultSeccompProfile: SeccompProfile = {
   ],
 }
 
+/** What a container that shares the host's users must not call, though Podman lets it. */
+const keyrings = new Set(['keyctl'])
+
+const withoutKeyrings: SeccompProfile = {
+  ...defaultSeccompProfile,
+  syscalls: (defaultSeccompProfile.syscalls ?? []).map((rule) => ({
+    ...rule,
+    names: (rule.names ?? []).filter((name) => !keyrings.has(name)),
+  })),
+}
+
 const resolved = new Map<string, LinuxSeccomp>()
 
 /**
- * The default profile for a container. The same object for the same conditions, frozen, so that it is compiled once;
+ * The default profile for a container. Keyrings belong to users and know nothing of containers: root of one without a user
+ * namespace of its own is the host's root to them, and could link that one's keyring to its own session and read it
+ * (keyrings(7)). So there keyctl(2) doesn't exist, as on a kernel without keyrings. The same object for the same conditions, frozen, so that it is compiled once;
  * there are only as many as there are sets of capabilities.
  */
-export function defaultSeccomp(context: SeccompContext): LinuxSeccomp {
+export function defaultSeccomp(context: SeccompContext & { readonly ownUsers?: boolean }): LinuxSeccomp {
   const gates = gatingCapabilities.filter((name) => context.capabilities.includes(name))
-  const key = [context.arch, ...gates].join(' ')
+  const key = [context.arch, context.ownUsers ?? false, ...gates].join(' ')
   let seccomp = resolved.get(key)
   if (seccomp === undefined) {
-    seccomp = deepFreeze(resolveSeccompProfile(defaultSeccompProfile, context))
+    seccomp = deepFreeze(resolveSeccompProfile(context.ownUsers ? defaultSeccompProfile : withoutKeyrings, context))
     resolved.set(key, seccomp)
   }
   return seccomp

@@ -4,7 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { PodlingError } from 'podling'
+import { attackLab } from '../fixtures/attack-lab.js'
+import { temporaryDirectory } from '../fixtures/directory.js'
 import { busyboxRootfs, testRuntime } from '../fixtures/runtime.js'
+import { weakened } from '../fixtures/weak-helper.js'
 
 const setup = await testRuntime()
 const outside = await mkdtemp(join(tmpdir(), 'podling-outside-'))
@@ -26,6 +29,30 @@ const cases: readonly (readonly [string, string])[] = [
   ['proc', 'proc'],
   ['data', outside],
 ]
+
+t.test('with targets that are looked up as any other path', async (t) => {
+  const lab = await attackLab(t)
+  const away = await temporaryDirectory(t, 'podling-outside-')
+  for (const [name, linkname] of [
+    ['data', away],
+    ['etc', `${'../'.repeat(20)}${away.slice(1)}`],
+  ] as const) {
+    const image = {
+      without: [name, `${name}/passwd`, `${name}/group`],
+      add: [{ name, type: 'symlink', linkname }],
+    } as const
+    const options = {
+      command: ['true'],
+      tmpfs: [`/${name}/below-${name}`],
+      volumes: [`${outside}/hosts:/${name}/file-${name}`],
+    }
+    await lab.weak(options, { image })
+    t.strictSame(await readdir(away), [], 'no protection less')
+    await lab.weak(options, { image, helper: weakened.lookup })
+    t.strictSame((await readdir(away)).sort(), [`below-${name}`, `file-${name}`], `they are made where /${name} leads`)
+    for (const made of await readdir(away)) await rm(join(away, made), { recursive: true })
+  }
+})
 
 for (const [name, linkname] of cases) {
   t.test(

@@ -1,0 +1,14 @@
+/** io_uring goes past what a seccomp filter sees of file and network calls, and has had more holes than most of the kernel. */
+import t from 'tap'
+import { attackLab } from '../fixtures/attack-lab.js'
+
+const lab = await attackLab(t)
+const command = ['attack', 'io-uring']
+
+t.test('without the filter', async (t) => {
+  t.match((await lab.weak({ command, seccomp: 'unconfined' }, {})).lines, [/^ok /])
+})
+
+t.test('Podling', async (t) => {
+  t.strictSame((await lab.strong({ command })).lines, ['ENOSYS'])
+})

@@ -1,0 +1,62 @@
+/**
+ * CVE-2019-19921 and CVE-2025-52881: what a runtime writes below /proc (sysctls, oom_score_adj, labels) is led elsewhere by
+ * a /proc that is not the kernel's.
+ */
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import type { Spec } from '../../lib/launch/oci-spec.js'
+import { attackLab } from '../fixtures/attack-lab.js'
+import { temporaryDirectory } from '../fixtures/directory.js'
+
+const lab = await attackLab(t)
+const blind = {
+  'resolve.c': [
+    [
+      'if (status.f_type == PROC_SUPER_MAGIC && node.st_ino == 1) return steal_fd(&procfs);',
+      'return steal_fd(&procfs);',
+    ],
+    ['RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS', '0'],
+  ],
+} as const
+
+/** A /proc whose parameter is a link to a file that the runtime must not touch. */
+async function makeFake(t: Test): Promise<{ fake: string; victim: string; spec: (spec: Spec) => Spec }> {
+  const fake = await temporaryDirectory(t, 'podling-proc-')
+  const victim = join(fake, 'victim')
+  writeFileSync(victim, 'untouched')
+  mkdirSync(join(fake, 'sys/net/ipv4'), { recursive: true })
+  symlinkSync('../../../victim', join(fake, 'sys/net/ipv4/ip_default_ttl'))
+  // Another parameter that is set.
+  writeFileSync(join(fake, 'sys/net/ipv4/ping_group_range'), '')
+  const spec = (spec: Spec): Spec => ({
+    ...spec,
+    mounts: spec.mounts!.map((mount) =>
+      mount.destination === '/proc' ? { destination: '/proc', type: 'bind', source: fake, options: ['bind'] } : mount,
+    ),
+  })
+  return { fake, victim, spec }
+}
+
+const attack = { command: ['true'], sysctls: { 'net.ipv4.ip_default_ttl': 77 } }
+
+t.test('with whatever is at /proc', async (t) => {
+  const { victim, spec } = await makeFake(t)
+  await lab.weak(attack, { spec, helper: blind })
+  t.equal(readFileSync(victim, 'utf8').slice(0, 2), '77')
+})
+
+t.test('the same /proc, and no protection less', async (t) => {
+  const { victim, spec } = await makeFake(t)
+  t.match((await lab.weak(attack, { spec })).error, { code: 'START_FAILED', message: /not the kernel’s procfs/ })
+  t.equal(readFileSync(victim, 'utf8'), 'untouched')
+})
+
+t.test('Podling', async (t) => {
+  const { fake, victim } = await makeFake(t)
+  t.match((await lab.strong({ ...attack, volumes: [`${fake}:/proc/sys/net`] })).error, { code: 'INVALID_OPTION' })
+  t.ok((await lab.strong({ ...attack, volumes: [`${fake}:/proc`] })).error)
+  t.equal(readFileSync(victim, 'utf8'), 'untouched')
+  const image = await lab.imageWith({ without: ['proc'], add: [{ name: 'proc', type: 'symlink', linkname: '/tmp' }] })
+  t.match((await lab.strong({ ...attack, image })).error, { code: 'START_FAILED' }, 'nor a link of the image')
+})
