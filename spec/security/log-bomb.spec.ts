@@ -6,7 +6,7 @@ import { attackLab } from '../fixtures/attack-lab.js'
 const lab = await attackLab(t)
 const bytes = 80_000_000
 const flood = ['head', '-c', String(bytes), '/dev/zero']
-const lines = ['sh', '-c', `yes 0123456789012345678901234567890123456789 | head -c ${String(bytes)}`]
+const lines = ['sh', '-c', `yes ${'0123456789'.repeat(100)} | head -c ${String(bytes)}`]
 const growth = (before: number) => process.memoryUsage().rss - before
 
 t.test('a reader that keeps what comes', async (t) => {
