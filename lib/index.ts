@@ -2,6 +2,7 @@
 export { Runtime } from './runtime.js'
 export type { RunOptions, RuntimeEvents, RuntimeOptions } from './runtime.js'
 export type { LayerOptions } from './runtime/layer-rules.js'
+export type { ImagePolicyOptions } from './runtime/policy-files.js'
 export type { RuntimeInfo } from './runtime/info.js'
 export type { DriverName } from './storage/drivers/driver.js'
 export type { DriverChoice } from './storage/drivers/choose.js'

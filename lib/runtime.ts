@@ -6,10 +6,12 @@ import type { RecoveryReport } from './container/recover.js'
 import { PodlingError } from './errors.js'
 import { searchAlong } from './image/from-host/host-image.js'
 import { checkRoot } from './runtime/check.js'
+import { ImagePolicy } from './image/policy/image-policy.js'
 import { openParts, type RuntimeParts } from './runtime/parts.js'
 import type { RuntimeInfo } from './runtime/info.js'
 import { layerRules, type LayerOptions } from './runtime/layer-rules.js'
 import { prune, type PruneOptions, type PruneReport } from './runtime/prune.js'
+import { policyFiles, type ImagePolicyOptions } from './runtime/policy-files.js'
 import { runtimePaths } from './runtime/paths.js'
 import type { Networks } from './network/networks.js'
 import type { CheckOptions, CheckReport } from './storage/check/report.js'
@@ -35,6 +37,8 @@ export interface RuntimeOptions {
   readonly storageDriver?: DriverChoice
   /** How the layers of images that come from elsewhere are taken. */
   readonly layers?: LayerOptions
+  /** Which images may come in, and from where. @default the machine's own rules, those of Podman */
+  readonly imagePolicy?: ImagePolicyOptions
   /** Further drivers of volumes, by the name that `volumes.create({ driver })` gives. @default `local` alone */
   readonly volumeDrivers?: Readonly<Record<string, VolumeDriver>>
 }
@@ -106,6 +110,7 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
       await openParts({
         paths: runtimePaths(options),
         layers: layerRules(options.layers ?? {}),
+        policy: new ImagePolicy(policyFiles(options.imagePolicy ?? {})),
         storageDriver: options.storageDriver ?? 'auto',
         facts,
         programs,

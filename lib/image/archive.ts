@@ -27,6 +27,7 @@ const maxDocumentsBytes = 64 * 1024 * 1024
  */
 export async function loadImages(source: ArchiveSource, context: LoadContext): Promise<ImageParts[]> {
   if (typeof source === 'string' && (await isDirectory(source))) {
+    await context.admit?.('oci')
     const layout = await openLayoutDirectory(source, context)
     return loadLayout(layout, context)
   }
@@ -36,7 +37,11 @@ export async function loadImages(source: ArchiveSource, context: LoadContext): P
     const { bytes, head, compression } = await sniff(opened)
     if (head.byteLength === 0) throw new PodlingError('ARCHIVE_INVALID', `${what}: is empty`)
     const archive = await readArchive(unpacked(bytes, compression, what), what, context)
-    if (archive.documents.has('index.json')) return await loadLayout(layoutOf(archive, context.store), context)
+    const isLayout = archive.documents.has('index.json')
+    if (isLayout || archive.documents.has('manifest.json')) {
+      await context.admit?.(isLayout ? 'oci-archive' : 'docker-archive')
+    }
+    if (isLayout) return await loadLayout(layoutOf(archive, context.store), context)
     if (archive.documents.has('manifest.json')) return await loadDockerArchive(archive, context)
     throw new PodlingError(
       'ARCHIVE_INVALID',

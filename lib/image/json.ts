@@ -92,6 +92,17 @@ export class JsonReader {
     return this.present ? this.string() || undefined : undefined
   }
 
+  boolean(): boolean {
+    return typeof this.value === 'boolean' ? this.value : this.#wrong('true or false')
+  }
+
+  /** Refuse properties of this object that there aren't: what they ask for would not be done. */
+  only(known: readonly string[]): void {
+    for (const key of Object.keys(this.object())) {
+      if (!known.includes(key)) this.get(key).fail(`is not known here; there are ${known.join(', ')}`)
+    }
+  }
+
   integer(maximum = Number.MAX_SAFE_INTEGER): number {
     const { value } = this
     if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0 || value > maximum) {

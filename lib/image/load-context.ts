@@ -3,6 +3,8 @@ import type { Platform } from './platform.js'
 import type { OnProgress } from './progress.js'
 
 export interface LoadContext {
+  /** Asked when it is known what is to be loaded; what it throws forbids it. @default all is let in */
+  readonly admit?: ((transport: 'docker-archive' | 'oci-archive' | 'oci') => Promise<void>) | undefined
   readonly store: BlobStore
   /** Of the images for several platforms, the one to take. @default the machine's; an image for one platform is taken as it is */
   readonly platform?: Platform | undefined

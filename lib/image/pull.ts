@@ -21,6 +21,8 @@ export interface PullContext {
   readonly store: BlobStore
   /** @default the machine's */
   readonly platform?: Platform | undefined
+  /** The name that it gets, when it comes from a mirror. @default the reference */
+  readonly name?: Reference | undefined
   /** Of an index, bring the images of all platforms, and use that of `platform`. @default false */
   readonly allPlatforms?: boolean | undefined
   readonly onProgress?: OnProgress | undefined
@@ -73,7 +75,7 @@ export async function pullImage<T>(reference: Reference, context: PullContext, c
   const whole =
     context.allPlatforms && index !== undefined ? await downloadIndex(index, download, name, signal) : undefined
   // A tag beside a digest was not looked up, so it names nothing.
-  const names = reference.digest === undefined ? [name] : []
+  const names = reference.digest === undefined ? [formatReference(context.name ?? reference)] : []
   return downloadBeside({ digest, indexes, manifest, document, names, whole }, download, signal, consume)
 }
 

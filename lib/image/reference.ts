@@ -54,7 +54,7 @@ export function parseReference(input: string): Reference {
 
   const slash = name.indexOf('/')
   const first = slash === -1 ? '' : name.slice(0, slash)
-  const hasRegistry = slash !== -1 && (/[.:[\]A-Z]/.test(first) || first === 'localhost')
+  const hasRegistry = slash !== -1 && isRegistryName(first)
   const registry = hasRegistry ? first : defaultRegistry
   const path = hasRegistry ? name.slice(slash + 1) : name
   if (hasRegistry) {
@@ -80,6 +80,19 @@ export function parseReference(input: string): Reference {
     ...(tag !== undefined ? { tag } : digest === undefined ? { tag: defaultTag } : {}),
     ...(digest === undefined ? {} : { digest }),
   }
+}
+
+/** Whether the first part of a name, before its first slash, means a registry. */
+function isRegistryName(first: string): boolean {
+  return /[.:[\]A-Z]/.test(first) || first === 'localhost'
+}
+
+/** The name and the rest (`:tag`, `@digest`) of a reference that names no registry; undefined for one that does. */
+export function shortName(text: string): { readonly name: string; readonly rest: string } | undefined {
+  const [, name = '', rest = ''] = /^([^:@]*)(.*)$/s.exec(text) ?? []
+  const slash = text.indexOf('/')
+  if (slash !== -1 && isRegistryName(text.slice(0, slash))) return undefined
+  return { name, rest }
 }
 
 /** The whole reference as text, all parts written out: `docker.io/library/debian:12`. */

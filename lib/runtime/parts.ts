@@ -10,6 +10,7 @@ import { SeccompStore } from '../container/seccomp-store.js'
 import { warmUp } from '../container/warm-up.js'
 import { recoverContainers, type RecoveryReport } from '../container/recover.js'
 import { Gate } from '../gate.js'
+import type { ImagePolicy } from '../image/policy/image-policy.js'
 import type { ProgramSearch } from '../image/from-host/programs.js'
 import { findHelper } from '../launch/helper-path.js'
 import { Launcher } from '../launch/launcher.js'
@@ -52,6 +53,7 @@ export interface RuntimeParts {
 export interface RuntimeInputs {
   readonly paths: RuntimePaths
   readonly layers: LayerRules
+  readonly policy: ImagePolicy
   readonly storageDriver: DriverChoice
   readonly facts: HostFacts
   readonly programs: ProgramSearch
@@ -70,7 +72,7 @@ export async function openParts(inputs: RuntimeInputs): Promise<RuntimeParts> {
 }
 
 async function open(
-  { paths, layers: rules, storageDriver, facts, programs, volumeDrivers }: RuntimeInputs,
+  { paths, layers: rules, policy, storageDriver, facts, programs, volumeDrivers }: RuntimeInputs,
   teardown: Teardown,
 ): Promise<RuntimeParts> {
   const keep = async <T>(opening: Promise<T>, close: (part: T) => Promise<void>): Promise<T> => {
@@ -100,6 +102,7 @@ async function open(
     users: ({ id }) => containersOf(records, id),
     onEvent: (event) => imageEvents.emit('image', event),
     rules,
+    policy,
     programs,
     mount: (chainId) => openImageRoot(context, chainId),
   })

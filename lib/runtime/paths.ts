@@ -4,6 +4,7 @@ import { PodlingError } from '../errors.js'
 import { show } from '../schema/faults.js'
 import type { DriverChoice } from '../storage/drivers/choose.js'
 import { driverNames } from '../storage/drivers/driver.js'
+import { imagePolicyFaults } from './policy-files.js'
 import { layerOptionFaults, type LayerOptions } from './layer-rules.js'
 import { volumeDriverFaults } from '../storage/volumes/driver.js'
 
@@ -23,7 +24,7 @@ export const DEFAULT_RUN_ROOT = '/run/podling'
 /** `c/`, half an id, `/monitor.sock` must fit behind it into the 108 bytes of a socket's address (unix(7)). */
 const LONGEST_RUN_ROOT = 107 - '/c/'.length - 32 - '/monitor.sock'.length
 
-const OPTIONS = ['root', 'runRoot', 'storageDriver', 'layers', 'volumeDrivers']
+const OPTIONS = ['root', 'runRoot', 'storageDriver', 'layers', 'volumeDrivers', 'imagePolicy']
 
 const DRIVERS: readonly unknown[] = ['auto', ...driverNames]
 
@@ -61,6 +62,7 @@ function checkShape(given: object): void {
     if (!OPTIONS.includes(name)) return [`${name}: unknown option; there are ${OPTIONS.join(', ')}`]
     if (value === undefined) return []
     if (name === 'layers') return layerOptionFaults(value)
+    if (name === 'imagePolicy') return imagePolicyFaults(value)
     if (name === 'volumeDrivers') return volumeDriverFaults(value)
     if (name === 'storageDriver') {
       if (DRIVERS.includes(value)) return []

@@ -14,7 +14,8 @@ import type { ImageParts, StoredLayer } from '../image/image-parts.js'
 import { hostPlatform } from '../image/platform.js'
 import { throwIfAborted } from '../image/progress.js'
 import { pullImage } from '../image/pull.js'
-import { parseReference } from '../image/reference.js'
+import { ImagePolicy } from '../image/policy/image-policy.js'
+import { shortName } from '../image/reference.js'
 import { RegistryClient } from '../image/registry.js'
 import type { SaveDestination } from '../image/save.js'
 import type { ArchiveSource } from '../image/source.js'
@@ -49,6 +50,7 @@ import {
   type SaveOptions,
 } from './image-options.js'
 import { compressionOf, ImageStore, type ImageLayers } from './image-store.js'
+import { pullFrom } from './pull-from.js'
 import { pushRecord, saveRecords, type PublishParts } from './publish-image.js'
 import { registryOptions } from './registry-access.js'
 import { imageSpace } from './image-space.js'
@@ -80,6 +82,8 @@ export interface ImagesParts {
   readonly mount?: (
     chainId: string | undefined,
   ) => Promise<{ readonly pid: number; readonly close: () => Promise<void> }>
+  /** Which images may come in, and from where. @default all, from where their names say */
+  readonly policy?: ImagePolicy
   /** Where credentials are looked for. @default those of podman and docker */
   readonly authFiles?: readonly string[]
 }
@@ -107,10 +111,12 @@ export class Images {
   readonly #index: ImageIndex
   readonly #journal: ImageJournal
   readonly #hostImages: HostImageMemory
+  readonly #policy: ImagePolicy
 
   private constructor(parts: ImagesParts) {
     this.#parts = parts
     this.#index = new ImageIndex(parts.database)
+    this.#policy = parts.policy ?? new ImagePolicy({})
     this.#hostImages = new HostImageMemory(parts)
     this.#journal = new ImageJournal({ ...parts, lock: new ImageLock(join(parts.directory, 'images.lock')) })
   }
@@ -128,28 +134,34 @@ export class Images {
   }
 
   /**
-   * Get an image from its registry, or see that it is the newest there. Blobs that are here are not fetched again.
+   * Get an image from its registry, or see that it is the newest there. Blobs that are here are not fetched again. By the
+   * machine's rules (`RuntimeOptions.imagePolicy`) it may come from a mirror, or be refused.
    * @param ref such as `debian:12`, `localhost:5000/app` or `ghcr.io/org/app@sha256:...`
    * @throws {PodlingError} INVALID_REFERENCE, INVALID_OPTION, IMAGE_NOT_FOUND, PLATFORM_NOT_FOUND, MEDIA_TYPE_UNSUPPORTED,
-   * IMAGE_INVALID, DIGEST_MISMATCH, SIZE_MISMATCH, LAYER_INVALID, LAYER_TOO_LARGE, CREDENTIALS_INVALID,
+   * IMAGE_FORBIDDEN, POLICY_INVALID, IMAGE_INVALID, DIGEST_MISMATCH, SIZE_MISMATCH, LAYER_INVALID, LAYER_TOO_LARGE, CREDENTIALS_INVALID,
    * REGISTRY_UNREACHABLE, REGISTRY_UNAUTHORIZED, REGISTRY_RATE_LIMITED, REGISTRY_FAILED, DISK_FULL, ABORTED
    */
   async pull(ref: string, options: PullOptions = {}): Promise<Image> {
     checkPullOptions(options)
-    const reference = parseReference(ref)
     checkAuth(options.auth)
     const platform = readPlatform(options.platform)
     const { signal, onProgress, allPlatforms } = options
     const { content: store, authFiles } = this.#parts
-    const client = new RegistryClient(reference.registry, await registryOptions(reference.registry, options, authFiles))
-    try {
-      const context = { client, store, platform, allPlatforms, onProgress, signal }
-      return await this.#work('pulled', options, (add) =>
-        pullImage(reference, context, (parts, layers, ending) => add(parts, ending, layers)),
-      )
-    } finally {
-      client.close()
-    }
+    return pullFrom(ref, this.#policy, async (source, name) => {
+      const { registry } = source.reference
+      // What the caller says is about the registry that the name names, and no mirror's business.
+      const insecure = source.isMirror ? source.insecure : (options.insecure ?? source.insecure)
+      const access = source.isMirror ? { insecure, signal } : { insecure, signal, auth: options.auth }
+      const client = new RegistryClient(registry, await registryOptions(registry, access, authFiles))
+      try {
+        const context = { client, store, platform, allPlatforms, onProgress, signal, name }
+        return await this.#work('pulled', options, (add) =>
+          pullImage(source.reference, context, (parts, layers, ending) => add(parts, ending, layers)),
+        )
+      } finally {
+        client.close()
+      }
+    })
   }
 
   /**
@@ -299,8 +311,22 @@ export class Images {
    * The image of a name, an id, the beginning of an id, a digest, or `name@digest`.
    * @throws {PodlingError} IMAGE_NOT_FOUND, INVALID_REFERENCE
    */
-  get(ref: string): Promise<Image> {
-    return attempt(() => this.#image(this.#index.find(ref)))
+  async get(ref: string): Promise<Image> {
+    try {
+      return this.#image(this.#index.find(ref))
+    } catch (error) {
+      const record = await this.#byShortName(ref, error)
+      if (record === undefined) throw error
+      return this.#image(record)
+    }
+  }
+
+  /** What a short name was pulled as, where the machine's rules say that it means something of their own. */
+  async #byShortName(ref: string, error: unknown): Promise<ImageRecord | undefined> {
+    if (!(error instanceof PodlingError) || error.code !== 'IMAGE_NOT_FOUND' || shortName(ref) === undefined)
+      return undefined
+    const names = await this.#policy.names(ref).catch((): string[] => [])
+    return this.#index.list().find((record) => record.names.some((name) => names.includes(name)))
   }
 
   /** All images, the newest first. */
@@ -399,7 +425,13 @@ export class Images {
 
   get #publishParts(): PublishParts {
     const { content, authFiles, layers } = this.#parts
-    return { content, index: this.#index, authFiles, plainSize: (chainId) => layers.get?.(chainId)?.size }
+    return {
+      content,
+      index: this.#index,
+      authFiles,
+      policy: this.#policy,
+      plainSize: (chainId) => layers.get?.(chainId)?.size,
+    }
   }
 
   #find(image: Image | string): ImageRecord {
@@ -414,7 +446,9 @@ export class Images {
     const platform = readPlatform(options.platform)
     const { signal, onProgress, allPlatforms } = options
     const { content: store, rules } = this.#parts
-    const context = { store, platform, allPlatforms, onProgress, signal, maxBytes: rules?.maxBytes }
+    const admit = (transport: 'docker-archive' | 'oci-archive' | 'oci'): Promise<void> =>
+      this.#policy.forLoad(transport, typeof source === 'string' ? source : undefined)
+    const context = { store, admit, platform, allPlatforms, onProgress, signal, maxBytes: rules?.maxBytes }
     return this.#bring('loaded', options, async () => select(await loadImages(source, context)))
   }
 

@@ -2,6 +2,7 @@
 import { PodlingError } from '../errors.js'
 import { pullScope, pushScope } from '../image/authenticate.js'
 import { chainIds } from '../image/digest.js'
+import type { ImagePolicy } from '../image/policy/image-policy.js'
 import { pushImage } from '../image/push.js'
 import { formatReference, parseReference, type Reference } from '../image/reference.js'
 import { RegistryUploads } from '../image/registry-upload.js'
@@ -18,6 +19,7 @@ export interface PublishParts {
   readonly content: ContentStore
   readonly index: ImageIndex
   readonly authFiles?: readonly string[] | undefined
+  readonly policy: ImagePolicy
   /** Bytes of a layer unpacked, by chain id, where they are known. */
   readonly plainSize?: ((chainId: string) => number | undefined) | undefined
 }
@@ -27,16 +29,17 @@ export async function pushRecord(
   record: ImageRecord,
   name: string | undefined,
   options: PushOptions,
-  { content: store, index, authFiles }: PublishParts,
+  { content: store, index, authFiles, policy }: PublishParts,
 ): Promise<PushResult> {
   const reference = parseReference(targetName(record, name, options.to))
   const { registry, repository } = reference
   const digest = manifestOf(record, options.allPlatforms, `push ${formatReference(reference)}`)
   const neighbours = neighboursIn(reference, record, index)
   const from = [...new Set([...neighbours.values()].flat())]
-  const { signal, onProgress } = options
+  const { signal, onProgress, auth } = options
+  const insecure = options.insecure ?? (await policy.forPush(formatReference(reference))).insecure
   const uploads = new RegistryUploads(registry, {
-    ...(await registryOptions(registry, options, authFiles)),
+    ...(await registryOptions(registry, { insecure, auth, signal }, authFiles)),
     scopes: () => [pushScope(repository), ...from.map(pullScope)],
   })
   try {
