@@ -5,7 +5,7 @@ import type { Firewall } from './firewall.js'
 import { letDockerForward, stopLettingDockerForward } from './docker-rules.js'
 import { withRemedy } from './host-support.js'
 import { readSysctl, writeSysctl, type HostNetwork } from './host-network.js'
-import { deleteLink, linkUp, newAddress, newBridge, noLinkLocal, setAlias } from './netlink/rtnetlink.js'
+import { deleteLink, linkUp, newAddress, newBridge, noLinkLocal, setAlias, type Link } from './netlink/rtnetlink.js'
 import { NetlinkError } from './netlink/socket.js'
 import { addressOf, aliasOf, cidrOf, rulesOf, type NetworkRecord } from './network-record.js'
 
@@ -16,10 +16,16 @@ export function bridgeMac(record: NetworkRecord): string {
   return macFor(addressOf(first.gateway))
 }
 
-/** Is the bridge there, and ours? @returns its index */
+/** Is the bridge there, ours, and complete? @returns its index */
 export function findBridge(host: HostNetwork, record: NetworkRecord): number | undefined {
   const link = host.link(record.interface)
   return link?.alias === aliasOf(record) && link.up ? link.index : undefined
+}
+
+/** A link is made and then gets its alias: of a host that was killed in between, its MAC tells. */
+function isOurs(link: Link, record: NetworkRecord): boolean {
+  if (link.alias !== undefined) return link.alias === aliasOf(record)
+  return link.kind === 'bridge' && link.mac === bridgeMac(record)
 }
 
 /**
@@ -32,10 +38,11 @@ export function makeBridge(host: HostNetwork, firewall: Firewall, record: Networ
   const six = record.subnets.some(({ subnet }) => subnet.includes(':'))
   if (six) assertIPv6(host, what)
   const before = host.link(record.interface)
-  if (before !== undefined && before.alias !== aliasOf(record)) throw foreignLink(what, record)
+  if (before !== undefined && !isOurs(before, record)) throw foreignLink(what, record)
   if (before === undefined) assertFree(host, record, what)
   const index = before?.index ?? createLink(host, record, what)
   try {
+    host.route.request(setAlias(index, aliasOf(record)), what)
     if (host.hasIPv6()) host.route.request(noLinkLocal({ index }), what)
     setUp(host, firewall, record, index, what, six)
     return index
@@ -60,7 +67,6 @@ function assertIPv6(host: HostNetwork, what: string): void {
 }
 
 function createLink(host: HostNetwork, record: NetworkRecord, what: string): number {
-  const alias = aliasOf(record)
   try {
     host.unlessThere(newBridge({ name: record.interface, mac: bridgeMac(record), mtu: record.mtu }), what)
   } catch (error) {
@@ -68,7 +74,6 @@ function createLink(host: HostNetwork, record: NetworkRecord, what: string): num
   }
   const made = host.link(record.interface)
   if (made === undefined) throw new PodlingError('NETWORK_FAILED', `${what}: the link vanished`)
-  host.route.request(setAlias(made.index, alias), what)
   return made.index
 }
 
@@ -132,7 +137,8 @@ function foreignLink(what: string, record: NetworkRecord): PodlingError {
 
 /** Take the bridge away, and what belongs to it. One that is gone already is none to take away. */
 export function removeBridge(host: HostNetwork, firewall: Firewall, record: NetworkRecord): void {
-  if (host.link(record.interface)?.alias === aliasOf(record)) removeLink(host, record.interface)
+  const link = host.link(record.interface)
+  if (link !== undefined && isOurs(link, record)) removeLink(host, record.interface)
   if (!firewall.possible) return
   firewall.removeBridge(rulesOf(record))
   stopLettingDockerForward(host, record.interface)

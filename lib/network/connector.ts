@@ -114,6 +114,8 @@ export class Connector {
       const [joined] = this.#join([prepared], claimed, routedFamilies(endpoints, this.#store))
       if (joined === undefined) throw new PodlingError('NETWORK_FAILED', what)
       const traits = this.#host.traits()
+      // Of a host that was killed before it had said that the container is connected.
+      if (given.driver === 'bridge') await this.#unlink(container, joined.place.record, slot)
       for (const { message, pidAt } of createLink(
         joined.place.record,
         joined.hostLink,

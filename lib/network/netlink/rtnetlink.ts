@@ -347,6 +347,8 @@ export interface Link {
   readonly kind?: string
   readonly up: boolean
   readonly mtu: number
+  /** `'02:00:0a:58:00:01'`; empty for links without. */
+  readonly mac: string
   /** The index of the bridge that it is a port of. */
   readonly master?: number
 }
@@ -375,6 +377,7 @@ export function parseLink({ body }: Message): Link {
     name: textOf(attributes.get(ifla.name)) ?? '',
     up: (body.readUInt32LE(8) & IFF_UP) !== 0,
     mtu: attributes.get(ifla.mtu)?.readUInt32LE(0) ?? 0,
+    mac: (attributes.get(ifla.address)?.toString('hex').match(/../g) ?? []).join(':'),
     ...(kind === undefined ? {} : { kind }),
     ...(alias === undefined ? {} : { alias }),
     ...(master === undefined ? {} : { master: master.readUInt32LE(0) }),
