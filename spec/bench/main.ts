@@ -1,7 +1,7 @@
 /**
  * The benchmark: `npm run bench [-- WORD... --runs N --out FILE]`.
  *
- * Words pick trials (start, bridge, exec, loop, many, published, parallel, stream, traffic) and subjects (floor, podling, crun, runc, bwrap, podman);
+ * Words pick trials (start, bridge, exec, loop, many, published, parallel, pull, stream, traffic) and subjects (floor, podling, crun, runc, bwrap, podman);
  * without words everything runs, in a network namespace of its own that stands for the host. The table goes to stdout, and to a file with --out; what is going on goes to stderr.
  */
 import { execFile } from 'node:child_process'
@@ -16,6 +16,7 @@ import { loop } from './trial-loop.js'
 import { many } from './trial-many.js'
 import { parallel } from './trial-parallel.js'
 import { published } from './trial-published.js'
+import { pull } from './trial-pull.js'
 import { start } from './trial-start.js'
 import { stream } from './trial-stream.js'
 import { traffic } from './trial-traffic.js'
@@ -23,7 +24,7 @@ import type { Context, Trial } from './trial.js'
 import { Workspace } from './workspace.js'
 
 const run = promisify(execFile)
-const TRIALS: readonly Trial[] = [start, bridge, exec, loop, many, published, parallel, stream, traffic]
+const TRIALS: readonly Trial[] = [start, bridge, exec, loop, many, published, parallel, pull, stream, traffic]
 const SUBJECTS: ReadonlySet<string> = new Set(['floor', 'podling', 'crun', 'runc', 'bwrap', 'podman'])
 
 interface Choice {

@@ -54,10 +54,14 @@ export async function gather(context: Context, makers: Readonly<Record<string, M
 const ROUNDS = 10
 
 /**
- * Measure subjects in turn: a few runs of each, ten times over, so that what else the machine does in the meantime
+ * Measure subjects in turn: a few runs of each, ten times over or as often as is said, so that what else the machine does in the meantime
  * falls on all of them alike. One run of each goes ahead and isn't counted. A subject that fails is said and left out.
  */
-export async function inTurn(context: Context, subjects: readonly Subject[]): Promise<Map<string, number[]>> {
+export async function inTurn(
+  context: Context,
+  subjects: readonly Subject[],
+  rounds = ROUNDS,
+): Promise<Map<string, number[]>> {
   const samples = new Map<string, number[]>()
   const failed = new Set<Subject>()
   const attempt = async (subject: Subject, count: number, keep: boolean): Promise<void> => {
@@ -74,13 +78,13 @@ export async function inTurn(context: Context, subjects: readonly Subject[]): Pr
   }
   try {
     for (const subject of subjects) await attempt(subject, 1, false)
-    for (let round = 0; round < ROUNDS; round++) {
-      context.say(`round ${String(round + 1)} of ${String(ROUNDS)}`)
+    for (let round = 0; round < rounds; round++) {
+      context.say(`round ${String(round + 1)} of ${String(rounds)}`)
       for (let turn = 0; turn < subjects.length; turn++) {
         const subject = subjects[(turn + round) % subjects.length]
         if (subject === undefined) continue
         const runs = Math.min(context.runs, subject.most ?? context.runs)
-        await attempt(subject, Math.ceil(runs / ROUNDS), true)
+        await attempt(subject, Math.ceil(runs / rounds), true)
       }
     }
   } finally {
