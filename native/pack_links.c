@@ -43,3 +43,9 @@ const char *links_seen(struct links *links, dev_t device, ino_t inode, const cha
   links->used++;
   return NULL;
 }
+
+void links_free(struct links *links) {
+  for (size_t i = 0; i < links->room; i++) free(links->slots[i].path);
+  free(links->slots);
+  *links = (struct links){0};
+}

@@ -19,12 +19,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "common.h"
+#include "layer_tree.h"
 #include "unpack.h"
 
 /* Fits the second-level cache; no operation without its contents is longer than half of it. */
@@ -491,6 +493,37 @@ static int descend(struct unpacker *u, const char *path) {
   return 0;
 }
 
+static int open_tree_at(struct unpacker *u, const char *path) {
+  int fd = sys_openat2(u->root, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+  return fd < 0 ? fail(u, "openat2") : fd;
+}
+
+static int unpack_merge(struct unpacker *u, struct entry *entry) {
+  struct layer_copy copy = {.top = -1};
+  autoclose int from = open_tree_at(u, entry->link), to = from < 0 ? -1 : open_tree_at(u, entry->path);
+  if (to < 0) return -1;
+  copy.top = to;
+  int result = layer_merge(&copy, from, to) < 0 ? fail(u, copy.failed_call) : 0;
+  links_free(&copy.links);
+  return result;
+}
+
+static int unpack_changes(struct unpacker *u, struct entry *entry) {
+  struct layer_copy copy = {.top = -1};
+  char base_path[PATH_MAX];
+  size_t length = entry->head.xattrs_length;
+  if (length == 0 || length >= sizeof base_path) return fail_with(u, "read", EBADMSG);
+  memcpy(base_path, entry->xattrs, length);
+  base_path[length] = '\0';
+  autoclose int base = open_tree_at(u, base_path), root = base < 0 ? -1 : open_tree_at(u, entry->link);
+  autoclose int out = root < 0 ? -1 : open_tree_at(u, entry->path);
+  if (out < 0) return -1;
+  copy.top = out;
+  int result = layer_changes(&copy, base, root, out) < 0 ? fail(u, copy.failed_call) : 0;
+  links_free(&copy.links);
+  return result;
+}
+
 static int start(struct unpacker *u, const struct entry *entry) {
   if (entry->head.operation != UNPACK_START || entry->head.mode != UNPACK_VERSION) return fail_with(u, "read", EPROTO);
   if (entry->head.xattrs_length > sizeof u->opaque) return fail_with(u, "read", EBADMSG);
@@ -513,6 +546,8 @@ static int perform(struct unpacker *u, struct entry *entry) {
     case UNPACK_OPAQUE: return unpack_opaque(u, entry);
     case UNPACK_TOUCH: return unpack_touch(u, entry);
     case UNPACK_REMOVE: return unpack_remove(u, entry);
+    case UNPACK_MERGE: return unpack_merge(u, entry);
+    case UNPACK_CHANGES: return unpack_changes(u, entry);
     default: return fail_with(u, "read", EBADMSG);
   }
 }
@@ -521,6 +556,7 @@ static const char *operation_name(uint32_t operation) {
   static const char *const names[] = {
     "start",     "start",   "directory", "file",  "symlink", "hardlink", "character",
     "block",     "fifo",    "whiteout",  "opaque", "touch",   "remove",   "end",
+    "failed",    "missing", "socket",    "merge",  "changes",
   };
   return operation < sizeof names / sizeof names[0] ? names[operation] : "unknown operation";
 }
@@ -542,6 +578,12 @@ static int confine(struct unpacker *u, int status, const char *directory) {
 static int run(struct unpacker *u, int status, const char *directory, struct entry *entry) {
   if (confine(u, status, directory) < 0) return -1;
   umask(0);
+  /* The operations on whole trees hold some descriptors for each level of them. */
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
   /* As much as an unprivileged process may have: fewer switches between the writer and us. It is only speed. */
   fcntl(u->stream, F_SETPIPE_SZ, 1024 * 1024);
   if (take_entry(u, entry) < 0 || start(u, entry) < 0) return -1;

@@ -39,6 +39,10 @@ export const unpackOperations = {
   missing: 15,
   /** From a packer: a tar has no word for it. */
   socket: 16,
+  /** Lay the layer that is the directory `link` over the directory `path`, as copies. */
+  merge: 17,
+  /** Make in the empty directory `path` a layer of how `link` differs from the directory that the attributes' bytes name. */
+  changes: 18,
 } as const
 
 /** What `major` of a start operation asks an unpacker for: native/unpack.h, `enum unpack_flags`. */

@@ -7,7 +7,7 @@ import { Runtime, type DriverName } from 'podling'
 import { nothing, settledLeftovers } from '../fixtures/leftovers.js'
 import { busyboxRootfs } from '../fixtures/runtime.js'
 
-const drivers: readonly DriverName[] = ['overlay', 'erofs']
+const drivers: readonly DriverName[] = ['overlay', 'vfs', 'erofs']
 
 for (const storageDriver of drivers) {
   t.test(`${storageDriver}: containers of one image`, async (t) => {

@@ -4,8 +4,9 @@ import { driverNames, type DriverName } from './driver.js'
 import { erofsKind } from './erofs.js'
 import type { DriverKind } from './kind.js'
 import { overlayKind } from './overlay.js'
+import { vfsKind } from './vfs.js'
 
-const kinds: readonly DriverKind[] = [overlayKind, erofsKind]
+const kinds: readonly DriverKind[] = [overlayKind, vfsKind, erofsKind]
 
 /** In the order of their names' list. */
 export const driverKinds: readonly DriverKind[] = driverNames.flatMap((name) =>

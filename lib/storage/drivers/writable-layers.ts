@@ -18,6 +18,7 @@ import { PodlingError } from '../../errors.js'
 import { fileError, isErrno } from '../file-error.js'
 import type { OpenUnpacker, RootAttributes } from '../layer-types.js'
 import { removeTrees } from '../remove-tree.js'
+import { checkedId } from './container-id.js'
 import type { Changes } from './driver.js'
 import { makeSkeleton } from './skeleton.js'
 import { Spares } from './spares.js'
@@ -163,10 +164,7 @@ export class WritableLayers {
   }
 
   #path(containerId: string): string {
-    if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(containerId) || ownNames.has(containerId)) {
-      throw new PodlingError('INVALID_OPTION', `${JSON.stringify(containerId)} can't be the id of a container`)
-    }
-    return join(this.#directory, containerId)
+    return join(this.#directory, checkedId(containerId, ownNames))
   }
 }
 
