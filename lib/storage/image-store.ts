@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { PodlingError } from '../errors.js'
 import { allArrived, type LayerArrivals } from '../image/arrivals.js'
+import { verifyBlob } from '../image/blob-bytes.js'
 import { chainIds } from '../image/digest.js'
 import { storedCompression } from '../image/docker-archive.js'
 import type { ImageParts } from '../image/image-parts.js'
@@ -104,7 +105,8 @@ export class ImageStore {
     try {
       await apply(arriving ?? content.path(digest))
     } catch (error) {
-      if (arriving === undefined || !mayBeOfBadBytes(error)) throw error
+      if (!mayBeOfBadBytes(error)) throw error
+      if (arriving === undefined) throw await this.#afterDamage(digest, size, error)
       // Of bytes that are not those of its digest the layer is innocent: that is what is told then.
       await arrived()
       // They are right now, and were not, if what an earlier pull had left turned out to be damaged.
@@ -112,6 +114,23 @@ export class ImageStore {
       await apply(content.path(digest))
     }
     onProgress?.({ digest, kind: 'layer', phase: 'unpacked', current: size, total: size })
+  }
+
+  /** A blob that was here before may have changed on disk since: then it goes, so that the next try gets it anew. */
+  async #afterDamage(digest: string, size: number, error: unknown): Promise<unknown> {
+    const { content } = this.#parts
+    try {
+      await verifyBlob(content, { digest, size })
+      return error
+    } catch (damage) {
+      if (!(damage instanceof PodlingError)) return error
+      await content.remove(digest)
+      return new PodlingError(
+        'DIGEST_MISMATCH',
+        `layer ${digest}: its blob was damaged on disk, and is removed now; pull or load the image again`,
+        { cause: new AggregateError([damage, error]) },
+      )
+    }
   }
 
   /** Within a transaction. */

@@ -33,6 +33,15 @@ const output: Readonly<Record<string, readonly RegExp[]>> = {
     /^.*[0-9a-f]{12} █{40} \d+\.\d of \d+\.\d MB, done$/m,
     /^localhost:\d+\/busybox:1: \d+\.\d MB in \d+\.\d s$/m,
   ],
+  changes: [
+    /^C \/etc$/m,
+    /^A \/etc\/changes\.js$/m,
+    /^D \/etc\/old$/m,
+    /^A \/etc\/state$/m,
+    /^a tar of \d+ bytes with what was written in it$/m,
+    /^docker\.io\/library\/changed:1: [\d.]+ kB of its own, [\d.]+ kB shared$/m,
+    /^[\d.]+ kB for docker load or podman load in .*\.tar$/m,
+  ],
   volumes: [/^first: 1 visit$/m, /^second: 2 visits$/m, /^kept in .*\/volumes\/visits\/_data$/m, /^gone$/m],
   untrusted: [
     /^a fair one: 42 \(exit code 0\)$/m,
