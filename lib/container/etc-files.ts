@@ -48,7 +48,8 @@ export function resolvConf({ servers, search, options, domains = [], base }: Res
     options: options.length > 0 ? options : host.options,
   }
   const lines = []
-  const searched = search.includes(noSearch) ? [] : [...domains, ...used.search]
+  // A host says it, too, where it has no domain (systemd-resolved does); beside others, some resolvers make `web..` of it.
+  const searched = search.includes(noSearch) ? [] : [...domains, ...used.search.filter((domain) => domain !== noSearch)]
   if (searched.length > 0) lines.push(`search ${searched.join(' ')}`)
   for (const server of used.servers) lines.push(`nameserver ${server}`)
   if (used.options.length > 0) lines.push(`options ${used.options.join(' ')}`)

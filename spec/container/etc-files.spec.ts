@@ -35,5 +35,7 @@ t.test('the resolver: what is given wins, the rest is the host', async (t) => {
   t.equal(resolvConf({ ...none, base: undefined }), '')
   const domains = ['dns.podling']
   t.match(resolvConf({ ...none, search: ['c.example'], domains, base }), /^search dns\.podling c\.example$/m)
+  t.equal(resolvConf({ ...none, domains, base: 'search .\n' }), 'search dns.podling\n')
+  t.equal(resolvConf({ ...none, base: 'search .\n' }), '')
   t.notMatch(resolvConf({ ...none, search: ['.'], domains, base }), /search/, 'a dot: nowhere')
 })
