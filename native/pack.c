@@ -314,7 +314,7 @@ static int answer(struct packer *p) {
     struct unpack_head head;
     int got = take_request(p, &head, p->path);
     if (got <= 0) return got;
-    autoclose int fd = sys_openat2(p->root, p->path, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0,
+    autoclose int fd = sys_openat2(p->root, *p->path ? p->path : ".", O_PATH | O_NOFOLLOW | O_CLOEXEC, 0,
                                    RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
     struct stat status;
     if (fd < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP) return fail(p, "openat2");

@@ -183,77 +183,86 @@ t.test('copies', needs('root', 'busybox'), async (t) => {
   })
 })
 
-t.test('changes', needs('root', 'busybox', 'podman'), async (t) => {
-  await using world = await testRuntime()
-  const { runtime, image } = world
-  const line =
-    'echo a >/added; echo b >>/etc/passwd; rm /etc/group; rm -r /home; mkdir /home; echo c >/home/new; ' +
-    'mkdir -p /var/deep/er; chmod 700 /usr/bin; rm -r /usr/bin; ln -s busybox /bin/also'
-  await using container = await runtime.run({ image, command: ['sh', '-c', line], network: 'none' })
-  t.match(await container.wait(), { exitCode: 0 })
-  const changes = await container.diff()
-  const expected = [
+for (const storageDriver of ['overlay', 'erofs'] as const) {
+  t.test(`changes, with ${storageDriver}`, needs('root', 'busybox', 'podman'), async (t) => {
+    await using world = await testRuntime({ storageDriver })
+    const { runtime, image } = world
+    const line =
+      'echo a >/added; echo b >>/etc/passwd; rm /etc/group; rm -r /home; mkdir /home; echo c >/home/new; ' +
+      'mkdir -p /var/deep/er; chmod 700 /usr/bin; rm -r /usr/bin; ln -s busybox /bin/also'
+    await using container = await runtime.run({ image, command: ['sh', '-c', line], network: 'none' })
+    t.match(await container.wait(), { exitCode: 0 })
+    const changes = await container.diff()
+    const expected = [
     'A /added', 'C /bin', 'A /bin/also', 'C /etc', 'D /etc/group', 'C /etc/passwd', 'C /home', 'D /home/app', 'A /home/new',
     'C /usr', 'D /usr/bin', 'C /var', 'A /var/deep', 'A /var/deep/er',
   ] // prettier-ignore
-  t.same(changes.map(({ kind, path }) => `${kind} ${path}`), expected) // prettier-ignore
+    t.same(changes.map(({ kind, path }) => `${kind} ${path}`), expected) // prettier-ignore
 
-  await t.test('as podman tells it', async (t) => {
-    const directory = await mkdtemp(join(tmpdir(), 'podling-podman-'))
-    t.teardown(() => rm(directory, { recursive: true, force: true, maxRetries: 3 }))
-    const storage = ['--root', join(directory, 'root'), '--runroot', join(directory, 'run'), '--storage-driver', 'vfs']
-    const podman = async (...words: string[]): Promise<string> => (await run('podman', [...storage, ...words])).stdout
-    const tar = join(directory, 'image.tar')
-    await runtime.images.save(image, tar)
-    await podman('load', '-q', '-i', tar)
-    const runs = ['--runtime', 'runc', '--network', 'none', '--name', 'one']
-    try {
-      await podman('create', ...runs, 'busybox:test', 'sh')
-      const mounted = (await podman('mount', 'one')).trim()
-      await run('chroot', [mounted, '/bin/sh', '-c', line])
-      const theirs = (await podman('diff', 'one')).trim().split('\n').sort()
-      const runtimeDirectories = /^. \/(dev|proc|sys|run|etc\/(hosts|hostname|resolv\.conf|mtab))/
-      t.same(theirs.filter((one) => !runtimeDirectories.test(one)), [...expected].sort()) // prettier-ignore
-    } finally {
-      await podman('rm', '--all', '--force', '--time', '0').catch(() => undefined)
-    }
-  })
-
-  await t.test('commit', async (t) => {
-    const made = await container.commit({
-      ref: 'changed',
-      author: 'me',
-      message: 'all in one',
-      config: { cmd: ['cat', '/added'], env: { A: '1' }, labels: { of: 'spec' } },
+    await t.test('as podman tells it', async (t) => {
+      const directory = await mkdtemp(join(tmpdir(), 'podling-podman-'))
+      t.teardown(() => rm(directory, { recursive: true, force: true, maxRetries: 3 }))
+      const storage = [
+        '--root',
+        join(directory, 'root'),
+        '--runroot',
+        join(directory, 'run'),
+        '--storage-driver',
+        'vfs',
+      ]
+      const podman = async (...words: string[]): Promise<string> => (await run('podman', [...storage, ...words])).stdout
+      const tar = join(directory, 'image.tar')
+      await runtime.images.save(image, tar)
+      await podman('load', '-q', '-i', tar)
+      const runs = ['--runtime', 'runc', '--network', 'none', '--name', 'one']
+      try {
+        await podman('create', ...runs, 'busybox:test', 'sh')
+        const mounted = (await podman('mount', 'one')).trim()
+        await run('chroot', [mounted, '/bin/sh', '-c', line])
+        const theirs = (await podman('diff', 'one')).trim().split('\n').sort()
+        const runtimeDirectories = /^. \/(dev|proc|sys|run|etc\/(hosts|hostname|resolv\.conf|mtab))/
+        t.same(theirs.filter((one) => !runtimeDirectories.test(one)), [...expected].sort()) // prettier-ignore
+      } finally {
+        await podman('rm', '--all', '--force', '--time', '0').catch(() => undefined)
+      }
     })
-    t.same(made.names, ['docker.io/library/changed:latest'])
-    t.equal(made.layers.length, image.layers.length + 1)
-    t.match(made.config, { cmd: ['cat', '/added'], labels: { of: 'spec' } })
-    t.match(made.history.at(-1), { author: 'me', comment: 'all in one', createdBy: 'podling commit' })
-    await using again = await runtime.run({ image: made, network: 'none' })
-    t.match(await again.wait(), { exitCode: 0 })
-    t.same(await again.diff(), [], 'a new container has changed nothing')
-    await using other = await runtime.run({ image: made, command: ['sleep', '1000'], network: 'none' })
-    t.equal(
-      await sh(other, 'ls /home /etc; tail -n 1 /etc/passwd; ls -d /usr/bin /bin/also 2>&1'),
-      '/etc:\nhostname\nhosts\npasswd\nresolv.conf\n\n/home:\nnew\nb\nls: /usr/bin: No such file or directory\n/bin/also\n',
-    )
-    await sh(other, 'echo x >/home/.wh.sneaky')
-    await fails(t, () => other.commit(), 'LAYER_INVALID', /\.wh\.sneaky.*remove it first/)
-    t.equal(other.status, 'running')
-    t.equal(await sh(other, 'rm /home/.wh.sneaky; echo goes on'), 'goes on\n', 'it was paused and goes on')
-    await fails(t, () => other.commit({ ref: 'Bad Name' }), 'INVALID_REFERENCE')
-    await fails(t, () => other.commit({ config: { cmd: 'x' as unknown as string[] } }), 'INVALID_OPTION')
-    await fails(t, () => other.commit({ signal: AbortSignal.abort() }), 'ABORTED')
-  })
 
-  await t.test('an image that is mounted', async (t) => {
-    const mounted = await runtime.images.mount('changed')
-    t.equal(await readFile(`${mounted.path}/added`, 'utf8'), 'a\n')
-    t.match(await writeFile(`${mounted.path}/x`, '').catch(String), /EROFS/)
-    await mounted.unmount()
-    await mounted.unmount()
-    t.match(await readFile(`${mounted.path}/added`, 'utf8').catch(String), /ENOENT/)
-    t.same((await readdir(join(world.root, 'overlay'))).filter((name) => /^[0-9a-f]{64}$/.test(name)).length, 1)
+    await t.test('commit', async (t) => {
+      const made = await container.commit({
+        ref: 'changed',
+        author: 'me',
+        message: 'all in one',
+        config: { cmd: ['cat', '/added'], env: { A: '1' }, labels: { of: 'spec' } },
+      })
+      t.same(made.names, ['docker.io/library/changed:latest'])
+      t.equal(made.layers.length, image.layers.length + 1)
+      t.match(made.config, { cmd: ['cat', '/added'], labels: { of: 'spec' } })
+      t.match(made.history.at(-1), { author: 'me', comment: 'all in one', createdBy: 'podling commit' })
+      await using again = await runtime.run({ image: made, network: 'none' })
+      t.match(await again.wait(), { exitCode: 0 })
+      t.same(await again.diff(), [], 'a new container has changed nothing')
+      await using other = await runtime.run({ image: made, command: ['sleep', '1000'], network: 'none' })
+      t.equal(
+        await sh(other, 'ls /home /etc; tail -n 1 /etc/passwd; ls -d /usr/bin /bin/also 2>&1'),
+        '/etc:\nhostname\nhosts\npasswd\nresolv.conf\n\n/home:\nnew\nb\nls: /usr/bin: No such file or directory\n/bin/also\n',
+      )
+      await sh(other, 'echo x >/home/.wh.sneaky')
+      await fails(t, () => other.commit(), 'LAYER_INVALID', /\.wh\.sneaky.*remove it first/)
+      t.equal(other.status, 'running')
+      t.equal(await sh(other, 'rm /home/.wh.sneaky; echo goes on'), 'goes on\n', 'it was paused and goes on')
+      await fails(t, () => other.commit({ ref: 'Bad Name' }), 'INVALID_REFERENCE')
+      await fails(t, () => other.commit({ config: { cmd: 'x' as unknown as string[] } }), 'INVALID_OPTION')
+      await fails(t, () => other.commit({ signal: AbortSignal.abort() }), 'ABORTED')
+    })
+
+    await t.test('an image that is mounted', async (t) => {
+      const mounted = await runtime.images.mount('changed')
+      t.equal(await readFile(`${mounted.path}/added`, 'utf8'), 'a\n')
+      t.match(await writeFile(`${mounted.path}/x`, '').catch(String), /EROFS/)
+      await mounted.unmount()
+      await mounted.unmount()
+      t.match(await readFile(`${mounted.path}/added`, 'utf8').catch(String), /ENOENT/)
+      t.same((await readdir(join(world.root, storageDriver))).filter((name) => /^[0-9a-f]{64}$/.test(name)).length, 1)
+    })
   })
-})
+}
