@@ -2,8 +2,7 @@
 import { join } from 'node:path'
 import { BaseCgroups } from './base.js'
 import type { CgroupPlan } from './cgroups.js'
-import { deviceProgram } from './device-program.js'
-import { deviceRules } from './device-rules.js'
+import { DevicePrograms } from './device-programs.js'
 import { killUnified } from './kill.js'
 import { checkId, type Write } from './places.js'
 import type { LinuxResources } from './resources.js'
@@ -12,13 +11,14 @@ const KILL_TIMEOUT = 10_000
 
 export class V2Cgroups extends BaseCgroups {
   protected readonly always: readonly string[] = []
+  readonly #devicePrograms = new DevicePrograms()
 
   protected deviceWrites(): Write[] {
     return []
   }
 
   protected extras(_id: string, resources: LinuxResources): Partial<CgroupPlan> {
-    const program = deviceProgram(deviceRules(resources.devices))
+    const program = this.#devicePrograms.of(resources.devices)
     return program === undefined ? {} : { deviceProgram: program }
   }
 

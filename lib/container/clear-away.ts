@@ -1,6 +1,6 @@
-import { rm } from 'node:fs/promises'
 import { settleAll } from '../teardown.js'
 import type { ContainerContext } from './context.js'
+import { removeSmallDirectory } from './remove-small.js'
 import { removeRunDirectory } from './run-directory.js'
 import { containerPaths, volumesOf, type ContainerRecord } from './record.js'
 
@@ -10,7 +10,7 @@ export async function removeFiles(context: ContainerContext, id: string): Promis
   context.networks.naming.withdraw(id)
   await settleAll(`remove the files of container ${id.slice(0, 12)}`, [
     context.driver.remove(id),
-    rm(directory, { recursive: true, force: true }),
+    removeSmallDirectory(directory),
     removeRunDirectory(runDirectory),
   ])
 }

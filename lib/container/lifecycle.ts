@@ -1,4 +1,3 @@
-import { rmSync } from 'node:fs'
 import { PodlingError } from '../errors.js'
 import type { Spec } from '../launch/oci-spec.js'
 import { settleAll } from '../teardown.js'
@@ -6,7 +5,7 @@ import { Monitor } from '../launch/monitor.js'
 import { readExitFile } from '../launch/exit-record.js'
 import type { ContainerContext } from './context.js'
 import { exitStatus, type ExitStatus } from './exit-status.js'
-import { readNetworkState } from './network-state.js'
+import { forgetNetworkState, readNetworkState } from './network-state.js'
 import { Queue } from './queue.js'
 import { containerPaths, type ContainerPaths, type ContainerRecord } from './record.js'
 import type { ContainerStatus } from './status.js'
@@ -123,7 +122,7 @@ export class Lifecycle {
   /** The monitor gave back what it knew of. */
   async #leaveNetworks(): Promise<void> {
     if (readNetworkState(this.paths.network).changed) await this.#giveBack()
-    rmSync(this.paths.network, { force: true })
+    forgetNetworkState(this.paths.network)
   }
 
   async #giveBack(): Promise<void> {

@@ -61,7 +61,7 @@ async function removeOrphan(context: ContainerContext, record: ContainerRecord):
 /** What no record speaks of: a host died between the making of a container and its record. */
 async function removeStrays(context: ContainerContext): Promise<void> {
   const { root, cgroups, driver, records } = context
-  const found = new Set([...(await cgroups.list()), ...(await driver.list()), ...(await namesIn(`${root}/containers`))])
+  const found = new Set([...(await cgroups.list()), ...(await driver.list()), ...namesIn(`${root}/containers`)])
   await settleAll(
     'remove what was left behind of containers',
     [...found].map((id) =>
@@ -113,11 +113,14 @@ async function unlessBeingMade(
 async function removeStrayRunDirectories({ runRoot, records }: ContainerContext): Promise<void> {
   await settleAll(
     'remove run directories that were left behind',
-    (await namesIn(`${runRoot}/c`)).map(async (name) => {
+    namesIn(`${runRoot}/c`).map(async (name) => {
       const directory = `${runRoot}/c/${name}`
       const lock = RunLock.seize(`${directory}/lock`)
       // Held, or has none yet, or no more: see removeRunDirectory().
-      if (lock === undefined) return removeIfEmpty(directory)
+      if (lock === undefined) {
+        removeIfEmpty(directory)
+        return
+      }
       try {
         const known = [...records.entries()].some(([id]) => runName(id) === name)
         if (!known) await removeRunDirectory(directory)

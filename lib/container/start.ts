@@ -1,5 +1,5 @@
 // Not by promises of node:fs: each of them is a trip to the thread pool that costs more than all these small files.
-import { existsSync, rmSync } from 'node:fs'
+import { existsSync, unlinkSync } from 'node:fs'
 import { compilePlan } from '../launch/compile.js'
 import type { Spec } from '../launch/oci-spec.js'
 import type { Plan } from '../launch/plan.js'
@@ -48,7 +48,7 @@ async function launch(container: Lifecycle): Promise<void> {
   const { context, paths, record } = container
   if (existsSync(paths.socket)) await container.refresh()
   if (container.monitor !== undefined) throw startedElsewhere(record.name)
-  rmSync(paths.exitFile, { force: true })
+  if (existsSync(paths.exitFile)) unlinkSync(paths.exitFile)
   await takeOver(container)
   // Another runtime on this root takes its empty parents along when it closes.
   await context.cgroups.prepare()

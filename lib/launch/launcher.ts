@@ -1,5 +1,5 @@
 /** The host's side of the launcher process. */
-import { open } from 'node:fs/promises'
+import { closeSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { close, reap, socketPair, spawnHelper } from '../sys/libc.js'
@@ -176,11 +176,11 @@ export class Launcher {
    */
   async spawnUnpacker(directory: string, stream: number, status: number): Promise<void> {
     try {
-      const handle = await open(directory, 'r')
+      const opened = openSync(directory, 'r')
       try {
-        await this.#send('unpack', [handle.fd, stream, status])
+        await this.#send('unpack', [opened, stream, status])
       } finally {
-        await handle.close()
+        closeSync(opened)
       }
     } finally {
       closeAll([stream, status])

@@ -1,5 +1,5 @@
 /** How the kernel's overlay is mounted, on whatever it stands. */
-import { rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileError, isErrno } from '../file-error.js'
 import type { RootOperation, RootOptions } from './driver.js'
@@ -37,9 +37,11 @@ export function overlayRoot(
  * between. A volatile container doesn't outlive that, so the mark can go.
  */
 function allowVolatile(work: string): void {
+  const mark = join(work, 'work', 'incompat', 'volatile')
+  if (!existsSync(mark)) return
   try {
     // With what stands in it: `dirty`, which the kernel makes to tell of it in its log.
-    rmSync(join(work, 'work', 'incompat', 'volatile'), { recursive: true, force: true })
+    rmSync(mark, { recursive: true, force: true })
   } catch (error) {
     if (!isErrno(error, 'ENOENT')) throw fileError(error, `use ${work} again`)
   }

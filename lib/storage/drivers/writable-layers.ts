@@ -11,20 +11,18 @@
  * - `removed/`: what is being removed.
  */
 import { randomUUID } from 'node:crypto'
-import { chmodSync, chownSync, mkdirSync, readdirSync, renameSync, type Dirent } from 'node:fs'
-import { opendir, readdir, rmdir, unlink } from 'node:fs/promises'
+import { chmodSync, chownSync, mkdirSync, readdirSync, renameSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PodlingError } from '../../errors.js'
 import { fileError, isErrno } from '../file-error.js'
 import type { OpenUnpacker, RootAttributes } from '../layer-types.js'
 import { removeTrees } from '../remove-tree.js'
+import { Removals } from '../removals.js'
 import { checkedId } from './container-id.js'
 import type { Changes } from './driver.js'
 import { makeSkeleton } from './skeleton.js'
 import { Spares } from './spares.js'
-
-/** Entries below which a writable layer is removed right here, instead of by an unpacker. */
-const smallTree = 64
 
 /** How the name of a work directory begins; the chain id follows. */
 const workPrefix = 'work-'
@@ -42,12 +40,12 @@ export interface WritableLayer {
 
 export class WritableLayers {
   readonly #directory: string
-  readonly #openUnpacker: OpenUnpacker
+  readonly #removals: Removals
   readonly #spares: Spares
 
-  private constructor(directory: string, openUnpacker: OpenUnpacker, spares: Spares) {
+  private constructor(directory: string, removals: Removals, spares: Spares) {
     this.#directory = directory
-    this.#openUnpacker = openUnpacker
+    this.#removals = removals
     this.#spares = spares
   }
 
@@ -65,7 +63,7 @@ export class WritableLayers {
     } catch (error) {
       throw fileError(error, `make the containers' directory ${directory}`)
     }
-    const layers = new WritableLayers(directory, openUnpacker, spares)
+    const layers = new WritableLayers(directory, new Removals(openUnpacker, removed), spares)
     try {
       await removeTrees(openUnpacker, removed, unfinished)
     } catch (error) {
@@ -145,18 +143,15 @@ export class WritableLayers {
 
   async remove(containerId: string): Promise<void> {
     const directory = this.#path(containerId)
-    const removed = join(this.#directory, 'removed')
     // A name of its own, so that a crash from here on leaves nothing that looks prepared; open() finishes it.
     const name = `${containerId}-${randomUUID()}`
     try {
-      renameSync(directory, join(removed, name))
+      renameSync(directory, join(this.#directory, 'removed', name))
     } catch (error) {
       if (isErrno(error, 'ENOENT')) return
       throw fileError(error, `remove the root of container ${containerId}`)
     }
-    if (!(await removeSmall(join(removed, name), { left: smallTree }))) {
-      await removeTrees(this.#openUnpacker, removed, [name])
-    }
+    await this.#removals.remove(name)
   }
 
   async close(): Promise<void> {
@@ -165,34 +160,5 @@ export class WritableLayers {
 
   #path(containerId: string): string {
     return join(this.#directory, checkedId(containerId, ownNames))
-  }
-}
-
-/**
- * Remove a tree that turns out to be small. Nothing else works in it, so going by path is safe; symbolic links are
- * removed, not followed. By promises: freeing what was written can wait for the disk, and the event loop must not.
- * @returns false when it is not small, or resists: part of it may be gone then.
- */
-async function removeSmall(path: string, budget: { left: number }): Promise<boolean> {
-  try {
-    const entries: Dirent[] = []
-    // Not readdir(), which would hold a directory of any size.
-    for await (const entry of await opendir(path)) {
-      if (--budget.left < 0) return false
-      entries.push(entry)
-    }
-    const removed = await Promise.all(
-      entries.map(async (entry) => {
-        const child = join(path, entry.name)
-        if (entry.isDirectory()) return removeSmall(child, budget)
-        await unlink(child)
-        return true
-      }),
-    )
-    if (removed.includes(false)) return false
-    await rmdir(path)
-    return true
-  } catch {
-    return false
   }
 }
