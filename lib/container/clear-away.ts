@@ -4,6 +4,12 @@ import { removeSmallDirectory } from './remove-small.js'
 import { removeRunDirectory } from './run-directory.js'
 import { containerPaths, volumesOf, type ContainerRecord } from './record.js'
 
+/** Give back what drivers of volumes did on the host for a container that nothing runs of. */
+export async function unmountVolumes(context: ContainerContext, record: ContainerRecord): Promise<void> {
+  const names = volumesOf(record).map(({ name }) => name)
+  if (names.length > 0) await context.volumes.unmount(record.id, names)
+}
+
 /** Remove all files of a container that nothing runs of. What is gone already is no failure. */
 export async function removeFiles(context: ContainerContext, id: string): Promise<void> {
   const { directory, runDirectory } = containerPaths(context.root, context.runRoot, id, false)
@@ -26,6 +32,8 @@ export async function clearAway(
   record: ContainerRecord,
   ownVolumes = !record.options.detach,
 ): Promise<void> {
+  // What a driver can't do stays noted, and does not keep the container.
+  const [unmounted] = await Promise.allSettled([unmountVolumes(context, record)])
   await removeFiles(context, record.id)
   if (record.chainId !== undefined) await context.layers.release(record.chainId, `container:${record.id}`)
   const volumes = await context.database.transaction(() => {
@@ -36,4 +44,5 @@ export async function clearAway(
   })
   // They are marked as going away: the next open finishes what is interrupted here.
   await context.volumes.finish(volumes)
+  if (unmounted.status === 'rejected') throw unmounted.reason
 }

@@ -3,6 +3,7 @@ import type { Spec } from '../launch/oci-spec.js'
 import { settleAll } from '../teardown.js'
 import { Monitor } from '../launch/monitor.js'
 import { readExitFile } from '../launch/exit-record.js'
+import { unmountVolumes } from './clear-away.js'
 import type { ContainerContext } from './context.js'
 import { exitStatus, type ExitStatus } from './exit-status.js'
 import { forgetNetworkState, readNetworkState } from './network-state.js'
@@ -64,6 +65,7 @@ export class Lifecycle {
     const ended = monitor.exited.then(
       async (record) => {
         await this.#leaveNetworks()
+        await this.#leaveVolumes()
         this.monitor = undefined
         this.exit = exitStatus(record)
         this.status = 'exited'
@@ -109,6 +111,7 @@ export class Lifecycle {
       await cgroups.kill(this.record.id)
       await cgroups.remove(this.record.id)
       if (this.#onNetworks()) await this.#giveBack()
+      await this.#leaveVolumes()
     } finally {
       this.status = 'exited'
     }
@@ -123,6 +126,11 @@ export class Lifecycle {
   async #leaveNetworks(): Promise<void> {
     if (readNetworkState(this.paths.network).changed) await this.#giveBack()
     forgetNetworkState(this.paths.network)
+  }
+
+  /** What a driver can't do stays noted, and is asked for again when the container is removed. */
+  async #leaveVolumes(): Promise<void> {
+    await unmountVolumes(this.context, this.record).catch(() => undefined)
   }
 
   async #giveBack(): Promise<void> {

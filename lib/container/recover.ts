@@ -1,3 +1,4 @@
+import { PodlingError } from '../errors.js'
 import { settleAll } from '../teardown.js'
 import { clearAway, removeFiles } from './clear-away.js'
 import { namesIn, removeIfEmpty, removeRunDirectory } from './run-directory.js'
@@ -41,6 +42,7 @@ export async function recoverContainers(
     ...orphans.map((record) => removeOrphan(context, record)),
     Promise.all([removeStrays(context), releaseStrayLayers(context)]).then(() => removeStrayRunDirectories(context)),
   ])
+  await unmountLeftVolumes(context)
   return orphans.map(({ id, name, image, createdAt }) => ({
     id,
     name,
@@ -55,7 +57,28 @@ async function removeOrphan(context: ContainerContext, record: ContainerRecord):
   await killNow(lifecycle)
   await context.cgroups.kill(record.id)
   await context.cgroups.remove(record.id)
-  await clearAway(context, record)
+  try {
+    await clearAway(context, record)
+  } catch (error) {
+    // A driver of volumes that isn't there now is asked again at the next open.
+    if (!(error instanceof PodlingError && error.code === 'VOLUME_FAILED')) throw error
+  }
+}
+
+/** What drivers of volumes did for containers that don't run: those ended while nobody was there to give it back. */
+async function unmountLeftVolumes(context: ContainerContext): Promise<void> {
+  const { volumes, records } = context
+  for (const [id, names] of volumes.mounted()) {
+    await unlessBeingMade(context, id, async () => {
+      const record = records.get(id)
+      const lifecycle = record === undefined ? undefined : new Lifecycle(context, record, silent)
+      await lifecycle?.refresh()
+      const runs = lifecycle?.monitor !== undefined
+      lifecycle?.release()
+      // It stays noted when its driver can't.
+      if (!runs) await volumes.unmount(id, names).catch(() => undefined)
+    })
+  }
 }
 
 /** What no record speaks of: a host died between the making of a container and its record. */

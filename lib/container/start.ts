@@ -8,6 +8,7 @@ import { PodlingError } from '../errors.js'
 import { afterUndo } from '../teardown.js'
 import { fileError } from '../storage/file-error.js'
 import { close } from '../sys/libc.js'
+import { unmountVolumes } from './clear-away.js'
 import { cgroupMounts } from './cgroup-mounts.js'
 import { attach, givenToMonitor, withNetworkPath } from './join-network.js'
 import type { Lifecycle } from './lifecycle.js'
@@ -85,8 +86,9 @@ async function launch(container: Lifecycle): Promise<void> {
   } catch (error) {
     for (const fd of held) close(fd)
     // The monitor gives all of it back, if it came so far; to look is to be sure.
-    if (attachment === undefined) throw error
-    throw await afterUndo(error, async () => {
+    const undone = await afterUndo(error, () => unmountVolumes(context, record))
+    if (attachment === undefined) throw undone
+    throw await afterUndo(undone, async () => {
       await context.networks.release(record.id)
       await context.networks.leavePlugins(record.id)
     })

@@ -85,7 +85,8 @@ export interface VolumeDriver {
 export function volumeDriverFaults(drivers: unknown): string[] {
   if (typeof drivers !== 'object' || drivers === null) return [`volumeDrivers: must be an object, got ${show(drivers)}`]
   return Object.entries(drivers as Record<string, Partial<VolumeDriver> | undefined>).flatMap(([name, driver]) => {
-    if (name === 'local') return ['volumeDrivers.local: is the name of the driver that is there already']
+    if (name === 'local' || name === 'csi')
+      return [`volumeDrivers.${name}: is the name of a driver that is there already`]
     const missing = (['create', 'remove', 'mount'] as const).filter((verb) => typeof driver?.[verb] !== 'function')
     return missing.map((verb) => `volumeDrivers.${name}.${verb}: must be a function`)
   })

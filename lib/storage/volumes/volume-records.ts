@@ -13,7 +13,11 @@ export class VolumeRecords {
   /** `volume/container`: a name has no slash. */
   readonly #users: Table<true>
 
+  /** `volume/container`: its driver has done something on the host for the container, and has not taken it back. */
+  readonly #mounts: Table<true>
+
   constructor(database: Database) {
+    this.#mounts = database.table('volume-mounts')
     this.#volumes = database.table('volumes')
     this.#users = database.table('volume-users')
   }
@@ -37,6 +41,29 @@ export class VolumeRecords {
 
   remove(name: string): void {
     void this.#volumes.remove(name)
+  }
+
+  async noteMount(name: string, container: string): Promise<void> {
+    const key = `${name}/${container}`
+    if (this.#mounts.get(key) === undefined) await this.#mounts.put(key, true)
+  }
+
+  isMounted(name: string, container: string): boolean {
+    return this.#mounts.get(`${name}/${container}`) !== undefined
+  }
+
+  async forgetMount(name: string, container: string): Promise<void> {
+    await this.#mounts.remove(`${name}/${container}`)
+  }
+
+  /** Volumes by the ids of containers. */
+  mounted(): Map<string, string[]> {
+    const found = new Map<string, string[]>()
+    for (const [key] of this.#mounts.entries()) {
+      const [volume = '', container = ''] = key.split('/')
+      found.set(container, [...(found.get(container) ?? []), volume])
+    }
+    return found
   }
 
   /** @param gone the error for a volume that is not whole */

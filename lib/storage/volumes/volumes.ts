@@ -11,6 +11,8 @@ import { EncryptedDriver, type FindProgram } from './encrypted.js'
 import type { Keepers } from './keeper.js'
 import { VolumeKeys, type EncryptionKey } from './keys.js'
 import { LocalDriver } from './local.js'
+import { CsiDriver } from './csi/csi-driver.js'
+import { CsiService } from './csi/csi-service.js'
 import type { DriverVolume, VolumeDriver, VolumeMount } from './driver.js'
 import { volumeName, type Volume, type VolumeRecord } from './volume.js'
 import { alreadyThere, goesAway, inUse, notFound } from './volume-errors.js'
@@ -60,6 +62,7 @@ export class Volumes {
   readonly #drivers: ReadonlyMap<string, VolumeDriver>
   readonly #keys = new VolumeKeys()
   readonly #encrypted: EncryptedDriver
+  readonly #csi = new CsiDriver()
   #users: VolumeUsers | undefined
 
   private constructor(setup: VolumesSetup) {
@@ -67,7 +70,7 @@ export class Volumes {
     this.#records = new VolumeRecords(setup.database)
     this.#files = new VolumeFiles(setup.directory, setup.openUnpacker)
     this.#lock = new ImageLock(setup.lockFile)
-    this.#drivers = new Map(Object.entries({ ...setup.drivers, local: new LocalDriver(setup.keepers) }))
+    this.#drivers = new Map(Object.entries({ ...setup.drivers, csi: this.#csi, local: new LocalDriver(setup.keepers) }))
     this.#encrypted = new EncryptedDriver(setup.keepers, this.#keys, setup.findProgram)
   }
 
@@ -152,9 +155,23 @@ export class Volumes {
     this.#keys.forget((await this.get(name)).name)
   }
 
-  /** @internal The runtime is closed: no key stays in memory. */
+  /**
+   * The driver of the Container Storage Interface that listens at a socket: what it can do, its capacity, its snapshots. Its
+   * volumes are made by `create({ driver: 'csi', options: { endpoint, capacity: '1g', 'parameter.NAME': ... } })`.
+   */
+  csi(endpoint: string): CsiService {
+    const socket = endpoint.replace(/^unix:(\/\/)?/, '')
+    return new CsiService(this.#csi.plugin(socket), (name) => {
+      const record = this.#find(name)
+      if (record.driver === 'csi') return this.#csi.idOf(this.#handle(record))
+      throw new PodlingError('INVALID_OPTION', `volume ${name} is not one of a CSI driver`)
+    })
+  }
+
+  /** @internal The runtime is closed: no key stays in memory, no connection open. */
   close(): void {
     this.#keys.clear()
+    this.#csi.close()
   }
 
   /** One volume by its name. @throws PodlingError `VOLUME_NOT_FOUND` */
@@ -223,7 +240,9 @@ export class Volumes {
     const leave = this.#lock.tryAlone()
     if (leave === undefined) return
     try {
-      for (const record of this.#records.all()) if (record.state !== undefined) await this.#finishRemoval(record)
+      const unfinished = this.#records.all().filter((record) => record.state !== undefined)
+      // What its driver can't do now, the next open tries again; the root is to be opened all the same.
+      for (const record of unfinished) await this.#finishRemoval(record).catch(() => undefined)
       await this.#files.sweep((name) => this.#records.get(name) !== undefined)
     } finally {
       leave()
@@ -287,8 +306,31 @@ export class Volumes {
     const driver = this.#driver(record ?? { name, driver: 'local' })
     // What a container brings along is made with it, and its record may not be there yet.
     this.#files.make(name)
+    // Noted first, so that whatever ends this process, it is taken back.
+    if (driver.unmount !== undefined) await this.#records.noteMount(name, container)
     const mount = await driver.mount(handle, { container })
     return { ...mount, directory: handle.directory, filled: record?.filled === true && mount.fresh !== true }
+  }
+
+  /**
+   * @internal The container has ended, or did not start: give back what its drivers did on the host for it.
+   * @throws PodlingError whatever a driver can't do; it stays noted
+   */
+  async unmount(container: string, names: readonly string[]): Promise<void> {
+    const noted = names.filter((name) => this.#records.isMounted(name, container))
+    await settleAll(
+      `unmount the volumes of container ${container.slice(0, 12)}`,
+      noted.map(async (name) => {
+        const record = this.#records.get(name)
+        if (record !== undefined) await this.#driver(record).unmount?.(this.#handle(record), { container })
+        await this.#records.forgetMount(name, container)
+      }),
+    )
+  }
+
+  /** @internal The ids of containers that drivers have mounted something for, with the volumes. */
+  mounted(): Map<string, string[]> {
+    return this.#records.mounted()
   }
 
   /** @internal Containers have started with these: they don't begin again with what an image has. */
