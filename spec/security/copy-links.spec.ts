@@ -18,6 +18,25 @@ import { needs } from '../peers.js'
 
 const attempts = 150
 
+t.test('a copier that looks up paths as any other program of the host', needs('root', 'busybox'), async (t) => {
+  await using world = await testRuntime()
+  const outside = await mkdtemp(join(tmpdir(), 'podling-outside-'))
+  t.teardown(() => rm(outside, { recursive: true, force: true }))
+  await writeFile(join(outside, 'file'), 'of the host')
+  const line = `mkdir -p ${outside}; echo of the container >${outside}/file; ln -s ${outside} /place; echo ready; sleep 1000`
+  await using container = await world.runtime.run({
+    image: world.image,
+    command: ['sh', '-c', line],
+    network: 'none',
+    ready: { log: /ready/ },
+  })
+  const place = `/proc/${String(container.pid)}/root/place`
+  t.equal(await readFile(`${place}/file`, 'utf8'), 'of the host', 'it reads of the host')
+  await writeFile(`${place}/made`, 'evil')
+  t.strictSame((await readdir(outside)).sort(), ['file', 'made'], 'and writes there')
+  t.ok((await buffer(await container.copyFrom('/place/file'))).includes('of the container'), 'Podling reads its own')
+})
+
 t.test('links that come and go', needs('root', 'busybox'), async (t) => {
   await using world = await testRuntime()
   // A place that both have: the host's holds a secret, the container's its own word.
@@ -64,7 +83,11 @@ t.test('links that come and go', needs('root', 'busybox'), async (t) => {
 })
 
 t.test('whoever enters a container loads nothing of it', needs('root'), async (t) => {
-  const { stdout } = await promisify(execFile)('readelf', ['--program-headers', '--dynamic', findHelper()])
-  t.match(stdout, /LOAD/)
-  t.notOk(/INTERP|NEEDED/.test(stdout), 'the helper is static')
+  const linked = async (program: string): Promise<boolean> => {
+    const { stdout } = await promisify(execFile)('readelf', ['--program-headers', '--dynamic', program])
+    t.match(stdout, /LOAD/)
+    return /INTERP|NEEDED/.test(stdout)
+  }
+  t.ok(await linked('/bin/tar'), 'a copier that is linked would load them')
+  t.notOk(await linked(findHelper()), 'the helper is static')
 })

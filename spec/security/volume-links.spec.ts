@@ -55,6 +55,17 @@ t.test('a subpath through links', async (t) => {
   await symlink(up, join(path, 'upward'))
   await symlink('/proc/self/root', join(path, 'magic'))
   await symlink('.', join(path, 'self'))
+  await using plain = await runtime.run({
+    image,
+    // By its path on the host, as any other: what a volume's subpath must not be.
+    mounts: [{ type: 'bind', source: join(path, 'absolute'), target: '/part', readOnly: true }],
+    command: ['sleep', '1000'],
+  })
+  t.equal(
+    (await plain.exec(['cat', '/part/secret'])).stdout,
+    'of the host\n',
+    'looked up as any other path, it is followed',
+  )
   t.equal(await look('inside'), 'of the volume')
   t.equal(await look('self/self/real'), 'of the volume')
   t.equal(await look('../../real'), 'of the volume', 'the volume is its own root')
