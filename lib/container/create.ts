@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { PodlingError } from '../errors.js'
 import type { Spec } from '../launch/oci-spec.js'
 import { validateSpec } from '../launch/validate-spec.js'
@@ -37,6 +37,7 @@ export interface Created {
 export async function create(context: ContainerContext, given: ContainerOptions): Promise<Created> {
   const asked = parseOptions(given, context.defaultNetwork)
   const image = await context.images.get(asked.image)
+  checkLabels(asked)
   const placed = placeVolumes(asked.mounts, image.config.volumes, (name) => context.volumes.dataPath(name))
   const options: NormalizedOptions = { ...asked, mounts: placed.mounts }
   checkPlatform(options, image)
@@ -89,6 +90,15 @@ export async function create(context: ContainerContext, given: ContainerOptions)
       lock.release()
     }
   }
+}
+
+/** Where there is no SELinux, `z` and `Z` say nothing, as with Podman. */
+function checkLabels({ mounts }: NormalizedOptions): void {
+  if (!mounts.some(({ extras }) => extras?.relabel === true) || !existsSync('/sys/fs/selinux/enforce')) return
+  throw new PodlingError(
+    'INVALID_OPTION',
+    'volumes: z and Z are not supported by this version where SELinux is on; label the files by chcon(1)',
+  )
 }
 
 function makeDirectory(path: string): Promise<void> {

@@ -11,6 +11,8 @@ export interface MountExtras {
   }
   /** A path inside of the source. */
   readonly subpath?: string
+  /** It is to have the label of one container, or of all (`:Z`, `:z`). */
+  readonly relabel?: boolean
   /** All of it is given to the container's user (`:U`). */
   readonly chown?: boolean
 }

@@ -3,7 +3,7 @@ import { show } from '../schema/faults.js'
 import { volumeName, volumeNameWords } from '../storage/volumes/volume.js'
 import type { IdMapOption } from './options.js'
 import { cleanPath, isBelowRoot } from './mount-paths.js'
-import type { MountRequest } from './mount-request.js'
+import type { MountExtras, MountRequest } from './mount-request.js'
 import { checkWords, has, splitWords, type Report } from './mount-words.js'
 import { idMappings, parseIdMapWord } from './parse-idmap.js'
 
@@ -87,7 +87,7 @@ function bindOf(source: string, { destination, options, ids }: Common): MountReq
       ...(has(options, binding) ? [] : ['rbind']),
     ],
     ...idMappings(ids),
-    ...(options.includes('U') ? { extras: { chown: true } } : {}),
+    ...(has(options, [...owner, ...labels]) ? { extras: ownership(options) } : {}),
   }
 }
 
@@ -108,9 +108,13 @@ function volumeOf(name: string | undefined, { destination, options, ids }: Commo
     ...idMappings(ids),
     extras: {
       volume: { ...(name === undefined ? {} : { name }), copy: !options.includes('nocopy') },
-      ...(options.includes('U') ? { chown: true } : {}),
+      ...ownership(options),
     },
   }
+}
+
+function ownership(options: readonly string[]): Pick<MountExtras, 'chown' | 'relabel'> {
+  return { ...(has(options, owner) ? { chown: true } : {}), ...(has(options, labels) ? { relabel: true } : {}) }
 }
 
 /** A volume for a path that the image says is one (VOLUME of its Dockerfile). */

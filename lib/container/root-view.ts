@@ -13,7 +13,7 @@ import type { Monitor } from '../launch/monitor.js'
 import { PodlingError } from '../errors.js'
 import type { Tree } from '../storage/copy/copier.js'
 import { afterUndo, settleAll } from '../teardown.js'
-import { removeFiles } from './clear-away.js'
+import { removeFiles, unmountVolumes } from './clear-away.js'
 import type { ContainerContext } from './context.js'
 import type { Lifecycle } from './lifecycle.js'
 import { mountVolumes } from './mount-volumes.js'
@@ -40,6 +40,13 @@ export async function openRoot(container: Lifecycle, verb: string): Promise<Root
   if (container.monitor !== undefined) return runningRoot(container, container.monitor, verb)
   const lock = await RunLock.acquire(paths)
   if (lock === undefined) throw invalid(container, verb, 'another process is starting it, or reads it, too')
+  const giveBack = async (): Promise<void> => {
+    try {
+      await unmountVolumes(context, record)
+    } finally {
+      lock.release()
+    }
+  }
   try {
     // What each start makes anew is not there.
     const mounts = (record.spec.mounts ?? []).filter(({ source }) => !source?.startsWith(paths.runDirectory))
@@ -47,10 +54,9 @@ export async function openRoot(container: Lifecycle, verb: string): Promise<Root
     const input = { mounts, mountSources: sources, readOnly: false, volatile: !record.options.detach }
     const view = await holdRoot(context, record.id, paths, input, held)
     context.volumes.markFilled(first).catch(() => undefined)
-    return { ...view, close: () => view.close().finally(() => { lock.release() }) } // prettier-ignore
+    return { ...view, close: closeOnce(() => view.close().finally(giveBack)) }
   } catch (error) {
-    lock.release()
-    throw error
+    throw await afterUndo(error, giveBack)
   }
 }
 

@@ -6,6 +6,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { Runtime, type ContainerOptions } from 'podling'
@@ -117,6 +118,20 @@ t.test('CSI', needs('root', 'busybox'), async (t) => {
     t.strictSame(await calls(), ['NodeUnpublishVolume', 'NodeUnstageVolume', 'ControllerUnpublishVolume'])
     t.strictSame(csiMounts(), [])
     t.equal(await output({ volumes: ['cloud:/data:ro'] }, 'cat /data/file'), 'x')
+    await calls()
+  })
+
+  t.test('read while it does not run', async (t) => {
+    await using container = await runtime.containers.create({ image, volumes: ['cloud:/data'], command: ['true'] })
+    const tar = await buffer(await container.copyFrom('/data/file'))
+    t.ok(tar.includes('file') && tar.includes('x\n'), 'the file is in it')
+    // The stream's end is told before all is taken down.
+    const left = await within(
+      10_000,
+      () => Promise.resolve(csiMounts()),
+      (mounts) => mounts.length === 0,
+    )
+    t.strictSame(left, [])
     await calls()
   })
 
