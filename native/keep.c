@@ -7,6 +7,9 @@
  *   podling-helper keep init PROGRAM ARGUMENT...           run a program to its end
  *   podling-helper keep fuse SOCKET TARGET PROGRAM ARGUMENT...
  *                                                          run a FUSE server, which sends SIGUSR1 to us when it has mounted
+ *   podling-helper keep root SOCKET TARGET PROGRAM ARGUMENT...
+ *                                                          run a FUSE server in the foreground that tells nobody when it has
+ *                                                          mounted, for the root of a container
  *   podling-helper keep mount SOCKET TARGET TYPE SOURCE ATTRIBUTES OPTION...
  *                                                          a file system of the kernel's; a file is put behind a loop device
  *
@@ -144,6 +147,25 @@ static pid_t start_fuse(char *const *command, const sigset_t *signals) {
   return pid;
 }
 
+/* Run a server and look until something is mounted. */
+static pid_t start_root(char *const *command, const char *target, const sigset_t *signals) {
+  int said, status;
+  struct stat before, now;
+  const struct timespec pause = {.tv_nsec = 1000 * 1000};
+  if (stat(target, &before) < 0) give_up("stat");
+  pid_t pid = run_program(command, &said);
+  while (stat(target, &now) < 0 || now.st_dev == before.st_dev) {
+    int number = sigtimedwait(signals, NULL, &pause);
+    if (number == SIGCHLD && waitpid(pid, &status, WNOHANG) == pid) {
+      answer_exit(status, said);
+      _exit(1);
+    }
+    if (number == SIGTERM) _exit(1);
+  }
+  close(said);
+  return pid;
+}
+
 /* type, source, attributes, options... */
 static void mount_kernel(const char *target, char *const *arguments) {
   const char *type = arguments[0], *source = arguments[1];
@@ -250,7 +272,9 @@ static void finish(const char *target, pid_t server) {
   kill(server, SIGKILL);
 }
 
-static int keep(char *const *arguments, bool fuse) {
+enum work { WORK_FUSE, WORK_ROOT, WORK_KERNEL };
+
+static int keep(char *const *arguments, enum work work) {
   const char *path = arguments[0], *target = arguments[1];
   /* A slave: what the host unmounts is not held here, and what is mounted here is not seen there. */
   if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) give_up("unshare");
@@ -261,7 +285,9 @@ static int keep(char *const *arguments, bool fuse) {
   sigaddset(&signals, SIGTERM);
   sigprocmask(SIG_BLOCK, &signals, NULL);
   pid_t server = -1;
-  if (fuse) {
+  if (work == WORK_ROOT) {
+    server = start_root(arguments + 2, target, &signals);
+  } else if (work == WORK_FUSE) {
     server = start_fuse(arguments + 2, &signals);
     /* Beside the data there must be room for what is no part of it (fill.c). */
     autoclose int root = open(target, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -300,8 +326,9 @@ int keep_main(char *const *arguments) {
   size_t count = 0;
   while (arguments[count]) count++;
   if (count >= 2 && strcmp(arguments[0], "init") == 0) return initialise(arguments + 1);
-  if (count >= 4 && strcmp(arguments[0], "fuse") == 0) return keep(arguments + 1, true);
-  if (count >= 6 && strcmp(arguments[0], "mount") == 0) return keep(arguments + 1, false);
+  if (count >= 4 && strcmp(arguments[0], "fuse") == 0) return keep(arguments + 1, WORK_FUSE);
+  if (count >= 4 && strcmp(arguments[0], "root") == 0) return keep(arguments + 1, WORK_ROOT);
+  if (count >= 6 && strcmp(arguments[0], "mount") == 0) return keep(arguments + 1, WORK_KERNEL);
   errno = EINVAL;
   give_up("keep");
 }

@@ -72,6 +72,12 @@ export const peers = {
     reason: 'its indexes over tars are compared with ours',
     specs: 'spec/storage',
   },
+  'fuse-overlayfs': {
+    package: 'fuse-overlayfs',
+    provides: 'fuse-overlayfs',
+    reason: 'the storage driver of that name',
+    specs: 'spec/journeys',
+  },
   dig: {
     package: 'bind9-dnsutils',
     provides: 'dig',

@@ -12,6 +12,7 @@ import { compileView, type ViewInput } from '../launch/compile.js'
 import type { Monitor } from '../launch/monitor.js'
 import { PodlingError } from '../errors.js'
 import type { Tree } from '../storage/copy/copier.js'
+import { close as closeDescriptor } from '../sys/libc.js'
 import { afterUndo, settleAll } from '../teardown.js'
 import { removeFiles, unmountVolumes } from './clear-away.js'
 import type { ContainerContext } from './context.js'
@@ -121,9 +122,17 @@ async function holdRoot(
   const socket = `${runDirectory}/view.sock`
   const exitFile = `${runDirectory}/view.exit`
   const { volatile, ...view } = input
-  const root = driver.rootOperations(id, { volatile })
-  const plan = compileView({ ...view, root, monitor: { lifetime: 'bound', socket, exitFile } })
-  const monitor = await launcher.launch(plan, given)
+  let held = given
+  let plan
+  try {
+    const root = await driver.mount(id, { volatile })
+    held = [...given, ...root.held]
+    plan = compileView({ ...view, root: root.operations, monitor: { lifetime: 'bound', socket, exitFile } })
+  } catch (error) {
+    for (const fd of held) closeDescriptor(fd)
+    throw error
+  }
+  const monitor = await launcher.launch(plan, held)
   let namespace: FileHandle | undefined
   const close = closeOnce(async () => {
     await namespace?.close()

@@ -6,6 +6,7 @@ import type { Plan } from '../launch/plan.js'
 import type { Attachment } from '../network/attachment.js'
 import { PodlingError } from '../errors.js'
 import { afterUndo } from '../teardown.js'
+import type { RootMount } from '../storage/drivers/driver.js'
 import { fileError } from '../storage/file-error.js'
 import { close } from '../sys/libc.js'
 import { unmountVolumes } from './clear-away.js'
@@ -61,6 +62,9 @@ async function launch(container: Lifecycle): Promise<void> {
   try {
     const volumes = await mountVolumes(container)
     held = [...volumes.held, ...held]
+    // What a bound container writes is gone with its host, so it need not be synced to disk.
+    const root = await context.driver.mount(record.id, { volatile: !record.options.detach })
+    held = [...root.held, ...held]
     const status = attachment?.status ?? { endpoints: [], ports: [] }
     writeNetworkState(paths.network, { ...status, changed: false })
     writeEtcFiles(container, status)
@@ -69,7 +73,7 @@ async function launch(container: Lifecycle): Promise<void> {
     const holder = { id: record.id, name: record.name, dns: record.options.dns }
     await naming.publish({ ...holder, pid: process.pid }, status.endpoints)
     const atBarrier = attachment?.atBarrier
-    const plan = planOf(container, spec, volumes, attachment, user !== undefined || atBarrier !== undefined)
+    const plan = planOf(container, spec, root, volumes, attachment, user !== undefined || atBarrier !== undefined)
     const given = held
     held = []
     if (user !== undefined) {
@@ -117,6 +121,7 @@ function startedElsewhere(name: string): PodlingError {
 function planOf(
   { context, record, paths }: Lifecycle,
   spec: Spec,
+  root: RootMount,
   volumes: MountedVolumes,
   attachment: Attachment | undefined,
   barrier: boolean,
@@ -126,8 +131,7 @@ function planOf(
   const output = options.logDriver === 'none' ? 'null' : 'log'
   return compilePlan({
     spec,
-    // What a bound container writes is gone with its host, so it need not be synced to disk.
-    root: context.driver.rootOperations(record.id, { volatile: !options.detach }),
+    root: root.operations,
     mountSources: volumes.sources,
     cgroup,
     cgroupMounts: cgroupMounts(context.cgroups.mode, cgroup, `/${context.cgroupParent}/${record.id}`),

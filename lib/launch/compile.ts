@@ -10,7 +10,7 @@ import type { Operation, Plan, PlanCgroup, PlanMonitor, PlanNetwork, PlanStdio }
 export interface LaunchInput {
   readonly spec: Spec
   /** How the root is mounted: by the storage driver's word, or the bundle's directory bound onto itself. */
-  readonly root: readonly Extract<Operation, { op: 'root-overlay' | 'root-bind' | 'mount' }>[]
+  readonly root: readonly Extract<Operation, { op: 'root-overlay' | 'root-bind' | 'mount' | 'adopt' }>[]
   /** What the spec can't say of its mounts. @default nothing */
   readonly mountSources?: readonly MountSource[]
   readonly cgroup: PlanCgroup

@@ -88,8 +88,10 @@ async function open(
   const cgroups = await keep(openCgroups({ parent: paths.cgroupParent }), (part) => part.close())
   const launcher = await keep(Launcher.start({ warm: cgroups.plan('warm', {}).attach }), (part) => part.close())
   const content = await ContentStore.open(`${paths.root}/content`)
-  const storage = await keep(openStorage({ paths, choice: storageDriver, facts, database, launcher }), (part) =>
-    part.close(),
+  const findProgram = (name: string): string | undefined => findAlong([...programs.path, ...programDirectories], name)
+  const storage = await keep(
+    openStorage({ paths, choice: storageDriver, facts, database, launcher, findProgram }),
+    (part) => part.close(),
   )
   const { layers, driver, openUnpacker } = storage
   const records = database.table<ContainerRecord>('containers')
@@ -126,7 +128,7 @@ async function open(
     openUnpacker,
     drivers: volumeDrivers,
     keepers: new Keepers(`${paths.runRoot}/v`, findHelper()),
-    findProgram: (name) => findAlong([...programs.path, ...programDirectories], name),
+    findProgram,
   })
   teardown.add(() => {
     volumes.close()

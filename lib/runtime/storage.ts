@@ -1,12 +1,15 @@
 /** The storage of a runtime: the driver that its root is worked on with, and the layers in the format of that. */
+import { findHelper } from '../launch/helper-path.js'
 import type { Launcher } from '../launch/launcher.js'
 import type { Database } from '../storage/database.js'
 import { chooseDriver, type DriverChoice } from '../storage/drivers/choose.js'
-import type { RootOperation, StorageDriver } from '../storage/drivers/driver.js'
+import type { RootMount, StorageDriver } from '../storage/drivers/driver.js'
 import { driverKinds } from '../storage/drivers/kinds.js'
 import { surveyDriver, type DriverReport, type SurveyParts } from '../storage/drivers/survey.js'
 import type { OpenUnpacker } from '../storage/layer-types.js'
 import { Layers } from '../storage/layers.js'
+import type { FindProgram } from '../storage/volumes/encrypted.js'
+import { Keepers } from '../storage/volumes/keeper.js'
 import type { HostFacts } from '../sys/kernel.js'
 import { close, pipe } from '../sys/libc.js'
 import type { RuntimePaths } from './paths.js'
@@ -17,6 +20,7 @@ export interface StorageInputs {
   readonly facts: HostFacts
   readonly database: Database
   readonly launcher: Launcher
+  readonly findProgram: FindProgram
 }
 
 export interface RuntimeStorage {
@@ -29,26 +33,25 @@ export interface RuntimeStorage {
 }
 
 /** @throws PodlingError DRIVER_MISMATCH, DRIVER_UNSUPPORTED; nothing is open then */
-export async function openStorage({
-  paths,
-  choice,
-  facts,
-  database,
-  launcher,
-}: StorageInputs): Promise<RuntimeStorage> {
+export async function openStorage(inputs: StorageInputs): Promise<RuntimeStorage> {
+  const { paths, choice, facts, database, launcher, findProgram } = inputs
   const { root } = paths
+  const keepers = new Keepers(`${paths.runRoot}/k`, findHelper())
+  await keepers.sweep()
   const openUnpacker = unpackerBy(launcher)
   const trials: SurveyParts = {
     facts,
     directory: `${root}/layers/tmp`,
     openUnpacker,
-    tryRoot: (operations) => tryRoot(launcher, operations),
+    keepers,
+    findProgram,
+    tryRoot: (mount) => tryRoot(launcher, mount),
   }
   const kind = await chooseDriver(choice, { root, database, survey: (one) => surveyDriver(one, trials) })
   const layers = await Layers.open(`${root}/layers`, database, openUnpacker, kind.format)
   let driver: StorageDriver
   try {
-    driver = await kind.open({ directory: `${root}/${kind.name}`, layers, openUnpacker })
+    driver = await kind.open({ directory: `${root}/${kind.name}`, layers, openUnpacker, keepers, findProgram })
   } catch (error) {
     await layers.close()
     throw error
@@ -86,7 +89,7 @@ function unpackerBy(launcher: Launcher): OpenUnpacker {
 }
 
 /** In a mount namespace that ends with the process that mounted. */
-async function tryRoot(launcher: Launcher, operations: readonly RootOperation[]): Promise<void> {
+async function tryRoot(launcher: Launcher, { operations, held }: RootMount): Promise<void> {
   const monitor = await launcher.launch(
     {
       create: ['mount'],
@@ -95,7 +98,7 @@ async function tryRoot(launcher: Launcher, operations: readonly RootOperation[])
       stdio: { stdin: 'null', stdout: 'null', stderr: 'null' },
       operations: [{ op: 'propagation', mode: 'private' }, ...operations, { op: 'exit' }],
     },
-    [],
+    held,
   )
   try {
     await monitor.exited

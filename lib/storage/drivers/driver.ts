@@ -23,6 +23,8 @@ export type RootOperation =
       readonly at: string
     }
   | { readonly op: 'root-bind'; readonly source: string }
+  /** What a keeper has mounted (see ../volumes/keeper.ts), put at an empty directory of the host. */
+  | { readonly op: 'adopt'; readonly keeper: string; readonly target: string }
   /** A layer that is mounted from its file, before the root that stands on it, at an empty directory of the host. */
   | {
       readonly op: 'mount'
@@ -40,6 +42,13 @@ export interface RootOptions {
    * outlive their host process. @default false
    */
   readonly volatile?: boolean
+}
+
+/** How a root comes to stand where it shall. */
+export interface RootMount {
+  readonly operations: readonly RootOperation[]
+  /** Descriptors that must stay open for as long as the root is used: for the container's monitor, or to be closed. */
+  readonly held: readonly number[]
 }
 
 /** What a container has changed against its image. Disposing of it removes what was made to tell. */
@@ -62,8 +71,11 @@ export interface StorageDriver {
    * keeps what is there.
    */
   prepare(containerId: string, chainId: string | undefined): Promise<void>
-  /** Where the root of a prepared container comes from. @throws PodlingError STATE_INVALID when it isn't prepared */
-  rootOperations(containerId: string, options?: RootOptions): readonly RootOperation[]
+  /**
+   * Where the root of a prepared container comes from.
+   * @throws PodlingError STATE_INVALID when it isn't prepared; DRIVER_UNSUPPORTED when a program for it is gone
+   */
+  mount(containerId: string, options?: RootOptions): Promise<RootMount>
   /** Where the root stands in the container's mount namespace until it becomes `/`; `root.path` of its OCI spec. */
   rootPath(containerId: string): string
   /** What a prepared container has changed. While it runs this is a moment's view. @throws PodlingError STATE_INVALID */

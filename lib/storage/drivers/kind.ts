@@ -2,6 +2,8 @@
 import type { HostFacts } from '../../sys/kernel.js'
 import type { LayerFormat } from '../layer-format.js'
 import type { OpenUnpacker } from '../layer-types.js'
+import type { FindProgram } from '../volumes/encrypted.js'
+import type { Keepers } from '../volumes/keeper.js'
 import type { DriverLayers, DriverName, StorageDriver } from './driver.js'
 
 export interface DriverKind {
@@ -11,7 +13,7 @@ export interface DriverKind {
   /** What speaks for and against it, for `runtime.info()`. */
   readonly merit: string
   /** Why it can't work here, with the remedy, as far as can be seen without trying. */
-  obstacle(facts: HostFacts): string | undefined
+  obstacle(facts: HostFacts, findProgram: FindProgram): string | undefined
   open(parts: DriverParts): Promise<StorageDriver>
 }
 
@@ -20,4 +22,7 @@ export interface DriverParts {
   readonly directory: string
   readonly layers: DriverLayers
   readonly openUnpacker: OpenUnpacker
+  /** For roots that a program of the host serves. */
+  readonly keepers: Keepers
+  readonly findProgram: FindProgram
 }

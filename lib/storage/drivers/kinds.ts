@@ -2,11 +2,12 @@
 import { PodlingError } from '../../errors.js'
 import { driverNames, type DriverName } from './driver.js'
 import { erofsKind } from './erofs.js'
+import { fuseOverlayfsKind } from './fuse-overlayfs.js'
 import type { DriverKind } from './kind.js'
 import { overlayKind } from './overlay.js'
 import { vfsKind } from './vfs.js'
 
-const kinds: readonly DriverKind[] = [overlayKind, vfsKind, erofsKind]
+const kinds: readonly DriverKind[] = [overlayKind, fuseOverlayfsKind, vfsKind, erofsKind]
 
 /** In the order of their names' list. */
 export const driverKinds: readonly DriverKind[] = driverNames.flatMap((name) =>

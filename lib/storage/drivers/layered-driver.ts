@@ -1,18 +1,24 @@
 /** The drivers that mount a container's own upper directory over the layers of its image. */
 import type { OpenUnpacker } from '../layer-types.js'
-import type { Changes, DriverLayers, DriverName, RootOperation, RootOptions, StorageDriver } from './driver.js'
+import type {
+  Changes,
+  DriverLayers,
+  DriverName,
+  RootMount,
+  RootOperation,
+  RootOptions,
+  StorageDriver,
+} from './driver.js'
 import { WritableLayers, type WritableLayer } from './writable-layers.js'
+
+/** Without anything held, by the operations alone. */
+type Stacked = readonly RootOperation[] | Promise<RootMount>
 
 /** What differs between them. */
 export interface Stacking {
   readonly name: DriverName
   /** How the root of a container comes to stand at `writable.root`. @param lower what `Layers.lower` tells */
-  mount(
-    writable: WritableLayers,
-    container: WritableLayer,
-    lower: readonly string[],
-    options: RootOptions,
-  ): RootOperation[]
+  mount(writable: WritableLayers, container: WritableLayer, lower: readonly string[], options: RootOptions): Stacked
 }
 
 const emptyRoot = { uid: 0, gid: 0, mode: 0o755 }
@@ -45,10 +51,11 @@ export class LayeredDriver implements StorageDriver {
     return Promise.resolve()
   }
 
-  rootOperations(containerId: string, options: RootOptions = {}): RootOperation[] {
+  async mount(containerId: string, options: RootOptions = {}): Promise<RootMount> {
     const container = this.#writable.get(containerId)
     const lower = container.chainId === undefined ? [] : this.#layers.lower(container.chainId)
-    return this.#stacking.mount(this.#writable, container, lower, options)
+    const stacked = this.#stacking.mount(this.#writable, container, lower, options)
+    return 'then' in stacked ? stacked : { operations: stacked, held: [] }
   }
 
   rootPath(): string {

@@ -8,11 +8,13 @@ import { fileError } from '../file-error.js'
 import type { OpenUnpacker } from '../layer-types.js'
 import { lockFile } from '../lock.js'
 import { removeTrees } from '../remove-tree.js'
-import type { DriverName, RootOperation } from './driver.js'
+import type { FindProgram } from '../volumes/encrypted.js'
+import type { Keepers } from '../volumes/keeper.js'
+import type { DriverName, RootMount } from './driver.js'
 import type { DriverKind } from './kind.js'
 
 /** Mount a root in a mount namespace that is thrown away. Injected, since launching stands further down. Rejects when it fails. */
-export type TryRoot = (operations: readonly RootOperation[]) => Promise<void>
+export type TryRoot = (root: RootMount) => Promise<void>
 
 /** What a driver is good for here. */
 export interface DriverReport {
@@ -27,13 +29,15 @@ export interface SurveyParts {
   /** Where trials are made: the layers' `tmp/`, whose owner clears up after the dead, and goes by `<name>.lock`. */
   readonly directory: string
   readonly openUnpacker: OpenUnpacker
+  readonly keepers: Keepers
+  readonly findProgram: FindProgram
   readonly tryRoot: TryRoot
 }
 
 /** Judge a driver, by a container of no image that is mounted and removed. */
 export async function surveyDriver(kind: DriverKind, parts: SurveyParts): Promise<DriverReport> {
   const { name, merit } = kind
-  const obstacle = kind.obstacle(parts.facts)
+  const obstacle = kind.obstacle(parts.facts, parts.findProgram)
   if (obstacle !== undefined) return { name, works: false, reason: obstacle }
   try {
     await tryDriver(kind, parts)
@@ -45,7 +49,10 @@ export async function surveyDriver(kind: DriverKind, parts: SurveyParts): Promis
   }
 }
 
-async function tryDriver(kind: DriverKind, { directory, openUnpacker, tryRoot }: SurveyParts): Promise<void> {
+async function tryDriver(
+  kind: DriverKind,
+  { directory, openUnpacker, keepers, findProgram, tryRoot }: SurveyParts,
+): Promise<void> {
   const trial = `trial-${randomUUID()}`
   const place = join(directory, trial)
   try {
@@ -59,10 +66,10 @@ async function tryDriver(kind: DriverKind, { directory, openUnpacker, tryRoot }:
     mkdirSync(layer, { recursive: true, mode: 0o700 })
     await kind.format.makeEmpty(layer)
     const layers = { lower: () => [kind.format.place(layer)], root: () => ({ uid: 0, gid: 0, mode: 0o755 }) }
-    const driver = await kind.open({ directory: join(place, 'driver'), layers, openUnpacker })
+    const driver = await kind.open({ directory: join(place, 'driver'), layers, openUnpacker, keepers, findProgram })
     try {
       await driver.prepare('trial', 'layer')
-      await tryRoot(driver.rootOperations('trial'))
+      await tryRoot(await driver.mount('trial'))
     } finally {
       await driver.close()
     }

@@ -17,7 +17,7 @@ import { removeTrees } from '../remove-tree.js'
 import { runOperations } from '../run-operations.js'
 import type { Head, UnpackOperation } from '../unpack-operations.js'
 import { checkedId } from './container-id.js'
-import type { Changes, RootOperation, StorageDriver } from './driver.js'
+import type { Changes, RootMount, StorageDriver } from './driver.js'
 import type { DriverKind, DriverParts } from './kind.js'
 import { makeSkeleton } from './skeleton.js'
 
@@ -89,9 +89,10 @@ class VfsDriver implements StorageDriver {
     })
   }
 
-  rootOperations(containerId: string): RootOperation[] {
+  async mount(containerId: string): Promise<RootMount> {
     this.#chainOf(containerId)
-    return [{ op: 'root-bind', source: this.rootPath(containerId) }]
+    const operations = [{ op: 'root-bind', source: this.rootPath(containerId) }] as const
+    return Promise.resolve({ operations, held: [] })
   }
 
   rootPath(containerId: string): string {

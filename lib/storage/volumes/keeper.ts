@@ -37,6 +37,8 @@ export class KeeperFailure extends Error {
 /** What a keeper does. */
 export type KeeperWork =
   | { readonly kind: 'fuse'; readonly program: readonly string[] }
+  /** A FUSE server in the foreground, for the root of a container. */
+  | { readonly kind: 'root'; readonly program: readonly string[] }
   | {
       readonly kind: 'mount'
       readonly fstype: string
@@ -153,7 +155,7 @@ export class Keepers {
 }
 
 function argumentsOf(work: KeeperWork, socket: string, target: string): string[] {
-  if (work.kind === 'fuse') return ['fuse', socket, target, ...work.program]
+  if (work.kind !== 'mount') return [work.kind, socket, target, ...work.program]
   return ['mount', socket, target, work.fstype, work.source, String(work.attributes), ...work.options]
 }
 

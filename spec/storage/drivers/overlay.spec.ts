@@ -7,7 +7,7 @@ import type { DriverLayers, StorageDriver } from '../../../lib/storage/drivers/d
 import { overlayKind } from '../../../lib/storage/drivers/overlay.js'
 import { removeTrees } from '../../../lib/storage/remove-tree.js'
 import { temporaryDirectory } from '../../fixtures/directory.js'
-import { inRoot } from '../../fixtures/in-root.js'
+import { inRoot, noPrograms } from '../../fixtures/in-root.js'
 import { openUnpacker } from '../../fixtures/unpacker.js'
 
 interface Store {
@@ -32,6 +32,7 @@ async function openDriver(t: Test): Promise<Store> {
       count++
       return openUnpacker(directory)
     },
+    ...noPrograms,
   })
   t.teardown(() => driver.close())
   return { root, driver, opened: () => count }
@@ -46,7 +47,7 @@ t.test('a container writes to its own layer', async (t) => {
   writeFileSync(join(root, 'top', 'above'), 'above')
   await driver.prepare('c1', 'top+base')
   await driver.prepare('c1', 'top+base')
-  const mount = driver.rootOperations('c1')
+  const mount = (await driver.mount('c1')).operations
   t.strictSame(mount, [
     {
       op: 'root-overlay',
@@ -72,14 +73,14 @@ t.test('a container writes to its own layer', async (t) => {
   await driver.remove('c1')
   t.strictSame(readdirSync(join(root, 'containers')).sort(), ['removed', 'root', 'skeleton', 'spare'])
   t.equal(opened(), 1)
-  t.throws(() => driver.rootOperations('c1'), { code: 'STATE_INVALID' })
+  await t.rejects(driver.mount('c1'), { code: 'STATE_INVALID' })
 })
 
 t.test('a root without an image', async (t) => {
   const { driver } = await openDriver(t)
   await driver.prepare('empty', undefined)
   t.equal(
-    inRoot(driver.rootOperations('empty'), 'ls -A; ls etc; stat -c %u:%g:%a .'),
+    inRoot((await driver.mount('empty')).operations, 'ls -A; ls etc; stat -c %u:%g:%a .'),
     'dev\netc\nproc\nsys\nhostname\nhosts\nresolv.conf\n0:0:755\n',
   )
   await driver.remove('empty')
@@ -88,10 +89,10 @@ t.test('a root without an image', async (t) => {
 t.test('volatile roots can be mounted again', async (t) => {
   const { driver } = await openDriver(t)
   await driver.prepare('v', undefined)
-  const first = driver.rootOperations('v', { volatile: true })
+  const first = (await driver.mount('v', { volatile: true })).operations
   t.match(first, [{ options: ['index=off', 'metacopy=off', 'redirect_dir=off', 'volatile'] }])
   inRoot(first, 'echo x > x; sync .')
-  t.equal(inRoot(driver.rootOperations('v', { volatile: true }), 'cat x'), 'x\n')
+  t.equal(inRoot((await driver.mount('v', { volatile: true })).operations, 'cat x'), 'x\n')
   await driver.remove('v')
 })
 
@@ -100,7 +101,7 @@ t.test('ids that are no name of a directory are refused', async (t) => {
   for (const id of ['', '.', '..', 'a/b', '/x', 'root', 'removed', 'spare', '-x', 'a\0', '../x']) {
     await t.rejects(driver.prepare(id, undefined), { code: 'INVALID_OPTION' }, JSON.stringify(id))
     await t.rejects(driver.remove(id), { code: 'INVALID_OPTION' })
-    t.throws(() => driver.rootOperations(id), { code: 'INVALID_OPTION' })
+    await t.rejects(driver.mount(id), { code: 'INVALID_OPTION' })
   }
 })
 
@@ -151,7 +152,12 @@ t.test('removals that were interrupted are finished by open()', async (t) => {
   const { root, driver } = await openDriver(t)
   await driver.prepare('kept', undefined)
   mkdirSync(join(root, 'containers/removed/c-1/upper/x'), { recursive: true })
-  const second = await overlayKind.open({ directory: join(root, 'containers'), layers: noLayers, openUnpacker })
+  const second = await overlayKind.open({
+    directory: join(root, 'containers'),
+    layers: noLayers,
+    openUnpacker,
+    ...noPrograms,
+  })
   await second.close()
   t.strictSame(readdirSync(join(root, 'containers/removed')), [])
   t.ok(existsSync(join(root, 'containers/kept')))
@@ -164,7 +170,12 @@ t.test('spares of a dead process go, those of a living one stay', async (t) => {
   const [mine] = keys()
   while (readdirSync(join(spare, mine!)).length < 8) await setTimeout(5)
   mkdirSync(join(spare, 'dead', '0', 'upper'), { recursive: true })
-  const second = await overlayKind.open({ directory: join(root, 'containers'), layers: noLayers, openUnpacker })
+  const second = await overlayKind.open({
+    directory: join(root, 'containers'),
+    layers: noLayers,
+    openUnpacker,
+    ...noPrograms,
+  })
   t.equal(keys().length, 2)
   t.ok(keys().includes(mine!) && !keys().includes('dead'))
   // More than there are.
