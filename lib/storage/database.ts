@@ -24,6 +24,9 @@ const format = 1
 /** Milliseconds between two tries for the write lock; other processes hold it for one commit. */
 const retryDelay = 1
 
+/** Milliseconds that a close may take after a commit has failed. */
+const closeGrace = 1000
+
 /** Keys are `table NUL key`, so that tables need no room, and no lock, of their own in LMDB. */
 const longestKey = 1900
 
@@ -57,6 +60,7 @@ export class Database {
   /** Set while a transaction's work runs, which is never across an await. */
   #current: { readonly group: Pending; readonly own: Pending } | undefined
   #closed = false
+  #commitFailed = false
 
   private constructor(directory: string, path: string, lmdb: RootDatabase<unknown, Buffer>) {
     this.#directory = directory
@@ -164,7 +168,9 @@ export class Database {
     if (this.#closed) return
     this.#closed = true
     await this.#committing
-    await this.#lmdb.close()
+    const closing = this.#lmdb.close()
+    // After some failures lmdb waits for ever for what will never be committed.
+    await (this.#commitFailed ? Promise.race([closing, sleep(closeGrace)]) : closing)
   }
 
   async #checkFormat(): Promise<void> {
@@ -296,7 +302,11 @@ export class Database {
     })
     // Each of them rejects when the commit fails, and one that nobody waits for would end the process.
     const results = await Promise.allSettled([batch, ...writes])
-    for (const result of results) if (result.status === 'rejected') throw await commitFailure(result.reason)
+    for (const result of results) {
+      if (result.status === 'fulfilled') continue
+      this.#commitFailed = true
+      throw await commitFailure(result.reason)
+    }
     this.#lmdb.resetReadTxn()
   }
 

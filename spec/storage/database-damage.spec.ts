@@ -1,7 +1,16 @@
 /** A database file that is damaged in any way is refused with a word, or read: it never ends the process. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
@@ -125,6 +134,25 @@ t.test('fuzz: single bytes changed', async (t) => {
     [],
   )
   t.ok(lines.includes('STATE_INVALID'))
+})
+
+t.test('damaged while it is open: a write is refused, and the rest goes on', async (t) => {
+  const directory = await temporaryDirectory(t)
+  const database = await Database.open(directory)
+  const things = database.table<string>('things')
+  await database.transaction(() => {
+    for (let i = 0; i < 300; i++) void things.put(`key ${String(i)}`, 'x'.repeat(100))
+  })
+  const path = join(directory, 'state.mdb')
+  const file = openSync(path, 'r+')
+  // Pages that seem to be in the midst of a transaction (P_KEEP).
+  for (let page = 2; page < readFileSync(path).length / pageSize; page++)
+    writeSync(file, Buffer.of(0x80), 0, 1, page * pageSize + 19)
+  closeSync(file)
+  await t.rejects(things.put('new', 'x'), { code: 'SYSTEM_CALL_FAILED', message: /commit to the state database/ })
+  t.equal(things.get('key 7'), 'x'.repeat(100))
+  await database.close()
+  await t.rejects(Database.open(directory), { code: 'STATE_INVALID' })
 })
 
 t.test('a lock file of rubbish is made anew', async (t) => {
