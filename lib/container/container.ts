@@ -295,8 +295,8 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
   }
 
   /** @internal The runtime is closed. */
-  release(): void {
-    this.#lifecycle.release()
+  release(): Promise<void> {
+    return this.#lifecycle.release()
   }
 
   /** @internal Change its networks, with no other change to it meanwhile. */

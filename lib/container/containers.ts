@@ -124,7 +124,10 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
     try {
       await this.#removeBound()
     } finally {
-      for (const container of this.#handles.values()) container.release()
+      await settleAll('let go of containers and images', [
+        ...[...this.#handles.values()].map((container) => container.release()),
+        ...[...this.#context.imageRoots].map((unmount) => unmount()),
+      ])
     }
   }
 

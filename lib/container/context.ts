@@ -30,6 +30,8 @@ export interface ContainerContext {
   readonly names: Table<string>
   /** Names of containers whose records this process is writing. */
   readonly comingNames: Set<string>
+  /** Images that are mounted, by what unmounts them. */
+  readonly imageRoots: Set<() => Promise<void>>
   readonly images: Images
   readonly layers: Layers
   readonly driver: StorageDriver

@@ -36,7 +36,7 @@ async function readRoot(
   flags: number,
   toTar: ToTar,
 ): Promise<Readable> {
-  const view = await openRoot(container, what)
+  const view = await openRoot(container, what, { mounts: (flags & packFlags.withoutMounts) === 0 })
   const parts = packTree(container.context.openCopier, view.tree, bytePath(path), flags)
   try {
     // What is not there is told before there is a stream.

@@ -87,11 +87,11 @@ export class Lifecycle {
   }
 
   /** Let go of a container, however it is, since the runtime is closed. One that runs goes on without this handle. */
-  release(): void {
+  async release(): Promise<void> {
     this.#released = true
-    this.closeViews('the runtime was closed').catch(() => undefined)
     this.monitor?.close()
     this.monitor = undefined
+    await this.closeViews('the runtime was closed')
   }
 
   /** End what reads its root: nothing may be mounted twice, or be there still when it is removed. */

@@ -74,7 +74,7 @@ async function unmountLeftVolumes(context: ContainerContext): Promise<void> {
       const lifecycle = record === undefined ? undefined : new Lifecycle(context, record, silent)
       await lifecycle?.refresh()
       const runs = lifecycle?.monitor !== undefined
-      lifecycle?.release()
+      await lifecycle?.release()
       // It stays noted when its driver can't.
       if (!runs) await volumes.unmount(id, names).catch(() => undefined)
     })

@@ -32,30 +32,41 @@ export interface RootView {
 /**
  * Open the root of a container, with all that is mounted in it while it runs, and else with what is bound into it.
  * @param verb for messages: `copy from`
+ * @param wants.mounts whether what is bound into one that doesn't run counts
  * @throws PodlingError `INVALID_STATE` when it was removed, or another process starts it
  */
-export async function openRoot(container: Lifecycle, verb: string): Promise<RootView> {
-  const { context, paths, record } = container
+export async function openRoot(
+  container: Lifecycle,
+  verb: string,
+  wants: { readonly mounts: boolean } = { mounts: true },
+): Promise<RootView> {
+  const { paths } = container
   if (container.status === 'removed') throw invalid(container, verb, 'it was removed')
   if (container.monitor === undefined && existsSync(paths.socket)) await container.refresh()
   if (container.monitor !== undefined) return runningRoot(container, container.monitor, verb)
   const lock = await RunLock.acquire(paths)
   if (lock === undefined) throw invalid(container, verb, 'another process is starting it, or reads it, too')
-  const giveBack = async (): Promise<void> => {
-    try {
-      await unmountVolumes(context, record)
-    } finally {
-      lock.release()
-    }
-  }
   try {
-    // What each start makes anew is not there.
-    const mounts = (record.spec.mounts ?? []).filter(({ source }) => !source?.startsWith(paths.runDirectory))
+    const view = await stoppedRoot(container, wants.mounts)
+    return { ...view, close: () => view.close().finally(() => { lock.release() }) } // prettier-ignore
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+async function stoppedRoot(container: Lifecycle, withMounts: boolean): Promise<RootView> {
+  const { context, paths, record } = container
+  const common = { readOnly: false, volatile: !record.options.detach }
+  if (!withMounts) return holdRoot(context, record.id, paths, common, [])
+  // What each start makes anew is not there.
+  const mounts = (record.spec.mounts ?? []).filter(({ source }) => !source?.startsWith(paths.runDirectory))
+  const giveBack = (): Promise<void> => unmountVolumes(context, record)
+  try {
     const { sources, held, first } = await mountVolumes(container)
-    const input = { mounts, mountSources: sources, readOnly: false, volatile: !record.options.detach }
-    const view = await holdRoot(context, record.id, paths, input, held)
+    const view = await holdRoot(context, record.id, paths, { ...common, mounts, mountSources: sources }, held)
     context.volumes.markFilled(first).catch(() => undefined)
-    return { ...view, close: closeOnce(() => view.close().finally(giveBack)) }
+    return { ...view, close: closeOnce(() => settleAll('close a root', [view.close().finally(giveBack)])) }
   } catch (error) {
     throw await afterUndo(error, giveBack)
   }
@@ -105,7 +116,12 @@ export async function openImageRoot(context: ContainerContext, chainId: string |
     if (chainId !== undefined) await layers.reference(chainId, holder)
     await driver.prepare(id, chainId)
     const held = await holdRoot(context, id, paths, { readOnly: true, volatile: true }, [])
-    return { ...held, close: closeOnce(() => settleAll('unmount an image', [held.close().finally(undo)])) }
+    const close = closeOnce(async () => {
+      context.imageRoots.delete(close)
+      await held.close().finally(undo)
+    })
+    context.imageRoots.add(close)
+    return { ...held, close }
   } catch (error) {
     throw await afterUndo(error, undo)
   }

@@ -146,6 +146,7 @@ async function open(
     seccomp: new SeccompStore(database.table<string>('seccomp')),
     names: database.table<string>('container-names'),
     comingNames: new Set(),
+    imageRoots: new Set(),
     images,
     layers,
     driver,

@@ -54,6 +54,20 @@ async function fails(t: Test, work: () => Promise<unknown>, code: ErrorCode, mes
 const sh = async (container: Container, line: string): Promise<string> =>
   (await container.exec(['sh', '-c', line])).stdout
 
+t.test('a runtime that is closed', needs('root', 'busybox'), async (t) => {
+  const world = await testRuntime()
+  const { runtime, image } = world
+  const detached = await runtime.containers.create({ image, command: ['true'], network: 'none', detach: true })
+  const mounted = await runtime.images.mount(image)
+  const stream = await detached.export()
+  const failed = new Promise<unknown>((resolve) => stream.once('error', resolve))
+  await runtime.close()
+  t.match(await failed, { code: 'INVALID_STATE', message: /runtime was closed/ })
+  t.match(await readFile(`${mounted.path}/etc/passwd`).catch(String), /ENOENT/, 'images are unmounted')
+  await mounted.unmount()
+  await world[Symbol.asyncDispose]()
+})
+
 t.test('copies', needs('root', 'busybox'), async (t) => {
   await using world = await testRuntime()
   const { runtime, image } = world
