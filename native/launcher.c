@@ -11,6 +11,7 @@
 
 #include "copy.h"
 #include "monitor.h"
+#include "netlink.h"
 #include "protocol.h"
 #include "slot.h"
 #include "unpack.h"
@@ -55,6 +56,7 @@ int launcher_main(char *const *parents, size_t parent_count) {
   for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGCHLD, SIG_IGN);
+  netlink_open_firewall();
   slot_sweep(parents, parent_count);
   for (;;) {
     struct request request;

@@ -56,20 +56,26 @@ int netlink_make_links(const struct plan *plan, pid_t pid, struct failure *failu
   return 0;
 }
 
-void netlink_tear_down(const struct plan *plan) {
-  if (plan->teardown.count == 0) return;
-  /*
-   * Left open, to end with this process: nf_tables has done the work when send(2) returns, but lets the close of such a
-   * socket wait until what was removed is freed, an RCU grace period later.
-   */
-  int socket = open_netlink(NETLINK_NETFILTER);
-  if (socket < 0) return;
+/*
+ * One for all monitors, who inherit it: nf_tables lets the last close of a socket wait until what was removed is freed, an
+ * RCU grace period later, and holds a lock meanwhile that every change of the firewall needs.
+ */
+static int firewall = -1;
+
+void netlink_open_firewall(void) {
+  firewall = open_netlink(NETLINK_NETFILTER);
   int size = BUFFER; /* thousands of ports are one batch */
-  setsockopt(socket, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+  if (firewall >= 0) setsockopt(firewall, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+}
+
+void netlink_tear_down(const struct plan *plan) {
   struct reader items = plan->teardown.items;
-  for (uint32_t i = 0; i < plan->teardown.count; i++) {
+  for (uint32_t i = 0; i < plan->teardown.count && firewall >= 0; i++) {
     struct blob blob = read_blob(&items);
-    send(socket, blob.data, blob.size, 0);
+    send(firewall, blob.data, blob.size, 0);
+    /* The kernel has answered by now. Nobody waits for that, and others' answers may stand here as well. */
+    char answer[ANSWER_MAXIMUM];
+    while (recv(firewall, answer, sizeof(answer), MSG_DONTWAIT) >= 0) continue;
   }
 }
 

@@ -7,5 +7,8 @@
 /* Make the links of the container, whose pid 1 is `pid`, from this network namespace. */
 int netlink_make_links(const struct plan *plan, pid_t pid, struct failure *failure);
 
+/* To be called once, before the monitors are forked. */
+void netlink_open_firewall(void);
+
 /* Give back addresses and published ports. What fails is left to the host's next look. */
 void netlink_tear_down(const struct plan *plan);
