@@ -1,5 +1,6 @@
 /** An image whose blobs are in the store becomes one that containers can be made from. */
 import { randomUUID } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
 import { PodlingError } from '../errors.js'
 import { allArrived, type LayerArrivals } from '../image/arrivals.js'
 import { verifyBlob } from '../image/blob-bytes.js'
@@ -61,6 +62,8 @@ export class ImageStore {
     await work.giveBack(this.#references)
     const ending = new AbortController()
     const joined = signal === undefined ? ending.signal : AbortSignal.any([signal, ending.signal])
+    // Each layer listens to it.
+    setMaxListeners(0, joined)
     const failures: unknown[] = []
     const applied: Promise<void>[] = []
     for (const [position, layer] of manifest.layers.entries()) {

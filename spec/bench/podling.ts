@@ -1,7 +1,7 @@
 /** Podling as the benchmark uses it: only its public API. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Runtime, type Container, type ContainerOptions } from 'podling'
+import { Runtime, type Container, type ContainerOptions, type DriverName } from 'podling'
 import type { Workspace } from './workspace.js'
 
 /** The limits that every container of the benchmark runs under. */
@@ -16,11 +16,12 @@ export const IMAGE = 'localhost/podling-bench:latest'
 export async function openRuntime(
   directory: string,
   tar: string,
+  storageDriver: DriverName = 'overlay',
 ): Promise<{ runtime: Runtime; dispose: () => Promise<void> }> {
   const home = await mkdtemp(join(directory, 'podling-'))
   // As by default: what lasts on a disk, what doesn't below /run, which is in memory on every distribution.
   const runRoot = await mkdtemp('/run/podling-bench-')
-  const runtime = await Runtime.open({ root: join(home, 'root'), runRoot })
+  const runtime = await Runtime.open({ root: join(home, 'root'), runRoot, storageDriver })
   const dispose = async (): Promise<void> => {
     await runtime.close()
     await rm(home, { recursive: true, force: true })

@@ -9,7 +9,7 @@ import { detectLayout } from '../../lib/cgroup/layout.js'
 
 const run = promisify(execFile)
 const BUSYBOX = '/usr/bin/busybox'
-const APPLETS = ['sh', 'true', 'sleep', 'cat', 'dd', 'echo'] as const
+const APPLETS = ['sh', 'true', 'sleep', 'cat', 'dd', 'echo', 'rm'] as const
 
 export class Workspace {
   readonly directory: string

@@ -350,6 +350,19 @@ t.test('layers are unpacked while others are on their way', async (t) => {
   t.equal(layers.holders.size, 0)
 })
 
+t.test('many layers warn of nothing', async (t) => {
+  const { images } = await imageWorld(t)
+  const warnings: string[] = []
+  const note = ({ name }: Error): void => void warnings.push(name)
+  process.on('warning', note)
+  t.teardown(() => process.off('warning', note))
+  const directory = await temporaryDirectory(t)
+  const layers = await Promise.all(Array.from({ length: 30 }, (_, i) => tar(String(i))))
+  await makeLayout(directory, [{ layers }])
+  await images.load(directory, { ref: 'many', signal: new AbortController().signal })
+  t.strictSame(warnings, [])
+})
+
 t.test('on real layers', needs('root', 'busybox'), async (t) => {
   const directory = await temporaryDirectory(t, 'podling-images-')
   const database = await Database.open(join(directory, 'db'))
