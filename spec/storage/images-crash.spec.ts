@@ -91,26 +91,25 @@ async function stepsOfARound(args: readonly string[]): Promise<ReadonlyMap<strin
   return counts
 }
 
-t.test('killed at each step, the first time and the last', needs('root'), async (t) => {
+t.test('killed at each step, the first time or the last', needs('root'), async (t) => {
   const { state, args } = await makeSources(t)
   const counts = await stepsOfARound(args)
   t.ok(counts.size > 20, `${String(counts.size)} steps`)
   await findWhole(t, state, 'a whole round')
-  for (const [step, count] of counts) {
-    for (const time of new Set([1, count])) {
-      const { closed } = start([...args, step, String(time)])
-      t.same(await closed, [null, 'SIGKILL'])
-      const found = await findWhole(t, state, `${step}, time ${String(time)}`)
-      if (step === 'all are there')
-        t.same(found.map(shortName).sort(), ['also', 'first', 'second', 'third'], 'what was done is not lost')
-    }
+  for (const [index, [step, count]] of [...counts].entries()) {
+    const time = index % 2 === 0 ? count : 1
+    const { closed } = start([...args, step, String(time)])
+    t.same(await closed, [null, 'SIGKILL'])
+    const found = await findWhole(t, state, `${step}, time ${String(time)}`)
+    if (step === 'all are there')
+      t.same(found.map(shortName).sort(), ['also', 'first', 'second', 'third'], 'what was done is not lost')
   }
 })
 
 t.test('killed at any moment', needs('root'), async (t) => {
   const { state, args } = await makeSources(t)
   const random = randomSource(99)
-  for (let round = 0; round < 15; round += 1) {
+  for (let round = 0; round < 10; round += 1) {
     const { child, closed, steps } = start(args)
     await once(steps, 'line')
     await sleep(random.below(250))
