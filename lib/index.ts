@@ -71,6 +71,7 @@ export type {
   ContainerOptions,
   IdMapOption,
   IdMapRange,
+  ImageMountOption,
   MountFlagOptions,
   MountOption,
   MountOwnerOptions,

@@ -340,6 +340,7 @@ static int (*const operations[OP_COUNT])(struct child *, struct reader *) = {
     [OP_EXIT] = op_exit,
     [OP_FILL] = op_fill,
     [OP_TAKE] = op_take,
+    [OP_KEEP_ROOT] = op_keep_root,
     [OP_ADOPT] = op_adopt,
 };
 

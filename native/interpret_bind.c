@@ -40,6 +40,22 @@ int op_take(struct child *child, struct reader *fields) {
   return 0;
 }
 
+int op_keep_root(struct child *child, struct reader *fields) {
+  uint32_t slot = read_u32(fields);
+  const char *subpath = read_maybe(fields);
+  errno = EINVAL;
+  if (slot >= array_length(child->taken) || child->taken[slot] > 0) return fail(&child->failure, "open_tree");
+  autoclose int from = resolve(child->root, subpath ? subpath : ".", O_PATH);
+  if (from < 0) return fail(&child->failure, "open_tree");
+  int made = open_tree(from, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+  if (made < 0) return fail(&child->failure, "open_tree");
+  child->taken[slot] = made;
+  /* What comes next is made on the host's root again. */
+  close_fd(&child->root);
+  child->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return child->root < 0 ? fail(&child->failure, "open /") : 0;
+}
+
 static int change_owner(int parent, const char *name, const struct identity *owner, int depth, struct failure *failure) {
   struct stat status;
   if (fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)

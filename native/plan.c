@@ -37,6 +37,7 @@ static const char *const shapes[OP_COUNT] = {
     [OP_EXIT] = "",
     [OP_FILL] = "ttttb",
     [OP_TAKE] = "utmb",
+    [OP_KEEP_ROOT] = "um",
     [OP_ADOPT] = "tt",
 };
 

@@ -60,7 +60,8 @@ enum opcode {
   OP_FILL = 32,
   OP_TAKE = 33,
   OP_ADOPT = 34,
-  OP_COUNT = 35,
+  OP_KEEP_ROOT = 35,
+  OP_COUNT = 36,
 };
 
 enum propagation {

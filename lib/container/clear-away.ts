@@ -2,7 +2,7 @@ import { settleAll } from '../teardown.js'
 import type { ContainerContext } from './context.js'
 import { removeSmallDirectory } from './remove-small.js'
 import { removeRunDirectory } from './run-directory.js'
-import { containerPaths, volumesOf, type ContainerRecord } from './record.js'
+import { containerPaths, imagesOf, volumesOf, type ContainerRecord } from './record.js'
 
 /** Give back what drivers of volumes did on the host for a container that nothing runs of. */
 export async function unmountVolumes(context: ContainerContext, record: ContainerRecord): Promise<void> {
@@ -35,6 +35,10 @@ export async function clearAway(
   // What a driver can't do stays noted, and does not keep the container.
   const [unmounted] = await Promise.allSettled([unmountVolumes(context, record)])
   await removeFiles(context, record.id)
+  for (const { holder, chainId } of imagesOf(record)) {
+    await context.driver.remove(holder)
+    if (chainId !== undefined) await context.layers.release(chainId, `container:${holder}`)
+  }
   if (record.chainId !== undefined) await context.layers.release(record.chainId, `container:${record.id}`)
   const volumes = await context.database.transaction(() => {
     void context.records.remove(record.id)

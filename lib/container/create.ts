@@ -10,12 +10,13 @@ import { fileError } from '../storage/file-error.js'
 import { clearAway } from './clear-away.js'
 import type { ContainerContext, Image } from './context.js'
 import { generateSpec } from './generate-spec.js'
+import type { MountedImageUse } from './mount-request.js'
 import { placeVolumes } from './place-volumes.js'
 import { randomId, randomName } from './names.js'
 import type { ContainerOptions } from './options.js'
 import type { NormalizedOptions, ReadyCondition } from './normalized-options.js'
 import { parseOptions } from './parse-options.js'
-import { containerPaths, type ContainerPaths, type ContainerRecord, type StoredOptions } from './record.js'
+import { containerPaths, imagesOf, type ContainerPaths, type ContainerRecord, type StoredOptions } from './record.js'
 import { RunLock } from './run-lock.js'
 import { signalNumber } from './signals.js'
 
@@ -38,11 +39,12 @@ export async function create(context: ContainerContext, given: ContainerOptions)
   const asked = parseOptions(given, context.defaultNetwork)
   const image = await context.images.get(asked.image)
   checkLabels(asked)
-  const placed = placeVolumes(asked.mounts, image.config.volumes, (name) => context.volumes.dataPath(name))
+  const id = randomId()
+  const images = await findImages(context, asked, id)
+  const placed = placeVolumes(asked.mounts, image.config.volumes, (name) => context.volumes.dataPath(name), images)
   const options: NormalizedOptions = { ...asked, mounts: placed.mounts }
   checkPlatform(options, image)
   await checkNetworks(context, options)
-  const id = randomId()
   const paths = containerPaths(context.root, context.runRoot, id, options.detach)
   const spec = await specOf(context, options, image, id, paths)
   const { seccomp, ...linux } = spec.linux ?? {}
@@ -79,6 +81,7 @@ export async function create(context: ContainerContext, given: ContainerOptions)
     // Both to their ends, or one would still make what the other's failure takes back.
     await settleAll(`create container ${record.name}`, [
       context.driver.prepare(id, image.chainId),
+      ...[...images.values()].map(({ holder, chainId }) => context.driver.prepare(holder, chainId)),
       makeDirectory(paths.directory),
     ])
     return { record, ready: options.ready, committed, lock }
@@ -90,6 +93,23 @@ export async function create(context: ContainerContext, given: ContainerOptions)
       lock.release()
     }
   }
+}
+
+/** The images that are to be mounted, by their targets. */
+async function findImages(
+  { images }: ContainerContext,
+  { mounts }: NormalizedOptions,
+  id: string,
+): Promise<Map<string, MountedImageUse>> {
+  const found = new Map<string, MountedImageUse>()
+  for (const { destination, extras } of mounts) {
+    if (extras?.image === undefined) continue
+    const image = await images.get(extras.image)
+    const holder = `${id}.image-${String(found.size)}`
+    const { chainId } = image
+    found.set(destination, { holder, id: image.id, ...(chainId === undefined ? {} : { chainId }) })
+  }
+  return found
 }
 
 /** Where there is no SELinux, `z` and `Z` say nothing, as with Podman. */
@@ -187,6 +207,13 @@ function reserve(context: ContainerContext, record: ContainerRecord, claims: rea
   void context.names.put(name, id)
   void context.records.put(id, record)
   if (chainId !== undefined) void context.layers.reference(chainId, `container:${id}`)
+  for (const mounted of imagesOf(record)) {
+    if (mounted.chainId === undefined) continue
+    if (!context.layers.has(mounted.chainId)) {
+      throw new PodlingError('IMAGE_NOT_FOUND', `create container ${name}: image ${mounted.id} was removed meanwhile`)
+    }
+    void context.layers.reference(mounted.chainId, `container:${mounted.holder}`)
+  }
 }
 
 /** One that is neither taken nor about to be by this process; another process may be at the same one, see `Containers`. */

@@ -9,6 +9,8 @@ export interface MountExtras {
     /** At its first use it begins with what the image has there. */
     readonly copy: boolean
   }
+  /** It is an image, by its name or id. */
+  readonly image?: string
   /** A path inside of the source. */
   readonly subpath?: string
   /** It is to have the label of one container, or of all (`:Z`, `:z`). */
@@ -22,12 +24,26 @@ export interface MountRequest extends SpecMount {
 }
 
 /** What a container's record keeps of a mount that is more than the spec says. */
-export interface MountUse extends Omit<MountExtras, 'volume'> {
+export interface MountUse extends Omit<MountExtras, 'volume' | 'image'> {
   /** Which of the spec's mounts it is. */
   readonly destination: string
+  readonly image?: MountedImageUse
   readonly volume?: {
     readonly name: string
     readonly anonymous: boolean
     readonly copy: boolean
   }
+}
+
+/** An image that a container has mounted. Its driver and its layers know it as a container of its own. */
+export interface MountedImageUse {
+  /** The container's id, `.image-` and a number. */
+  readonly holder: string
+  readonly id: string
+  readonly chainId?: string
+}
+
+/** The container that a holder belongs to, which may be that container itself. */
+export function holderOwner(holder: string): string {
+  return holder.slice(0, 64)
 }

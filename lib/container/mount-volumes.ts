@@ -1,5 +1,6 @@
 /** The mounts of a container's start that are more than the spec says: where volumes are, and what is done with them. */
 import type { MountSource } from '../launch/compile.js'
+import type { Operation } from '../launch/plan.js'
 import { close } from '../sys/libc.js'
 import type { Lifecycle } from './lifecycle.js'
 
@@ -20,7 +21,13 @@ export async function mountVolumes({ context, record }: Lifecycle): Promise<Moun
   const held: number[] = []
   const first: string[] = []
   try {
-    for (const { destination, volume, subpath, chown } of record.mounts ?? []) {
+    for (const { destination, volume, image, subpath, chown } of record.mounts ?? []) {
+      if (image !== undefined) {
+        const root = await context.driver.mount(image.holder, { volatile: true })
+        held.push(...root.held)
+        sources.push(imageSource(destination, root.operations, subpath, sources.length))
+        continue
+      }
       const owner = user?.username ?? `${String(user?.uid ?? 0)}:${String(user?.gid ?? 0)}`
       const common = { destination, ...(chown === true ? { owner } : {}) }
       if (volume === undefined) {
@@ -53,5 +60,23 @@ export async function mountVolumes({ context, record }: Lifecycle): Promise<Moun
   } catch (error) {
     for (const fd of held) close(fd)
     throw error
+  }
+}
+
+/** Slots from the last one down: those from the first one up are for binds that stay peers of the host's. */
+const lastSlot = 63
+
+/** An image's own root, made before the container's, kept, and bound like any other tree. */
+function imageSource(
+  destination: string,
+  root: readonly Operation[],
+  subpath: string | undefined,
+  number: number,
+): MountSource {
+  const slot = lastSlot - number
+  return {
+    destination,
+    taken: slot,
+    prepare: [...root, { op: 'keep-root', slot, ...(subpath === undefined ? {} : { subpath }) }],
   }
 }

@@ -272,6 +272,19 @@ export const mountSchemas = {
       ...mountOwner,
     },
   },
+  image: {
+    type: 'object',
+    member: 'property of an image mount',
+    additionalProperties: false,
+    required: ['source', 'target'],
+    properties: {
+      type: { const: 'image' },
+      source: { type: 'string', minLength: 1 },
+      target,
+      subpath: { type: 'string', noNul: true, minLength: 1, pattern: '^[^/]', says: 'a path in the image' },
+      ...mountFlags,
+    },
+  },
   volume: {
     type: 'object',
     member: 'property of a volume mount',

@@ -165,7 +165,7 @@ export interface ContainerOptions {
 }
 
 /** One of the mounts of {@link ContainerOptions}. */
-export type MountOption = BindMountOption | VolumeMountOption | TmpfsMountOption
+export type MountOption = BindMountOption | VolumeMountOption | ImageMountOption | TmpfsMountOption
 
 /** A file or directory of the host (`--mount type=bind`). */
 export interface BindMountOption extends MountFlagOptions, MountOwnerOptions {
@@ -194,6 +194,19 @@ export interface VolumeMountOption extends MountFlagOptions, MountOwnerOptions {
   readonly subpath?: string
   /** Don't begin with what the image has at `target`. @default false */
   readonly noCopy?: boolean
+}
+
+/** The files of an image (`--mount type=image`). */
+export interface ImageMountOption extends Omit<MountFlagOptions, 'readOnly'> {
+  readonly type: 'image'
+  /** The image, by its name or id. It must be here. */
+  readonly source: string
+  /** Absolute path in the container; made where it is missing. */
+  readonly target: string
+  /** A path in the image, which must exist, instead of all of it. @default all of it */
+  readonly subpath?: string
+  /** `false`: it can be written to, and what is written goes with the container. @default true */
+  readonly readOnly?: boolean
 }
 
 /** An empty file system in memory (`--mount type=tmpfs`, tmpfs(5)). It begins with what the image has at `target`. */

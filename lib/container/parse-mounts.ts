@@ -7,6 +7,7 @@ import type {
   BindMountOption,
   ContainerOptions,
   IdMapOption,
+  ImageMountOption,
   MountFlagOptions,
   TmpfsMountOption,
   VolumeMountOption,
@@ -16,13 +17,14 @@ import { idMapFault, idMappings } from './parse-idmap.js'
 import { parseVolume } from './parse-volume.js'
 import { parseSize } from './quantities.js'
 
-const kinds = ['bind', 'tmpfs', 'volume'] as const
+const kinds = ['bind', 'tmpfs', 'volume', 'image'] as const
 type Kind = (typeof kinds)[number]
 
 const findFaults: Readonly<Record<Kind, (value: unknown) => Fault[]>> = {
   bind: faultFinder(mountSchemas.bind, optionKeywords),
   tmpfs: faultFinder(mountSchemas.tmpfs, optionKeywords),
   volume: faultFinder(mountSchemas.volume, optionKeywords),
+  image: faultFinder(mountSchemas.image, optionKeywords),
 }
 
 /** A mount, and the option that asked for it. */
@@ -74,14 +76,10 @@ function each<T>(
 
 function parseMount(value: unknown, report: Report, at: string, faults: Fault[]): MountRequest | undefined {
   const type = (value as { type?: unknown } | null)?.type
-  if (type === 'image') {
-    report(`mounts of type ${show(type)} are not supported by this version`)
-    return
-  }
   const kind = kinds.find((known) => known === type)
   if (kind === undefined) {
     // A missing or misshapen one has been told of by the schema of all options.
-    if (typeof type === 'string') report(`type must be 'bind', 'volume' or 'tmpfs', got ${show(type)}`)
+    if (typeof type === 'string') report(`type must be 'bind', 'volume', 'image' or 'tmpfs', got ${show(type)}`)
     return undefined
   }
   const wrong = findFaults[kind](value)
@@ -95,6 +93,8 @@ function parseMount(value: unknown, report: Report, at: string, faults: Fault[])
       return bindMount(value as BindMountOption)
     case 'volume':
       return volumeMount(value as VolumeMountOption)
+    case 'image':
+      return imageMount(value as ImageMountOption)
     case 'tmpfs':
       return tmpfsMount(value as TmpfsMountOption)
   }
@@ -133,6 +133,17 @@ function volumeMount(option: VolumeMountOption): MountRequest {
       ...(subpath === undefined ? {} : { subpath }),
       ...(option.chown === true ? { chown: true } : {}),
     },
+  }
+}
+
+function imageMount(option: ImageMountOption): MountRequest {
+  const { source, target, subpath, readOnly = true } = option
+  return {
+    destination: cleanPath(target),
+    type: 'bind',
+    source: '',
+    options: ['bind', 'rprivate', readOnly ? 'ro' : 'rw', ...flagWords(option, ['nosuid', 'nodev'])],
+    extras: { image: source, ...(subpath === undefined ? {} : { subpath }) },
   }
 }
 

@@ -4,7 +4,7 @@ import { posix } from 'node:path'
 import { PodlingError } from '../errors.js'
 import type { VolumeClaim } from '../storage/volumes/volume-records.js'
 import { cleanPath, isBelowRoot } from './mount-paths.js'
-import type { MountRequest, MountUse } from './mount-request.js'
+import type { MountedImageUse, MountRequest, MountUse } from './mount-request.js'
 import { imageVolume } from './parse-volume.js'
 
 /** The mounts of a container, with what the spec can't say of them beside it. */
@@ -19,12 +19,14 @@ export interface PlacedMounts {
  * @param asked what the options ask for, which takes the place of what the image asks for at the same path
  * @param imageVolumes the paths that the image says are volumes
  * @param dataPath where the data of a volume is
+ * @param images those that are asked for, by the path where they are to be
  * @throws PodlingError `IMAGE_INVALID`
  */
 export function placeVolumes(
   asked: readonly MountRequest[],
   imageVolumes: readonly string[],
   dataPath: (volume: string) => string,
+  images: ReadonlyMap<string, MountedImageUse> = new Map(),
 ): PlacedMounts {
   const taken = new Set(asked.map(({ destination }) => destination))
   const own = imageVolumes.map(checkImageVolume).filter((path) => !taken.has(path))
@@ -37,10 +39,11 @@ export function placeVolumes(
       mounts.push(mount)
       continue
     }
-    const { volume, ...rest } = extras
+    const { volume, image: _, ...rest } = extras
+    const image = images.get(mount.destination)
     if (volume === undefined) {
       mounts.push(mount)
-      uses.push({ destination: mount.destination, ...rest })
+      uses.push({ destination: mount.destination, ...rest, ...(image === undefined ? {} : { image }) })
       continue
     }
     const anonymous = volume.name === undefined

@@ -1,7 +1,7 @@
 import type { Spec } from '../launch/oci-spec.js'
 import type { Table } from '../storage/database.js'
 import type { VolumeClaim } from '../storage/volumes/volume-records.js'
-import type { MountUse } from './mount-request.js'
+import type { MountedImageUse, MountUse } from './mount-request.js'
 import type { NormalizedOptions } from './normalized-options.js'
 
 /** The options that matter after the creation; all others are in the spec. */
@@ -80,12 +80,19 @@ export function runName(id: string): string {
   return id.slice(0, 32)
 }
 
+/** The images that a container has mounted. */
+export function imagesOf({ mounts = [] }: ContainerRecord): MountedImageUse[] {
+  return mounts.flatMap(({ image }) => (image === undefined ? [] : [image]))
+}
+
 /** The volumes of a container, each once. */
 export function volumesOf({ mounts = [] }: ContainerRecord): VolumeClaim[] {
   return [...new Map(mounts.flatMap(({ volume }) => (volume === undefined ? [] : [[volume.name, volume]]))).values()]
 }
 
-/** The names of the containers that were made from an image. */
+/** The names of the containers that were made from an image, or have it mounted. */
 export function containersOf(records: Table<ContainerRecord>, imageId: string): string[] {
-  return [...records.entries()].filter(([, { image }]) => image?.id === imageId).map(([, { name }]) => name)
+  return [...records.entries()]
+    .filter(([, record]) => record.image?.id === imageId || imagesOf(record).some(({ id }) => id === imageId))
+    .map(([, { name }]) => name)
 }

@@ -3,6 +3,7 @@ import { settleAll } from '../teardown.js'
 import { clearAway, removeFiles } from './clear-away.js'
 import { namesIn, removeIfEmpty, removeRunDirectory } from './run-directory.js'
 import type { ContainerContext } from './context.js'
+import { holderOwner } from './mount-request.js'
 import { Lifecycle } from './lifecycle.js'
 import { containerPaths, runName, type ContainerRecord } from './record.js'
 import { killNow } from './remove.js'
@@ -88,8 +89,8 @@ async function removeStrays(context: ContainerContext): Promise<void> {
   await settleAll(
     'remove what was left behind of containers',
     [...found].map((id) =>
-      unlessBeingMade(context, id, async () => {
-        if (records.get(id) !== undefined) return
+      unlessBeingMade(context, holderOwner(id), async () => {
+        if (records.get(holderOwner(id)) !== undefined) return
         await cgroups.kill(id)
         await cgroups.remove(id)
         await removeFiles(context, id)
@@ -102,7 +103,7 @@ async function removeStrays(context: ContainerContext): Promise<void> {
 async function releaseStrayLayers(context: ContainerContext): Promise<void> {
   const { layers, records } = context
   const strays = layers.references().flatMap(({ chainId, holder }) => {
-    const id = /^container:(.*)$/.exec(holder)?.[1]
+    const id = /^container:(.*)$/.exec(holder)?.[1]?.slice(0, 64)
     return id === undefined || records.get(id) !== undefined ? [] : [{ chainId, holder, id }]
   })
   await settleAll(

@@ -38,6 +38,8 @@ export interface MountSource {
   readonly prepare?: readonly Operation[]
   /** It begins with what the root has at the destination. */
   readonly fill?: Omit<Extract<Operation, { op: 'fill' }>, 'op' | 'target'>
+  /** The slot that `prepare` keeps it in. */
+  readonly taken?: number
   /** Who gets all of it. */
   readonly owner?: string
 }
@@ -170,7 +172,7 @@ function mountOperations(
     return cgroupOperations(target, cgroupMounts, attributes.readOnly ?? false)
   }
   if (bind !== undefined || mount.type === 'bind') {
-    const { source = mount.source ?? '', subpath, owner } = sources.get(target) ?? {}
+    const { source = mount.source ?? '', subpath, taken, owner } = sources.get(target) ?? {}
     return [
       {
         op: 'bind',
@@ -180,6 +182,7 @@ function mountOperations(
         recursive: bind !== 'bind',
         attributes,
         ...(propagation === undefined ? {} : { propagation }),
+        ...(taken === undefined ? {} : { taken }),
         ...(owner === undefined ? {} : { owner }),
         ...idMaps(mount),
       },

@@ -19,6 +19,8 @@ export function describeOperation(operation: Operation): string {
       return `mount ${operation.fstype} at ${operation.target}`
     case 'bind':
       return `bind ${operation.source}${operation.subpath === undefined ? '' : `/${operation.subpath}`} at ${operation.target}`
+    case 'keep-root':
+      return operation.subpath === undefined ? 'mount an image' : `find ${operation.subpath} in an image`
     case 'adopt':
       return `mount the volume at ${operation.target}`
     case 'take':

@@ -44,6 +44,7 @@ export const opcodes: Readonly<Record<Operation['op'], number>> = {
   fill: 32,
   take: 33,
   adopt: 34,
+  'keep-root': 35,
 }
 
 /** `enum propagation`. */
@@ -216,6 +217,10 @@ function writeFields(out: Writer, operation: Operation): void {
       writeAttributes(out, operation.attributes)
       out.texts(operation.options)
       out.u8(operation.copyUp ?? false)
+      return
+    case 'keep-root':
+      out.u32(operation.slot)
+      out.maybe(operation.subpath)
       return
     case 'adopt':
       out.text(operation.keeper)

@@ -181,6 +181,7 @@ function explainLimit(path: string, errno: string): Explanation | undefined {
 function explainOperation({ syscall }: Failure, errno: string, operation: Operation): Explanation | undefined {
   switch (operation.op) {
     case 'bind':
+    case 'keep-root':
       if (syscall === 'open_tree' && errno === 'ENOENT') {
         return {
           code: 'MOUNT_SOURCE_NOT_FOUND',

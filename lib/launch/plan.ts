@@ -76,6 +76,8 @@ export type Operation =
     }
   /** Mount at `target` what the keeper of a volume has mounted (native/keep.c), which listens at a socket of the host. */
   | { readonly op: 'adopt'; readonly keeper: string; readonly target: string }
+  /** Keep what the root is now, or a path of it, for a later `bind`; the next root operation makes the container's own. */
+  | { readonly op: 'keep-root'; readonly slot: number; readonly subpath?: string }
   /**
    * Keep a copy of a mount tree of the host for a later `bind`. Before `propagation` it is still a peer of the host's
    * mounts, which a shared or slave bind is to stay.

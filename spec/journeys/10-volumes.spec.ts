@@ -214,6 +214,37 @@ t.test('volumes', needs('root', 'busybox'), async (t) => {
     await t.rejects(runtime.run({ image: hostile }), { code: 'IMAGE_INVALID', message: /\/proc\/sys/ })
   })
 
+  t.test('images can be mounted', async (t) => {
+    const mounts = [{ type: 'image', source: 'with-data:1', target: '/other' }] as const
+    const busybox = { image: 'busybox:test' }
+    t.equal(
+      await output({ ...busybox, mounts }, 'cat /other/data/file; ls /other/bin/sh; ls /data 2>&1 | wc -l'),
+      'of the image\n/other/bin/sh\n1',
+    )
+    t.match(await output({ ...busybox, mounts }, 'touch /other/x'), /Read-only/)
+    const part = [{ ...mounts[0], subpath: 'data/sub', readOnly: false }]
+    t.equal(await output({ ...busybox, mounts: part }, 'touch /other/x; ls /other'), 'deep\nx')
+    t.equal(await output({ ...busybox, mounts: part }, 'ls /other'), 'deep', 'what is written goes with the container')
+    const two = [...mounts, { type: 'image', source: 'busybox:test', target: '/third' }] as const
+    t.equal(
+      await output({ ...busybox, mounts: two }, 'ls -d /other/data /third/home /home'),
+      '/home\n/other/data\n/third/home',
+    )
+    t.match(
+      await output({ ...busybox, mounts: [{ ...mounts[0], subpath: 'linked' }] }, 'ls /other'),
+      /^file\nlink\nsub$/,
+    )
+    await t.rejects(output({ mounts: [{ ...mounts[0], subpath: 'nothing' }] }, 'true'), { message: /nothing/ })
+    await t.rejects(output({ mounts: [{ ...mounts[0], source: 'nosuch:1' }] }, 'true'), { code: 'IMAGE_NOT_FOUND' })
+    const user = await runtime.containers.create({ ...busybox, mounts, command: ['true'] })
+    await t.rejects(runtime.images.remove('with-data:1'), { code: 'IMAGE_IN_USE' })
+    const other = await Runtime.open({ root })
+    await other.close()
+    await user.start()
+    t.equal((await user.wait()).exitCode, 0, 'what it has mounted is no leftover to others')
+    await user.remove()
+  })
+
   t.test('mistakes', async (t) => {
     await t.rejects(volumes.create({ name: 'kept' }), { code: 'VOLUME_EXISTS' })
     for (const name of ['a/b', '../a', '', '.hidden', 'ü', 'x'.repeat(256)]) {
