@@ -8,7 +8,7 @@ import { CniError } from './cni-error.js'
 import { atLeast, missingCapabilities, type CniCapabilityArgs, type CniNetwork } from './config.js'
 import { CniLock } from './lock.js'
 import { add, askStatus, check, collectOf, remove, type CniOperation } from './operations.js'
-import type { CniResult } from './result.js'
+import { parseResult, type CniResult } from './result.js'
 import { standInOperations } from './stand-in.js'
 import { findPlugin, type CniHost } from './run-plugin.js'
 
@@ -91,9 +91,13 @@ export class Cni {
       const held = await this.#hold(containerId, netns)
       const operation = { record, host: this.#hostOf(network), netns, lock, what }
       await this.#removeBefore(operation)
+      let reached = record
       try {
         await this.#cache.put(record)
-        const result = await add(operation, (soFar) => this.#cache.put({ ...record, soFar }))
+        const result = await add(operation, async (soFar) => {
+          reached = { ...record, soFar }
+          await this.#cache.put(reached)
+        })
         if ((await held.stat()).ino !== (await stat(netns)).ino) {
           throw new PodlingError('INVALID_STATE', `${what}: it ended meanwhile`)
         }
@@ -101,7 +105,7 @@ export class Cni {
         await this.#cache.put({ ...record, result })
         return result
       } catch (error) {
-        const failure = await this.#undo(operation, error)
+        const failure = await this.#undo({ ...operation, record: reached }, error)
         if ((await this.#cache.list(containerId)).length === 0) await this.#letGo(containerId)
         throw failure
       }
@@ -142,13 +146,17 @@ export class Cni {
   /**
    * Run DEL for all that a container has on CNI networks, or on one of them. Goes on past failures; what failed is tried
    * again by the next call. A container that has nothing is fine.
-   * @param netns of a container that runs; of others it is gone, unless this process attached them
+   * @param options.netns of a container that runs; of others it is gone, unless this process attached them
+   * @param options.clear also what a host that was killed has left of a lock
    * @throws CniError, or `TEARDOWN_FAILED` for several
    */
-  async detach(containerId: string, { network, netns = '' }: { network?: string; netns?: string } = {}): Promise<void> {
+  async detach(
+    containerId: string,
+    { network, netns = '', clear = false }: { network?: string; netns?: string; clear?: boolean } = {},
+  ): Promise<void> {
     const has = async (): Promise<CniRecord[]> =>
       (await this.#cache.list(containerId)).filter((one) => network === undefined || one.network.name === network)
-    if ((await has()).length > 0) {
+    if (clear || (await has()).length > 0) {
       // Not at the same time: the specification forbids it for one container.
       await this.#locked(containerId, async (lock) =>
         this.#removeEach((await has()).reverse(), containerId, netns, lock),
@@ -161,25 +169,37 @@ export class Cni {
     // Not by the number of its process, which may be that of another by now: a plugin would empty that one's namespace.
     const held = this.#namespaces.get(containerId)
     const netns = held === undefined ? given : `/proc/${String(process.pid)}/fd/${String(held.fd)}`
+    const said = lock.leftOutput()
+    const parsed = said === undefined ? undefined : parseResult(said)
+    const left = typeof parsed === 'string' ? undefined : parsed
     const steps: Promise<void>[] = []
     for (const record of records) {
       const what = `remove container ${containerId.slice(0, 12)} from network ${record.network.name}`
       const host = this.#hostOf(record.network)
-      const step = this.#removeFrom({ record, host, netns, lock, what })
+      const step = this.#removeFrom({ record, host, netns, lock, what }, left)
       steps.push(step)
       await step.catch(() => undefined)
     }
     await settleAll(`remove container ${containerId.slice(0, 12)} from its CNI networks`, steps)
   }
 
-  async #removeFrom(operation: CniOperation): Promise<void> {
+  /** @param left of a plugin whose host was killed before it could note it */
+  async #removeFrom(operation: CniOperation, left: CniResult | undefined): Promise<void> {
     const { result, soFar } = operation.record
-    const gone = operation.netns === '' && (result ?? soFar) !== undefined
-    const place = gone ? await this.#standIn?.(standInOperations(operation.record)) : undefined
+    const known = result ?? soFar ?? left
+    const gone = operation.netns === '' && known !== undefined
+    const place = gone ? await this.#standIn?.(standInOperations(known, operation.record.ifname)) : undefined
+    if (place === undefined) {
+      await this.#remove(operation)
+      return
+    }
     try {
-      await this.#remove(place === undefined ? operation : { ...operation, netns: place.netns })
+      await this.#remove({ ...operation, netns: place.netns })
+    } catch {
+      // A DEL that was interrupted has taken away what some plugins, shown a link, can't do without.
+      await this.#remove(operation)
     } finally {
-      await place?.end()
+      await place.end()
     }
   }
 
@@ -248,11 +268,13 @@ export class Cni {
    * @returns what failed, after all has been tried
    */
   async collect(networks: readonly CniNetwork[], lives: (containerId: string) => Promise<boolean>): Promise<unknown[]> {
-    const ids = [...new Set((await this.#cache.list()).map(({ containerId }) => containerId))]
+    const noted = (await this.#cache.list()).map(({ containerId }) => containerId)
+    // One may have been killed before it had noted anything, or after all was removed.
+    const ids = [...new Set([...noted, ...CniLock.leftIn(this.#directory)])]
     const gone: string[] = []
     for (const id of ids) if (!(await lives(id))) gone.push(id)
     if (gone.length === 0) return []
-    const removed = await Promise.allSettled(gone.map((id) => this.detach(id)))
+    const removed = await Promise.allSettled(gone.map((id) => this.detach(id, { clear: true })))
     const records = await this.#cache.list()
     const collected = await Promise.allSettled(
       networks

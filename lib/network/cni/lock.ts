@@ -6,9 +6,11 @@
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -17,6 +19,7 @@ import {
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { tryLock } from '../../sys/libc.js'
+import { outputLimit } from './output.js'
 import { processStart } from '../process-start.js'
 
 const retryDelay = 5
@@ -54,6 +57,12 @@ export class CniLock {
     }
   }
 
+  /** The containers of locks that are there, whoever has them. */
+  static leftIn(directory: string): string[] {
+    if (!existsSync(directory)) return []
+    return readdirSync(directory).flatMap((name) => /^([^.~]+)\.lock$/.exec(name)?.[1] ?? [])
+  }
+
   static #tryTake(path: string): CniLock | undefined {
     const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600)
     try {
@@ -67,6 +76,12 @@ export class CniLock {
     return undefined
   }
 
+  /** What the last plugin of a host that was killed has said, though nobody listened. */
+  leftOutput(): string | undefined {
+    const { size } = statSync(this.outputPath, { throwIfNoEntry: false }) ?? { size: 0 }
+    return size === 0 || size > outputLimit ? undefined : readFileSync(this.outputPath, 'utf8')
+  }
+
   /** Note the plugin that has it, should this process not be there to end it. */
   ranBy(pid: number): void {
     this.#note(1, pid)
@@ -76,7 +91,13 @@ export class CniLock {
     writeSync(this.fd, `${String(pid)} ${processStart(pid)}`.padEnd(lineSize - 1) + '\n', line * lineSize)
   }
 
+  /** Where plugins write their stdout: a file, which outlives a host that is killed. */
+  get outputPath(): string {
+    return `${this.#path}.out`
+  }
+
   release(): void {
+    rmSync(this.outputPath, { force: true })
     rmSync(this.#path, { force: true })
     closeSync(this.fd)
   }

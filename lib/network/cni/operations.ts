@@ -45,8 +45,9 @@ export async function add(operation: CniOperation, passed: (result: CniResult) =
  * @throws CniError, or `TEARDOWN_FAILED` for several
  */
 export async function remove(operation: CniOperation, done: () => Promise<void>): Promise<void> {
-  const { network, result } = operation.record
-  const previous = atLeast(network.cniVersion, '0.4.0') ? result : undefined
+  const { network, result, soFar } = operation.record
+  // Of an ADD that came to no end, too: some plugins know by it alone what they made.
+  const previous = atLeast(network.cniVersion, '0.4.0') ? (result ?? soFar) : undefined
   const steps: Promise<unknown>[] = []
   for (const plugin of network.plugins.toReversed()) {
     const step = run('DEL', operation, plugin, previous)

@@ -1,12 +1,12 @@
 /** One run of one plugin (CNI specification, section 2). */
-import { spawn, type ChildProcess, type ChildProcessByStdio } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { access, constants } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Readable, Writable } from 'node:stream'
 import type { PodlingErrorDetails } from '../../errors.js'
 import { CniError, type CniCommand, type CniFailure } from './cni-error.js'
 import type { CniLock } from './lock.js'
+import { Collector, FileOutput, outputLimit, PipeOutput, type PluginOutput } from './output.js'
 import { excerpt, parseErrorResult } from './result.js'
 
 /** Where plugins are found and how long they may take. */
@@ -21,7 +21,6 @@ export interface CniHost {
 export const defaultPluginDirectories = ['/opt/cni/bin', '/usr/local/libexec/cni', '/usr/libexec/cni', '/usr/lib/cni']
 
 const defaultTimeout = 60_000
-const outputLimit = 1 << 20
 const stderrKept = 4096
 /** What a plugin leaves running may hold its streams open; this long they are read on after its end. */
 const lingering = 200
@@ -47,21 +46,25 @@ export interface PluginRun {
  */
 export async function runPlugin(host: CniHost, run: PluginRun): Promise<string> {
   const program = await findPlugin(host, run)
-  const child = begin(program, host, run)
+  const stdout = run.lock === undefined ? new PipeOutput() : new FileOutput(run.lock.outputPath)
+  try {
+    return await runWith(stdout, program, host, run)
+  } finally {
+    stdout.close()
+  }
+}
+
+async function runWith(stdout: PluginOutput, program: string, host: CniHost, run: PluginRun): Promise<string> {
+  const child = begin(program, host, run, stdout.stdio)
   const failure = { plugin: run.plugin, command: run.command }
-  const stdout = new Collector(outputLimit, () => {
+  stdout.follow(child, () => {
     killGroup(child)
   })
-  const stderr = new Collector(outputLimit)
-  child.stdout.on('data', (chunk: Buffer) => {
-    stdout.add(chunk)
-  })
-  child.stderr.on('data', (chunk: Buffer) => {
-    stderr.add(chunk)
-  })
+  const stderr = new Collector()
+  stderr.follow(child.stderr)
   // It may end without having read what it is told; then its exit status says more than our EPIPE.
-  child.stdin.on('error', () => undefined)
-  child.stdin.end(JSON.stringify(run.config))
+  child.stdin?.on('error', () => undefined)
+  child.stdin?.end(JSON.stringify(run.config))
   const limit = host.timeout ?? defaultTimeout
   const deadline = new AbortController()
   const timer = setTimeout(() => {
@@ -84,15 +87,15 @@ export async function runPlugin(host: CniHost, run: PluginRun): Promise<string> 
   }
 }
 
-function begin(program: string, host: CniHost, run: PluginRun): ChildProcessByStdio<Writable, Readable, Readable> {
+function begin(program: string, host: CniHost, run: PluginRun, stdout: 'pipe' | number): ChildProcess {
   try {
     // A process group of its own: a plugin has others do a part of its work, which must not outlive it.
     const child = spawn(program, [], {
       cwd: '/',
       env: { PATH, ...run.env, CNI_COMMAND: run.command, CNI_PATH: directoriesOf(host).join(':') },
-      stdio: ['pipe', 'pipe', 'pipe', ...(run.lock === undefined ? [] : [run.lock.fd])],
+      stdio: ['pipe', stdout, 'pipe', ...(run.lock === undefined ? [] : [run.lock.fd])],
       detached: true,
-    }) as ChildProcessByStdio<Writable, Readable, Readable>
+    })
     if (child.pid !== undefined) run.lock?.ranBy(child.pid)
     return child
   } catch (cause) {
@@ -192,31 +195,5 @@ function killGroup(child: ChildProcess): void {
     process.kill(-child.pid, 'SIGKILL')
   } catch {
     // It has just ended.
-  }
-}
-
-/** The bytes of a stream up to a limit. */
-class Collector {
-  readonly #chunks: Buffer[] = []
-  readonly #limit: number
-  readonly #onFull: () => void
-  #size = 0
-  full = false
-
-  constructor(limit: number, onFull: () => void = () => undefined) {
-    this.#limit = limit
-    this.#onFull = onFull
-  }
-
-  add(chunk: Buffer): void {
-    if (this.full) return
-    this.#size += chunk.length
-    this.full = this.#size > this.#limit
-    if (this.full) this.#onFull()
-    else this.#chunks.push(chunk)
-  }
-
-  get text(): string {
-    return Buffer.concat(this.#chunks).toString('utf8')
   }
 }

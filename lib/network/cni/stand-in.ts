@@ -7,19 +7,19 @@ import { macFor, parseCidr } from '../address.js'
 import type { NetworkOperation } from '../attachment.js'
 import { encode, flags, type Request } from '../netlink/message.js'
 import { newAddress, newBridge } from '../netlink/rtnetlink.js'
-import type { CniRecord } from './cache.js'
 import { endpointFrom } from './endpoint.js'
+import type { CniResult } from './result.js'
 
 /** Where a new namespace's own links never come to. */
 const index = 100
 
-/** A link of the container's name with its addresses. */
-export function standInOperations({ result, soFar, ifname }: CniRecord): NetworkOperation[] {
-  const endpoint = endpointFrom(result ?? soFar ?? {}, { network: '', ifname, aliases: [] })
-  const blocks = endpoint.addresses.flatMap((text) => parseCidr(text) ?? [])
-  const mac = endpoint.mac === '' ? macFor(Buffer.of(0, 0, 0, 0)) : endpoint.mac
+/** A link of the container's name with its addresses. @param result of its ADD, as far as that came */
+export function standInOperations(result: CniResult, ifname: string): NetworkOperation[] {
+  const { addresses, mac } = endpointFrom(result, { network: '', ifname, aliases: [] })
+  const blocks = [...new Set(addresses)].flatMap((text) => parseCidr(text) ?? [])
   // A bridge is a link like any other, and of a kind that this kernel has.
-  const requests = [newBridge({ name: ifname, mac, index }), ...blocks.map((block) => newAddress(index, block))]
+  const link = newBridge({ name: ifname, mac: mac === '' ? macFor(Buffer.of(0, 0, 0, 0)) : mac, index })
+  const requests = [link, ...blocks.map((block) => newAddress(index, block))]
   return [{ op: 'netlink', what: `make a link in the place of ${ifname}`, messages: requests.map(acknowledged) }]
 }
 
