@@ -187,6 +187,12 @@ export const peers = {
     reason: "the network 'slirp4netns'",
     specs: 'spec/network',
   },
+  strace: {
+    package: 'strace',
+    provides: 'strace',
+    reason: 'kills a process in the middle of what it says to the kernel',
+    specs: 'spec/journeys',
+  },
   zstd: {
     package: 'zstd',
     provides: 'zstd',

@@ -17,11 +17,13 @@ export class AddressPool {
   readonly subnet: Subnet
   readonly block: Cidr
   readonly #gateway: bigint | undefined
+  readonly #hosts: ReadonlySet<bigint>
   readonly #first: bigint
   readonly #last: bigint
   #next: bigint
 
-  constructor(subnet: Subnet) {
+  /** @param hosts addresses of the host, which are in the block where it is that of a network it is on (macvlan) */
+  constructor(subnet: Subnet, hosts: readonly Buffer[] = []) {
     this.subnet = subnet
     this.block = cidrOf(subnet.subnet)
     const usable = usableRange(this.block)
@@ -31,6 +33,7 @@ export class AddressPool {
     this.#first = range.first < usable.first ? usable.first : range.first
     this.#last = range.last > usable.last ? usable.last : range.last
     this.#next = this.#first
+    this.#hosts = new Set(hosts.filter((address) => contains(this.block, address)).map(toNumber))
   }
 
   /**
@@ -39,11 +42,13 @@ export class AddressPool {
    */
   next(taken: ReadonlySet<bigint>, what: string): Buffer {
     const size = this.#last - this.#first + 1n
-    const tries = size < BigInt(taken.size) + 2n ? size : BigInt(taken.size) + 2n
+    const mostTaken = BigInt(taken.size + this.#hosts.size) + 2n
+    const tries = size < mostTaken ? size : mostTaken
     for (let tried = 0n; tried < tries; tried++) {
       const candidate = this.#next
       this.#next = candidate >= this.#last ? this.#first : candidate + 1n
-      if (candidate !== this.#gateway && !taken.has(candidate)) return fromNumber(candidate, this.block.family)
+      const free = candidate !== this.#gateway && !this.#hosts.has(candidate) && !taken.has(candidate)
+      if (free) return fromNumber(candidate, this.block.family)
     }
     throw new PodlingError(
       'SUBNET_EXHAUSTED',
@@ -75,6 +80,9 @@ export class AddressPool {
     }
     if (number === this.#gateway) {
       throw new PodlingError('INVALID_OPTION', `${what}: ${formatAddress(parsed.address)} is the gateway's own address`)
+    }
+    if (this.#hosts.has(number)) {
+      throw new PodlingError('INVALID_OPTION', `${what}: ${formatAddress(parsed.address)} is the host's own address`)
     }
     return parsed.address
   }

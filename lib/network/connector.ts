@@ -229,7 +229,8 @@ export class Connector {
     const subnets = JSON.stringify(record.subnets)
     const known = this.#pools.get(record.id)
     if (known?.subnets === subnets) return known.pools
-    const pools = record.subnets.map((subnet) => new AddressPool(subnet))
+    const hosts = record.driver === 'macvlan' ? this.#host.addresses().map(({ address }) => address) : []
+    const pools = record.subnets.map((subnet) => new AddressPool(subnet, hosts))
     this.#pools.set(record.id, { subnets, pools })
     return pools
   }

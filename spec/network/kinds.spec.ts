@@ -37,6 +37,11 @@ if (inOwnNetwork(import.meta.url)) {
     await networks.create({ name: 'nowhere', driver: 'macvlan', parent: 'eth7', subnets: ['198.51.100.0/24'] })
     await rejectsWith(t, () => start({ networks: ['nowhere'] }), 'NETWORK_FAILED', /no link eth7/)
 
+    await networks.create({ name: 'all', driver: 'macvlan', parent: 'uplink', subnets: ['192.0.2.0/24'] })
+    const third = await start({ networks: ['all'] })
+    t.equal(third.address, '192.0.2.2', 'not the address of the host, which is on this network')
+    await rejectsWith(t, () => start({ networks: [{ name: 'all', ip: '192.0.2.1' }] }), 'INVALID_OPTION', /host's own/)
+    await third.end()
     await networks.create({ name: 'inside' })
     await networks.connect('inside', one.id)
     t.match(await one.agent.run('ip', 'link', 'show', 'eth1'), /veth|eth1/)
