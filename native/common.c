@@ -7,11 +7,15 @@
 
 int sys_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
   struct open_how how = {.flags = flags | O_CLOEXEC, .mode = mode, .resolve = resolve};
-  int fd;
-  /* EAGAIN: a rename or mount elsewhere raced with a ".." of this lookup (openat2(2)); it says nothing about us. */
+  /*
+   * EAGAIN: a rename or mount elsewhere raced with a ".." of this lookup (openat2(2)); it says nothing about us. Somebody
+   * who renames without a pause may win many times in a row, so at last the tries are spread over a second.
+   */
+  enum { AT_ONCE = 128, TRIES = 10000 };
   for (int tries = 0;; tries++) {
-    fd = (int)syscall(SYS_openat2, directory, path, &how, sizeof(how));
-    if (fd >= 0 || errno != EAGAIN || tries == 128) return fd;
+    int fd = (int)syscall(SYS_openat2, directory, path, &how, sizeof(how));
+    if (fd >= 0 || errno != EAGAIN || tries == TRIES) return fd;
+    if (tries >= AT_ONCE) nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
   }
 }
 

@@ -15,6 +15,7 @@ import { open, type RootDatabase } from 'lmdb'
 import { PodlingError } from '../errors.js'
 import { codeForErrno } from '../sys/libc.js'
 import { checkDatabaseFile } from './database-file.js'
+import { DatabaseRoom } from './database-room.js'
 import { fileError } from './file-error.js'
 import { tryLockFile, type FileLock } from './lock.js'
 
@@ -55,6 +56,7 @@ export class Database {
   readonly #path: string
   readonly #directory: string
   readonly #lmdb: RootDatabase<unknown, Buffer>
+  readonly #room: DatabaseRoom
   #queue: Job[] = []
   #committing: Promise<void> | undefined
   /** Set while a transaction's work runs, which is never across an await. */
@@ -66,6 +68,7 @@ export class Database {
     this.#directory = directory
     this.#path = path
     this.#lmdb = lmdb
+    this.#room = new DatabaseRoom(path)
   }
 
   /**
@@ -168,6 +171,7 @@ export class Database {
     if (this.#closed) return
     this.#closed = true
     await this.#committing
+    this.#room.close()
     const closing = this.#lmdb.close()
     // After some failures lmdb waits for ever for what will never be committed.
     await (this.#commitFailed ? Promise.race([closing, sleep(closeGrace)]) : closing)
@@ -293,6 +297,7 @@ export class Database {
 
   async #commit(group: Pending): Promise<void> {
     if (group.size === 0) return
+    this.#room.take(group.size)
     const writes: Promise<unknown>[] = []
     // All writes of one batch are one LMDB transaction.
     const batch = this.#lmdb.batch(() => {

@@ -33,6 +33,7 @@ const c = {
   fcntl: library.func('int fcntl(int fd, int command, ...)'),
   linkat: library.func('int linkat(int from, const char *path, int to, const char *name, int flags)'),
   flock: library.func('int flock(int fd, int operation)'),
+  fallocate: library.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)'),
   ioctl: library.func('int ioctl(int fd, unsigned long request, _Out_ int *value)'),
   socket: library.func('int socket(int domain, int type, int protocol)'),
   connect: library.func('int connect(int fd, const void *address, uint32_t length)'),
@@ -116,6 +117,7 @@ const SCM_RIGHTS = 1
 const MSG_DONTWAIT = 0x40
 const MSG_NOSIGNAL = 0x4000
 const WNOHANG = 1
+const FALLOC_FL_KEEP_SIZE = 1
 const FIONREAD = 0x541b
 const AT_FDCWD = -100
 const AT_SYMLINK_FOLLOW = 0x400
@@ -243,6 +245,20 @@ export function tryLock(fd: number, mode: 'shared' | 'exclusive'): boolean {
   const errno = errnoName(koffi.errno())
   if (errno === 'EAGAIN' || errno === 'EWOULDBLOCK') return false
   throw systemError('flock', errno, 'lock a file')
+}
+
+/**
+ * Give a file the blocks for its first `bytes`, without changing its size (fallocate(2), FALLOC_FL_KEEP_SIZE).
+ * @returns false when its file system can't
+ * @throws PodlingError DISK_FULL
+ */
+export function allocate(fd: number, bytes: number, what: string, path: string): boolean {
+  while ((c.fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, bytes) as number) !== 0) {
+    const errno = errnoName(koffi.errno())
+    if (errno === 'EOPNOTSUPP' || errno === 'ENOTSUP' || errno === 'ENOSYS') return false
+    if (errno !== 'EINTR') throw systemError('fallocate', errno, what, path)
+  }
+  return true
 }
 
 /**
