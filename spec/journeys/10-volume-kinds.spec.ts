@@ -34,7 +34,12 @@ t.test('kinds of volumes', needs('root', 'busybox', 'gocryptfs', 'e2fsprogs'), a
   )
 
   async function output(options: Partial<ContainerOptions>, script: string, on = runtime): Promise<string> {
-    await using container = await on.run({ image: 'busybox:test', ...options, command: ['sh', '-c', script] })
+    await using container = await on.run({
+      image: 'busybox:test',
+      ...options,
+      network: 'none',
+      command: ['sh', '-c', script],
+    })
     const { exitCode } = await container.wait()
     const lines: string[] = []
     for await (const { text } of container.logs()) lines.push(text)
@@ -64,8 +69,13 @@ t.test('kinds of volumes', needs('root', 'busybox', 'gocryptfs', 'e2fsprogs'), a
     const options = { type: 'tmpfs', device: 'tmpfs', o: 'size=1m,mode=1770,nosuid' }
     await volumes.create({ name: 'fast', options })
     t.match(await volumes.get('fast'), { options, path: undefined })
-    await using one = await runtime.run({ image, volumes: ['fast:/fast'], command: ['sleep', '1000'] })
-    await using two = await runtime.run({ image, volumes: ['fast:/other'], command: ['sleep', '1000'] })
+    await using one = await runtime.run({ image, volumes: ['fast:/fast'], network: 'none', command: ['sleep', '1000'] })
+    await using two = await runtime.run({
+      image,
+      volumes: ['fast:/other'],
+      network: 'none',
+      command: ['sleep', '1000'],
+    })
     await one.exec(['sh', '-c', 'echo shared >/fast/file'])
     t.equal((await two.exec(['cat', '/other/file'])).stdout, 'shared\n')
     t.match((await two.exec(['df', '-k', '/other'])).stdout, / 1024 /)
@@ -102,13 +112,18 @@ t.test('kinds of volumes', needs('root', 'busybox', 'gocryptfs', 'e2fsprogs'), a
     await truncate(device, 16 * 1024 * 1024)
     execFileSync('mkfs.ext4', ['-q', '-F', device], { env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } })
     await volumes.create({ name: 'disk', options: { type: 'ext4', device, o: 'noatime' } })
-    await using one = await runtime.run({ image: withData, volumes: ['disk:/data'], command: ['sleep', '1000'] })
+    await using one = await runtime.run({
+      image: withData,
+      volumes: ['disk:/data'],
+      network: 'none',
+      command: ['sleep', '1000'],
+    })
     t.match(
       (await one.exec(['ls', '/data'])).stdout,
       /lost\+found\nthe quick brown/,
       'it begins with what the image has, beside what mkfs made',
     )
-    await using two = await runtime.run({ image, volumes: ['disk:/disk'], command: ['sleep', '1000'] })
+    await using two = await runtime.run({ image, volumes: ['disk:/disk'], network: 'none', command: ['sleep', '1000'] })
     await one.exec(['sh', '-c', 'echo once >/data/file'])
     t.equal((await two.exec(['cat', '/disk/file'])).stdout, 'once\n', 'mounted once for both')
     t.match(
@@ -169,6 +184,7 @@ t.test('kinds of volumes', needs('root', 'busybox', 'gocryptfs', 'e2fsprogs'), a
     await using container = await runtime.run({
       image: withData,
       volumes: ['secret:/data'],
+      network: 'none',
       command: ['sleep', '1000'],
     })
     t.equal(
@@ -180,7 +196,13 @@ t.test('kinds of volumes', needs('root', 'busybox', 'gocryptfs', 'e2fsprogs'), a
       '-c',
       `echo ${SECRET} >"/data/a name of its own"; mkdir -p /data/sub; ln -s "${SECRET}" /data/sub/link`,
     ])
-    await using user = await runtime.run({ image, volumes: ['secret:/x'], user: '5:5', command: ['sleep', '1000'] })
+    await using user = await runtime.run({
+      image,
+      volumes: ['secret:/x'],
+      user: '5:5',
+      network: 'none',
+      command: ['sleep', '1000'],
+    })
     t.match(await user.exec(['ls', '/x']), { stderr: /Permission denied/ }, 'owners and modes count')
 
     const disk = execFileSync('tar', ['-c', '-C', join(root, 'volumes', 'secret'), '.']).toString('latin1')
@@ -254,7 +276,12 @@ t.test('kinds of volumes', needs('root', 'busybox', 'gocryptfs', 'e2fsprogs'), a
   })
 
   t.test('a server that is killed', async (t) => {
-    await using container = await runtime.run({ image, volumes: ['bytes:/v'], command: ['sleep', '1000'] })
+    await using container = await runtime.run({
+      image,
+      volumes: ['bytes:/v'],
+      network: 'none',
+      command: ['sleep', '1000'],
+    })
     const server = keepers().find((pid) =>
       readFileSync(`/proc/${pid}/cmdline`, 'latin1').startsWith('/usr/bin/gocryptfs'),
     )

@@ -31,7 +31,7 @@ t.test('volumes', needs('root', 'busybox'), async (t) => {
 
   /** What a script prints in a container. */
   async function output(options: Partial<ContainerOptions>, script: string): Promise<string> {
-    await using container = await runtime.run({ image, ...options, command: ['sh', '-c', script] })
+    await using container = await runtime.run({ image, ...options, network: 'none', command: ['sh', '-c', script] })
     const { exitCode } = await container.wait()
     const lines: string[] = []
     for await (const { text } of container.logs()) lines.push(text)
@@ -49,7 +49,12 @@ t.test('volumes', needs('root', 'busybox'), async (t) => {
     t.strictSame(await names(), ['kept', 'labelled'])
     t.strictSame(await names({ label: 'app=db' }), ['labelled'])
     t.strictSame(await names({ label: 'app', name: 'kept' }), [])
-    await using container = await runtime.run({ image, volumes: ['kept:/v'], command: ['sleep', '1000'] })
+    await using container = await runtime.run({
+      image,
+      volumes: ['kept:/v'],
+      network: 'none',
+      command: ['sleep', '1000'],
+    })
     t.strictSame((await volumes.get('kept')).containers, [container.id])
     t.strictSame(await names({ dangling: true }), ['labelled'])
     t.strictSame(await names({ dangling: false }), ['kept'])
@@ -161,7 +166,12 @@ t.test('volumes', needs('root', 'busybox'), async (t) => {
 
   t.test('anonymous ones go with their container', async (t) => {
     const before = (await volumes.list({ anonymous: true })).length
-    const container = await runtime.containers.create({ image, volumes: ['/a', 'kept:/k'], command: ['true'] })
+    const container = await runtime.containers.create({
+      image,
+      volumes: ['/a', 'kept:/k'],
+      network: 'none',
+      command: ['true'],
+    })
     const [volume] = await volumes.list({ anonymous: true })
     t.match(volume?.name, /^[0-9a-f]{64}$/)
     t.strictSame(volume?.containers, [container.id])
@@ -170,7 +180,7 @@ t.test('volumes', needs('root', 'busybox'), async (t) => {
     t.notOk(existsSync(volume?.path ?? ''))
     t.ok(existsSync(join(root, 'volumes/kept/_data/file')), 'a named one stays')
 
-    const detached = { image, volumes: ['/a'], command: ['true'], detach: true }
+    const detached = { image, volumes: ['/a'], network: 'none', command: ['true'], detach: true }
     const first = await runtime.containers.create(detached)
     await first.remove()
     const [left] = await volumes.list({ anonymous: true })
@@ -180,9 +190,14 @@ t.test('volumes', needs('root', 'busybox'), async (t) => {
     await second.remove({ volumes: true })
     t.strictSame(await volumes.list({ anonymous: true }), [], 'unless they are to go')
 
-    const owner = await runtime.containers.create({ image, volumes: ['/a'], command: ['true'] })
+    const owner = await runtime.containers.create({ image, volumes: ['/a'], network: 'none', command: ['true'] })
     const [shared] = await volumes.list({ anonymous: true })
-    await using other = await runtime.containers.create({ image, volumes: [`${shared!.name}:/a`], command: ['true'] })
+    await using other = await runtime.containers.create({
+      image,
+      volumes: [`${shared!.name}:/a`],
+      network: 'none',
+      command: ['true'],
+    })
     await owner.remove()
     t.strictSame(
       (await volumes.get(shared!.name)).containers,
@@ -236,7 +251,7 @@ t.test('volumes', needs('root', 'busybox'), async (t) => {
     )
     await t.rejects(output({ mounts: [{ ...mounts[0], subpath: 'nothing' }] }, 'true'), { message: /nothing/ })
     await t.rejects(output({ mounts: [{ ...mounts[0], source: 'nosuch:1' }] }, 'true'), { code: 'IMAGE_NOT_FOUND' })
-    const user = await runtime.containers.create({ ...busybox, mounts, command: ['true'] })
+    const user = await runtime.containers.create({ ...busybox, mounts, network: 'none', command: ['true'] })
     await t.rejects(runtime.images.remove('with-data:1'), { code: 'IMAGE_IN_USE' })
     const other = await Runtime.open({ root })
     await other.close()
@@ -266,7 +281,12 @@ t.test('volumes', needs('root', 'busybox'), async (t) => {
     await t.rejects(volumes.create({ nam: 'x' } as object), { code: 'INVALID_OPTION', message: /did you mean name/ })
     await t.rejects(volumes.get('kep'), { code: 'VOLUME_NOT_FOUND', message: /did you mean kept/ })
     await t.rejects(volumes.remove('nothing'), { code: 'VOLUME_NOT_FOUND' })
-    await using container = await runtime.run({ image, volumes: ['kept:/v'], command: ['sleep', '1000'] })
+    await using container = await runtime.run({
+      image,
+      volumes: ['kept:/v'],
+      network: 'none',
+      command: ['sleep', '1000'],
+    })
     await t.rejects(volumes.remove('kept'), { code: 'VOLUME_IN_USE', message: new RegExp(container.id.slice(0, 12)) })
     await volumes.remove('kept', { force: true })
     t.equal(container.status, 'removed', 'force removes the containers')
@@ -278,7 +298,7 @@ t.test('volumes', needs('root', 'busybox'), async (t) => {
       code: 'INVALID_OPTION',
       message: /idmap/,
     })
-    await t.rejects(runtime.run({ image, command: ['true'], volumes: ['v:/etc/passwd'] }), {
+    await t.rejects(runtime.run({ image, network: 'none', command: ['true'], volumes: ['v:/etc/passwd'] }), {
       code: 'INVALID_OPTION',
       message: /directory/,
     })
@@ -311,11 +331,16 @@ t.test('volumes', needs('root', 'busybox'), async (t) => {
     })
     t.teardown(() => own.close())
     await own.volumes.create({ name: 'special', driver: 'mine' })
-    await using container = await own.run({ image, volumes: ['special:/data'], command: ['cat', '/data/file'] })
+    await using container = await own.run({
+      image,
+      volumes: ['special:/data'],
+      network: 'none',
+      command: ['cat', '/data/file'],
+    })
     t.equal((await container.wait()).exitCode, 0)
     t.strictSame((await readdir(join(directory, 'special'))).sort(), ['file', 'link', 'sub'])
     await t.rejects(
-      runtime.run({ image, volumes: ['special:/data'], command: ['true'] }),
+      runtime.run({ image, volumes: ['special:/data'], network: 'none', command: ['true'] }),
       { code: 'VOLUME_DRIVER_NOT_FOUND' },
       'which another process needs too',
     )
@@ -342,6 +367,7 @@ t.test('volumes', needs('root', 'busybox'), async (t) => {
       await using container = await runtime.run({
         image,
         mounts: [{ type: 'bind', source: host, target: '/peers', propagation: kind }],
+        network: 'none',
         command: ['sleep', '1000'],
         privileged: true,
       })
@@ -358,7 +384,7 @@ t.test('volumes', needs('root', 'busybox'), async (t) => {
     t.strictSame(await propagation('private'), [false, false])
     t.strictSame(await propagation('slave'), [true, false])
     t.strictSame(await propagation('shared'), [true, true])
-    const nested = { image, command: ['true'], volumes: [`${host}:/peers:shared`, '/peers/inner'] }
+    const nested = { image, network: 'none', command: ['true'], volumes: [`${host}:/peers:shared`, '/peers/inner'] }
     await t.rejects(runtime.run(nested), { code: 'INVALID_OPTION', message: /\/peers\/inner lies in \/peers/ })
     t.equal(
       execFileSync('grep', ['-c', host, '/proc/self/mounts']).toString(),

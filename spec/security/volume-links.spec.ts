@@ -24,6 +24,7 @@ async function look(subpath: string): Promise<string> {
     await using container = await runtime.run({
       image,
       mounts: [{ type: 'volume', source: 'hostile', target: '/part', subpath }],
+      network: 'none',
       command: ['sh', '-c', 'cat /part/secret /part; touch /part/new'],
     })
     await container.wait()
@@ -59,6 +60,7 @@ t.test('a subpath through links', async (t) => {
     image,
     // By its path on the host, as any other: what a volume's subpath must not be.
     mounts: [{ type: 'bind', source: join(path, 'absolute'), target: '/part', readOnly: true }],
+    network: 'none',
     command: ['sleep', '1000'],
   })
   t.equal(
@@ -79,6 +81,7 @@ t.test('a subpath that a container swings between a directory and a link, all th
   await using swinger = await runtime.run({
     image,
     volumes: ['hostile:/v'],
+    network: 'none',
     command: [
       'sh',
       '-c',
@@ -124,6 +127,7 @@ t.test('a first use while another container swings links in the volume', async (
     image,
     volumes: ['first:/v:nocopy'],
     // The volume's own tree alone is within its reach; it makes of it what it can.
+    network: 'none',
     command: [
       'sh',
       '-c',
@@ -131,13 +135,14 @@ t.test('a first use while another container swings links in the volume', async (
     ],
   })
   for (let i = 0; i < 15; i++) {
-    await using user = await runtime.run({ image: data, volumes: ['first:/data'], command: ['true'] })
+    await using user = await runtime.run({ image: data, volumes: ['first:/data'], network: 'none', command: ['true'] })
     await user.wait()
   }
   await using given = await runtime.run({
     image: data,
     volumes: ['first:/data:U'],
     user: '1000:1000',
+    network: 'none',
     command: ['true'],
   })
   await given.wait()
