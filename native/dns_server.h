@@ -40,23 +40,29 @@ struct dns_server {
 enum dns_source { DNS_FROM_UDP, DNS_FROM_TCP, DNS_FROM_WATCH, DNS_FROM_CONTROL, DNS_FROM_HOST, DNS_FROM_PROCESS,
                   DNS_FROM_RESOLVER, DNS_FROM_CLIENT, DNS_FROM_CLIENT_RESOLVER };
 
+/* dns_listen.c */
+int dns_add_listener(struct dns_server *server, const char *text, bool movable);
 bool dns_listen_to(struct dns_server *server, int fd, enum dns_source source, size_t index, uint32_t events);
 bool dns_listen_change(struct dns_server *server, int fd, enum dns_source source, size_t index, uint32_t events);
 uint64_t dns_now(void); /* ms, of a clock that nobody sets */
 
 socklen_t dns_peer_size(const union dns_peer *peer);
+in_port_t *dns_peer_port(union dns_peer *peer);
 const uint8_t *dns_peer_bytes(const union dns_peer *peer, size_t *size);
 bool dns_may_ask(const struct dns_listener *listener, const union dns_peer *peer);
 
-/* Take up what has changed among the entries, before a question is answered (dns.c). */
+/* dns_entries.c */
+int dns_open_names(struct dns_server *server, const char *directory);
+void dns_learn_all(struct dns_server *server);
+void dns_forget_process(struct dns_server *server, int pidfd);
+/* Take up what has changed among the entries, before a question is answered. */
 void dns_take_changes(struct dns_server *server);
-
-/* The resolvers for a question of this peer: its own or the host's. Returns their number (dns_resolvers.c). */
-size_t dns_resolvers_for(struct dns_server *server, const union dns_peer *peer, union dns_peer resolvers[DNS_RESOLVERS]);
-
 /* What can be said at once. 0: a resolver has to be asked. */
 size_t dns_answer_here(struct dns_server *server, const uint8_t *message, const struct dns_query *query, uint8_t *bytes,
                        size_t room);
+
+/* The resolvers for a question of this peer: its own or the host's. Returns their number (dns_resolvers.c). */
+size_t dns_resolvers_for(struct dns_server *server, const union dns_peer *peer, union dns_peer resolvers[DNS_RESOLVERS]);
 
 void dns_udp_question(struct dns_server *server, size_t listener);
 void dns_udp_answer(struct dns_server *server, size_t index);
