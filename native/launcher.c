@@ -35,7 +35,12 @@ static void serve(const struct request *request, const int *fds, size_t count, c
   if (pid < 0 && launch) report_fork_failure(fds[0]);
   if (pid != 0) return;
   close(CONTROL_FD);
-  if (spare) slot_main(fds[0], parents, parent_count);
+  if (spare) {
+    int passed[REQUEST_FDS];
+    size_t passed_count = 0;
+    struct slot *slot = slot_wait(fds[0], parents, parent_count, passed, &passed_count);
+    monitor_main(fds[0], passed, passed_count, slot);
+  }
   if (launch) monitor_main(fds[0], fds + 1, count - 1, NULL);
   signal(SIGCHLD, SIG_DFL);
   if (copy) _exit(copy_main(fds[0], fds[1], fds[2], request->first, request->second));

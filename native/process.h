@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "clone.h"
 #include "plan.h"
 #include "protocol.h"
 
@@ -27,25 +28,12 @@ struct process {
 void process_clear(struct process *process);
 
 /*
- * When a new process may go on. Limits are written while it makes its mounts, so that a start has two processors; it
- * must have them, and be in all its cgroups, before it forks or executes.
- */
-enum go { GO_AT_ONCE, GO_BEFORE_EXEC, GO_AFTER_WORD };
-
-/*
  * Start the container's pid 1. `stdio`: what to give it as 0, 1 and 2; -1: /dev/null. `slot`: a warm slot that the plan
  * has taken, or NULL.
  */
 struct slot;
 int process_start(struct process *process, const struct plan *plan, const int stdio[3], enum go go, struct slot *slot,
                   struct failure *failure);
-
-/*
- * What a stage process does: join the plan's namespaces and clone a child of its own parent. `made`: those of the
- * namespaces to create that it is in already. Returns the pid.
- */
-pid_t process_stage(const struct plan *plan, uint32_t made, const int stdio[3], int link, enum go go, int into,
-                    struct failure *failure);
 
 /* Start a process by a plan that comes from `stream`, in the namespaces and cgroups of `container`'s pid 1. */
 int process_enter(struct process *process, const struct plan *container, int pidfd, int stream, const int *passed,

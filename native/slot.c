@@ -16,7 +16,6 @@
 #include <sys/wait.h>
 
 #include "child.h"
-#include "monitor.h"
 
 enum { STACK_SIZE = 1 << 20 }; /* of addresses; memory is taken as it is touched */
 
@@ -80,7 +79,7 @@ static int stub_main(void *argument) {
   if (read(slot->wake[1], &word, 1) != 1) return 1;
   uint32_t kept;
   if (keep_namespaces(slot, &kept) < 0) return 1;
-  slot->pid = process_stage(slot->plan, kept, slot->stdio, slot->link, slot->go, slot->into, &slot->failure);
+  slot->pid = clone_stage(slot->plan, kept, slot->stdio, slot->link, slot->go, slot->into, &slot->failure);
   return 0;
 }
 
@@ -117,7 +116,7 @@ static bool prepare(struct slot *slot) {
   }
 }
 
-_Noreturn void slot_main(int stream, char *const *parents, size_t count) {
+struct slot *slot_wait(int stream, char *const *parents, size_t count, int fds[REQUEST_FDS], size_t *passed) {
   static struct slot slot;
   prctl(PR_SET_NAME, "podling-monitor");
   signal(SIGCHLD, SIG_DFL);
@@ -126,14 +125,12 @@ _Noreturn void slot_main(int stream, char *const *parents, size_t count) {
   slot.directories = calloc(count + 1, sizeof(*slot.directories));
   if (!slot.directories) _exit(1);
   struct request request;
-  int fds[REQUEST_FDS];
-  size_t passed = 0;
   bool ready = prepare(&slot) && send_frame(stream, FRAME_WARM, NULL, 0, NULL, 0);
-  if (!ready || receive_request(stream, &request, fds, &passed) != 1 || request.kind != REQUEST_LAUNCH) {
+  if (!ready || receive_request(stream, &request, fds, passed) != 1 || request.kind != REQUEST_LAUNCH) {
     slot_discard(&slot);
     _exit(0);
   }
-  monitor_main(stream, fds, passed, &slot);
+  return &slot;
 }
 
 /* The length of the path's directory, PATH without "/name". */

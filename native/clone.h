@@ -1,0 +1,26 @@
+/* The making of a new process of a container: clone3(2), and what it does first, until its plan is interpreted. */
+#pragma once
+
+#include "plan.h"
+#include "protocol.h"
+
+/*
+ * When a new process may go on. Limits are written while it makes its mounts, so that a start has two processors; it
+ * must have them, and be in all its cgroups, before it forks or executes.
+ */
+enum go { GO_AT_ONCE, GO_BEFORE_EXEC, GO_AFTER_WORD };
+
+/*
+ * clone3(2) with the plan's new namespaces, but for those `made`. `stdio`: what to give it as 0, 1 and 2; -1: /dev/null.
+ * `into`: its cgroup, or -1. `container`: a pidfd to take the cgroup namespace of, or -1. Returns in the parent only: the
+ * pid, or -1.
+ */
+pid_t clone_child(const struct plan *plan, uint32_t made, const int stdio[3], int link, enum go go, uint64_t flags,
+                  int into, int container, int *pidfd, struct failure *failure);
+
+/*
+ * What a process does that is thrown away afterwards: join the plan's namespaces and clone a child of its own parent.
+ * `made`: those of the namespaces to create that it is in already. Returns the pid, or -1.
+ */
+pid_t clone_stage(const struct plan *plan, uint32_t made, const int stdio[3], int link, enum go go, int into,
+                  struct failure *failure);
