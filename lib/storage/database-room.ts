@@ -51,7 +51,12 @@ export class DatabaseRoom {
   }
 
   #allocate(bytes: number): boolean {
-    return allocate(this.#fd, bytes, `commit to the state database ${this.#path}, which needs space on its disk`, this.#path)
+    return allocate(
+      this.#fd,
+      bytes,
+      `commit to the state database ${this.#path}, which needs space on its disk`,
+      this.#path,
+    )
   }
 
   close(): void {
