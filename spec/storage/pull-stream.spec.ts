@@ -87,7 +87,8 @@ for (const format of [directoryFormat, erofsFormat]) {
   })
 
   t.test(`${format.name}: wrong bytes are the registry's fault, and leave nothing`, async (t) => {
-    const server = await registry(t, [await big('a'), await big('b')], 1, (bytes, _request, response) => {
+    // One layer: another that came whole before may stay until the next sweep.
+    const server = await registry(t, [await big('a')], 0, (bytes, _request, response) => {
       const wrong = Buffer.from(bytes)
       wrong.fill(0, 1_000_000, 1_100_000)
       response.end(wrong)
