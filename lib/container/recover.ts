@@ -135,23 +135,27 @@ async function unlessBeingMade(
 
 /** Run directories, which are named by half an id, of containers that are neither known nor being made. */
 async function removeStrayRunDirectories({ runRoot, records }: ContainerContext): Promise<void> {
+  const known = () => new Set([...records.entries()].map(([id]) => runName(id)))
+  const before = known()
   await settleAll(
     'remove run directories that were left behind',
-    namesIn(`${runRoot}/c`).map(async (name) => {
-      const directory = `${runRoot}/c/${name}`
-      const lock = RunLock.seize(`${directory}/lock`)
-      // Held, or has none yet, or no more: see removeRunDirectory().
-      if (lock === undefined) {
-        removeIfEmpty(directory)
-        return
-      }
-      try {
-        const known = [...records.entries()].some(([id]) => runName(id) === name)
-        if (!known) await removeRunDirectory(directory)
-      } finally {
-        lock.release()
-      }
-    }),
+    namesIn(`${runRoot}/c`)
+      .filter((name) => !before.has(name))
+      .map(async (name) => {
+        const directory = `${runRoot}/c/${name}`
+        const lock = RunLock.seize(`${directory}/lock`)
+        // Held, or has none yet, or no more: see removeRunDirectory().
+        if (lock === undefined) {
+          removeIfEmpty(directory)
+          return
+        }
+        try {
+          // Asked for anew: its record may have come before the lock was ours.
+          if (!known().has(name)) await removeRunDirectory(directory)
+        } finally {
+          lock.release()
+        }
+      }),
   )
 }
 
