@@ -12,6 +12,7 @@ import { recoverContainers, type RecoveryReport } from '../container/recover.js'
 import { Gate } from '../gate.js'
 import type { ImagePolicy } from '../image/policy/image-policy.js'
 import type { ProgramSearch } from '../image/from-host/programs.js'
+import { copierBy } from '../launch/copiers.js'
 import { findHelper } from '../launch/helper-path.js'
 import { Launcher } from '../launch/launcher.js'
 import { Owner } from './owners.js'
@@ -22,7 +23,6 @@ import { openStorage } from './storage.js'
 import { Networks } from '../network/networks.js'
 import { programDirectories } from '../network/user-mode.js'
 import { ContentStore } from '../storage/content.js'
-import type { OpenCopier } from '../storage/copy/copier.js'
 import { Database } from '../storage/database.js'
 import type { DriverChoice } from '../storage/drivers/choose.js'
 import { Images, type ImageEvent } from '../storage/images.js'
@@ -32,7 +32,6 @@ import { isPrivileged, type HostFacts } from '../sys/kernel.js'
 import type { VolumeDriver } from '../storage/volumes/driver.js'
 import { Keepers } from '../storage/volumes/keeper.js'
 import { Volumes } from '../storage/volumes/volumes.js'
-import { close, pipe } from '../sys/libc.js'
 import { Teardown } from '../teardown.js'
 
 /** What a runtime is made of. */
@@ -178,20 +177,5 @@ function isExecutable(path: string): boolean {
     return true
   } catch {
     return false
-  }
-}
-
-/** Copiers come from the launcher, which no container can reach. */
-function copierBy(launcher: Launcher): OpenCopier {
-  return async (tree, way) => {
-    const [input, output] = [pipe(), pipe({ size: 1024 * 1024 })]
-    try {
-      await launcher.spawnCopier(tree, way, input.read, output.write)
-      return { input: input.write, output: output.read }
-    } catch (error) {
-      close(input.write)
-      close(output.read)
-      throw error
-    }
   }
 }
