@@ -1,4 +1,5 @@
 /** The options of a mount in an OCI spec (config.md, "Mounts"), told apart into what the kernel takes separately. Pure. */
+import { mountFlags } from '../storage/volumes/mount-flags.js'
 import type { MountAttributes, Propagation } from './plan.js'
 
 export interface ParsedMountOptions {
@@ -16,19 +17,9 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
 /** What each word sets. A later word wins over an earlier one, as mount(8) has it. */
 const words: Record<string, Mutable<MountAttributes>> = {
-  ro: { readOnly: true },
-  rw: { readOnly: false },
-  suid: { noSuid: false },
-  nosuid: { noSuid: true },
-  dev: { noDev: false },
-  nodev: { noDev: true },
-  exec: { noExec: false },
-  noexec: { noExec: true },
+  ...mountFlags,
   atime: { accessTime: 'relatime' },
-  noatime: { accessTime: 'noatime' },
-  relatime: { accessTime: 'relatime' },
   norelatime: { accessTime: 'strictatime' },
-  strictatime: { accessTime: 'strictatime' },
   nostrictatime: { accessTime: 'relatime' },
   diratime: { noDirAccessTime: false },
   nodiratime: { noDirAccessTime: true },

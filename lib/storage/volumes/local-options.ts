@@ -2,6 +2,7 @@
 import { PodlingError } from '../../errors.js'
 import { nearestName } from '../../schema/nearest-name.js'
 import type { VolumeMountAttributes } from './driver.js'
+import { mountFlags } from './mount-flags.js'
 
 /** What is mounted for a volume; undefined: nothing, it is a directory. */
 export interface LocalMount {
@@ -23,19 +24,6 @@ export interface LocalVolume {
 
 const known = ['type', 'device', 'o']
 
-const flags: Readonly<Record<string, VolumeMountAttributes>> = {
-  ro: { readOnly: true },
-  rw: { readOnly: false },
-  suid: { noSuid: false },
-  nosuid: { noSuid: true },
-  dev: { noDev: false },
-  nodev: { noDev: true },
-  exec: { noExec: false },
-  noexec: { noExec: true },
-  relatime: { accessTime: 'relatime' },
-  noatime: { accessTime: 'noatime' },
-  strictatime: { accessTime: 'strictatime' },
-}
 const ignored = new Set(['defaults', 'loop', 'auto', 'noauto', '_netdev', 'async', 'user', 'nouser', 'nofail'])
 
 /** @throws PodlingError `INVALID_OPTION` with all mistakes */
@@ -83,7 +71,7 @@ function mountOf(
   let attributes: VolumeMountAttributes = {}
   const options: string[] = []
   for (const word of words) {
-    if (Object.hasOwn(flags, word)) attributes = { ...attributes, ...flags[word] }
+    if (Object.hasOwn(mountFlags, word)) attributes = { ...attributes, ...mountFlags[word] }
     else if (word !== 'bind' && word !== 'rbind' && !ignored.has(word)) options.push(word)
   }
   if (fstype === 'bind' && options.length > 0) faults.push(`options.o: ${options.join(',')} has no effect on a bind`)
