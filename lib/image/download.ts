@@ -1,5 +1,5 @@
 /** One blob from a registry into the store: resumed where a try broke off, verified, fetched once for all who want it. */
-import { PodlingError } from '../errors.js'
+import { PodlingError, type ErrorCode } from '../errors.js'
 import type { ArrivingBlob } from './blob-growth.js'
 import type { BlobStore, BlobWriter } from './blob-store.js'
 import type { Descriptor } from './manifest.js'
@@ -69,7 +69,7 @@ async function fetchOnce(
     if (arriving !== undefined) begin?.(arriving)
     if (!whole) await transfer(context, writer, digest, size, what, report, signal)
   } catch (error) {
-    await (isFinal(error) ? writer.discard() : writer.keep())
+    await (isFinal(signal?.aborted ? signal.reason : error) ? writer.discard() : writer.keep())
     throw error
   }
   try {
@@ -82,9 +82,17 @@ async function fetchOnce(
   }
 }
 
-/** Wrong bytes are not kept; bytes that are merely not complete are. */
-function isFinal(error: unknown): boolean {
-  return error instanceof PodlingError && error.code === 'SIZE_MISMATCH'
+/** What makes another try bring the same again, or find no room for it. */
+const finalCodes: ReadonlySet<ErrorCode> = new Set([
+  'DIGEST_MISMATCH', 'SIZE_MISMATCH', 'LAYER_INVALID', 'LAYER_TOO_LARGE', 'MEDIA_TYPE_UNSUPPORTED', 'IMAGE_INVALID', 'DISK_FULL',
+]) // prettier-ignore
+
+/**
+ * Wrong bytes are not kept; bytes that are merely not complete are, unless this blob was given up since another of its
+ * image is bad.
+ */
+function isFinal(reason: unknown): boolean {
+  return reason instanceof PodlingError && finalCodes.has(reason.code)
 }
 
 async function transfer(

@@ -44,8 +44,8 @@ async function world(t: Test, format: LayerFormat, directory?: string): Promise<
 
 type Send = (bytes: Buffer, request: IncomingMessage, response: ServerResponse) => void
 
-/** A registry of one image, which sends the blob of its layer `number` in its own way. */
-async function registry(t: Test, layers: readonly Buffer[], number: number, send: Send): Promise<HttpFixture> {
+/** A registry of one image, which sends the blobs of its layers in these ways. */
+async function registry(t: Test, layers: readonly Buffer[], sends: readonly Send[] = []): Promise<HttpFixture> {
   const directory = await temporaryDirectory(t)
   const layout = await makeLayout(directory, [{ layers }])
   return startServer(t, (request, response) => {
@@ -53,8 +53,8 @@ async function registry(t: Test, layers: readonly Buffer[], number: number, send
     const digest = request.url?.includes('/manifests/') ? layout.digest : (asked ?? '')
     const answer = async (): Promise<void> => {
       const bytes = await readFile(join(directory, 'blobs/sha256', digest.slice(7)))
-      if (digest !== layout.images[0]!.layers[number]) response.end(bytes)
-      else send(bytes, request, response)
+      const send = sends[layout.images[0]!.layers.indexOf(digest)] ?? whole
+      send(bytes, request, response)
     }
     void answer()
   })
@@ -67,11 +67,17 @@ const big = (name: string): Promise<Buffer> => makeTar([{ name, content: randomB
 for (const format of [directoryFormat, erofsFormat]) {
   t.test(`${format.name}: a layer is unpacked while it comes`, async (t) => {
     let goOn: (() => void) | undefined
-    const server = await registry(t, [await big('a')], 0, (bytes, _request, response) => {
-      response.writeHead(200, { 'Content-Length': bytes.length })
-      response.write(bytes.subarray(0, 2_000_000))
-      goOn = () => response.end(bytes.subarray(2_000_000))
-    })
+    const server = await registry(
+      t,
+      [await big('a')],
+      [
+        (bytes, _request, response) => {
+          response.writeHead(200, { 'Content-Length': bytes.length })
+          response.write(bytes.subarray(0, 2_000_000))
+          goOn = () => response.end(bytes.subarray(2_000_000))
+        },
+      ],
+    )
     const { images } = await world(t, format)
     const unpacked: number[] = []
     await images.pull(`${server.host}/app:1`, {
@@ -87,12 +93,18 @@ for (const format of [directoryFormat, erofsFormat]) {
   })
 
   t.test(`${format.name}: wrong bytes are the registry's fault, and leave nothing`, async (t) => {
-    // One layer: another that came whole before may stay until the next sweep.
-    const server = await registry(t, [await big('a')], 0, (bytes, _request, response) => {
-      const wrong = Buffer.from(bytes)
-      wrong.fill(0, 1_000_000, 1_100_000)
-      response.end(wrong)
-    })
+    const wrong: Send = (bytes, _request, response) => {
+      const other = Buffer.from(bytes)
+      other.fill(0, 1_000_000, 1_100_000)
+      response.end(other)
+    }
+    const half: Send = (bytes, _request, response) => {
+      response.writeHead(200, { 'Content-Length': bytes.length })
+      response.write(bytes.subarray(0, 2_000_000))
+    }
+    const layers = await Promise.all(['a', 'b', 'c'].map(big))
+    // One is whole by then or not, another certainly not.
+    const server = await registry(t, layers, [whole, half, wrong])
     const { images, files } = await world(t, format)
     await t.rejects(images.pull(`${server.host}/app:1`), { code: 'DIGEST_MISMATCH', message: /the registry sent/ })
     t.strictSame(await files(), ['tmp'])
@@ -101,18 +113,24 @@ for (const format of [directoryFormat, erofsFormat]) {
   t.test(`${format.name}: what an interrupted pull left is gone on with, and begun anew when it is bad`, async (t) => {
     const ranges: (string | undefined)[] = []
     let cut = true
-    const server = await registry(t, [await big('a')], 0, (bytes, request, response) => {
-      const from = Number(/^bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0)
-      ranges.push(request.headers.range)
-      response.writeHead(from > 0 ? 206 : 200, {
-        'Content-Length': bytes.length - from,
-        ...(from > 0
-          ? { 'Content-Range': `bytes ${String(from)}-${String(bytes.length - 1)}/${String(bytes.length)}` }
-          : {}),
-      })
-      if (cut) response.write(bytes.subarray(from, 1_000_000))
-      else response.end(bytes.subarray(from))
-    })
+    const server = await registry(
+      t,
+      [await big('a')],
+      [
+        (bytes, request, response) => {
+          const from = Number(/^bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0)
+          ranges.push(request.headers.range)
+          response.writeHead(from > 0 ? 206 : 200, {
+            'Content-Length': bytes.length - from,
+            ...(from > 0
+              ? { 'Content-Range': `bytes ${String(from)}-${String(bytes.length - 1)}/${String(bytes.length)}` }
+              : {}),
+          })
+          if (cut) response.write(bytes.subarray(from, 1_000_000))
+          else response.end(bytes.subarray(from))
+        },
+      ],
+    )
     const directory = await temporaryDirectory(t)
     const { images } = await world(t, format, directory)
     const partial = join(directory, 'blobs/partial')
@@ -143,7 +161,7 @@ for (const format of [directoryFormat, erofsFormat]) {
   })
 
   t.test(`${format.name}: an image that many pull at once is downloaded once`, async (t) => {
-    const server = await registry(t, [await big('a'), await big('b'), await big('c')], 0, whole)
+    const server = await registry(t, [await big('a'), await big('b'), await big('c')])
     const directory = await temporaryDirectory(t)
     const here = await world(t, format, directory)
     const module = (name: string): string => JSON.stringify(new URL(name, import.meta.url).href)
@@ -180,7 +198,7 @@ for (const format of [directoryFormat, erofsFormat]) {
     const bad = Buffer.concat([await big('a'), Buffer.from('x'.repeat(512))])
     const escape = await makeTar([{ name: '../../x', content: 'evil' }])
     for (const layer of [escape, bad.subarray(0, 2_000_000)]) {
-      const server = await registry(t, [await big('a'), layer, await big('b')], 1, whole)
+      const server = await registry(t, [await big('a'), layer, await big('b')])
       const { images, layers, files } = await world(t, format)
       await t.rejects(images.pull(`${server.host}/app:1`), { code: 'LAYER_INVALID' })
       t.strictSame(layers.list(), [])
