@@ -82,7 +82,7 @@ export type {
 } from './container/options.js'
 export { ContainerProcess } from './container/process.js'
 export type { ProcessExit } from './container/process.js'
-export type { Duration, Size } from './container/quantities.js'
+export type { Duration, Size } from './schema/quantities.js'
 export type { RemoveOptions } from './container/remove.js'
 export type { Signal } from './container/signals.js'
 export type { SpawnOptions } from './container/spawn-options.js'

@@ -4,7 +4,7 @@ import { show, type FaultKeyword } from '../schema/faults.js'
 import { rlimitNumbers } from '../launch/rlimits.js'
 import { findCapability, isAll, unknownCapability } from '../security/capabilities.js'
 import { volumeName, volumeNameWords } from '../storage/volumes/volume.js'
-import { durationWords, parseDuration, parseSize, sizeWords } from './quantities.js'
+import { durationWords, parseDuration, parseSize, sizeWords } from '../schema/quantities.js'
 import { signalNumber } from './signals.js'
 
 const minimumMemory = 512 * 1024

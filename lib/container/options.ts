@@ -1,6 +1,6 @@
 import type { PortOption } from '../network/ports.js'
 import type { SeccompProfile } from '../security/seccomp-profile.js'
-import type { Duration, Size } from './quantities.js'
+import type { Duration, Size } from '../schema/quantities.js'
 
 /**
  * What a container is to be: the words of podman-run(1)'s flags in camelCase. All but `image` may be left out; what is

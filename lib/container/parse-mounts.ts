@@ -15,7 +15,7 @@ import type {
 import { mountSchemas, optionKeywords, parseMode } from './options-schema.js'
 import { idMapFault, idMappings } from './parse-idmap.js'
 import { parseVolume } from './parse-volume.js'
-import { parseSize } from './quantities.js'
+import { parseSize } from '../schema/quantities.js'
 
 const kinds = ['bind', 'tmpfs', 'volume', 'image'] as const
 type Kind = (typeof kinds)[number]

@@ -12,7 +12,7 @@ import type { ContainerOptions } from './options.js'
 import { optionKeywords, optionsSchema, parseMode, unsupportedOptions } from './options-schema.js'
 import { parseMounts } from './parse-mounts.js'
 import { parseReady } from './parse-ready.js'
-import { parseDuration, parseSize } from './quantities.js'
+import { parseDuration, parseSize } from '../schema/quantities.js'
 import { signalNumber } from './signals.js'
 import { checkSysctls } from './sysctls.js'
 

@@ -4,7 +4,7 @@ import { nearestName } from '../schema/nearest-name.js'
 import type { ReadyCondition } from './normalized-options.js'
 import type { ContainerOptions } from './options.js'
 import { optionKeywords, readySchemas } from './options-schema.js'
-import { parseDuration } from './quantities.js'
+import { parseDuration } from '../schema/quantities.js'
 
 /** The order matters: an http check has a port too. */
 const kinds = ['http', 'log', 'command', 'port'] as const

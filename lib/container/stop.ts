@@ -5,7 +5,7 @@ import { show } from '../schema/faults.js'
 import { checkKnown } from '../schema/known-options.js'
 import type { ExitStatus } from './exit-status.js'
 import type { Lifecycle } from './lifecycle.js'
-import { durationWords, parseDuration, type Duration } from './quantities.js'
+import { durationWords, parseDuration, type Duration } from '../schema/quantities.js'
 import { requireStatus } from './status.js'
 
 export interface StopOptions {

@@ -1,5 +1,5 @@
 /** The option `layers` of a runtime: how strangers' layers are taken. Pure. */
-import { parseSize, sizeWords, type Size } from '../container/quantities.js'
+import { parseSize, sizeWords, type Size } from '../schema/quantities.js'
 import { show } from '../schema/faults.js'
 import type { LayerRules } from '../storage/layer-types.js'
 

@@ -2,7 +2,7 @@
 import { access } from 'node:fs/promises'
 import type { Containers } from '../container/containers.js'
 import type { ContainerContext } from '../container/context.js'
-import { durationWords, parseDuration, type Duration } from '../container/quantities.js'
+import { durationWords, parseDuration, type Duration } from '../schema/quantities.js'
 import { PodlingError } from '../errors.js'
 import { checkKnown } from '../schema/known-options.js'
 import { show } from '../schema/faults.js'

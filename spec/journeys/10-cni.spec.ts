@@ -257,7 +257,7 @@ if (inOwnNetwork(import.meta.url, { mounts: true })) {
       }
       for (const [type, error] of Object.entries(wanted)) {
         const cni = { cniVersion: '1.0.0', name: type, plugins: [{ type: 'first' }, { type }] }
-        await networks.create({ cni, pluginDirectories, pluginTimeout: 500 })
+        await networks.create({ cni, pluginDirectories, pluginTimeout: '0.5s' })
         const caught = await server('failing', { network: type }).catch((one: unknown) => one)
         t.ok(caught instanceof CniError, `${type}: ${String(caught)}`)
         t.match(caught, { command: 'ADD', plugin: type, ...error })

@@ -16,7 +16,7 @@ import { imageWorld } from '../fixtures/image-world.js'
 import { busyboxLayout, digestOf, makeLayout, makeTar, pushLayout, skopeoCopy } from '../fixtures/images.js'
 import { randomSource } from '../fixtures/random.js'
 import { startRegistry } from '../fixtures/registry.js'
-import { cuttingUploads, startServer } from '../fixtures/servers.js'
+import { cuttingProxy, startServer } from '../fixtures/servers.js'
 import { needs } from '../peers.js'
 
 const run = promisify(execFile)
@@ -153,7 +153,7 @@ t.test('a line that breaks', needs('docker-registry', 'skopeo'), async (t) => {
   ] as const) {
     const bytes = randomSource(size).bytes(size)
     const { store, digest } = await storedImage(t, [bytes])
-    const proxy = await cuttingUploads(t, registry.port, limits)
+    const proxy = await cuttingProxy(t, registry.port, limits, 'there')
     const events: ImageProgress[] = []
     const context = {
       uploads: publisher(t, proxy.host),

@@ -1,7 +1,8 @@
 /** What `networks.create` takes for a network of CNI plugins, checked: all mistakes at once. */
 import { readFile } from 'node:fs/promises'
 import { PodlingError } from '../../errors.js'
-import { faultFinder, formatFaults, show } from '../../schema/faults.js'
+import { faultFinder, formatFaults, show, type Fault } from '../../schema/faults.js'
+import { durationWords, parseDuration, type Duration } from '../../schema/quantities.js'
 import { networkNameFault, networkNameSchema } from '../network-name.js'
 import { parseCniConfig, type CniConfigList, type CniNetwork } from './config.js'
 
@@ -23,8 +24,8 @@ export interface CniNetworkOptions {
   readonly labels?: Readonly<Record<string, string>>
   /** Where the plugins are. @default '/opt/cni/bin', '/usr/local/libexec/cni', '/usr/libexec/cni', '/usr/lib/cni' */
   readonly pluginDirectories?: readonly string[]
-  /** Milliseconds for one run of one plugin, then it is killed. @default 60000 */
-  readonly pluginTimeout?: number
+  /** For one run of one plugin, then it is killed: milliseconds, or `'10s'`. @default '60s' */
+  readonly pluginTimeout?: Duration
 }
 
 /** {@link CniNetworkOptions} in one form. */
@@ -49,13 +50,17 @@ const findFaults = faultFinder({
       minItems: 1,
       items: { type: 'string', pattern: '^/', says: 'an absolute path' },
     },
-    pluginTimeout: { type: 'integer', minimum: 1, maximum: 2 ** 31 - 1 },
+    pluginTimeout: { type: ['number', 'string'] },
   },
 })
+
+/** What a timer of Node's can wait. */
+const longestTimeout = 2 ** 31 - 1
 
 /** @throws PodlingError `INVALID_OPTION` with all mistakes, each with its path */
 export async function parseCniOptions(options: CniNetworkOptions): Promise<NormalizedCniOptions> {
   const faults = findFaults(options)
+  const timeout = timeoutOf(options, faults)
   if (faults.length > 0) throw new PodlingError('INVALID_OPTION', formatFaults('create network', faults))
   const config = typeof options.cni === 'string' ? await readConfig(options.cni) : options.cni
   const name = options.name ?? config.name
@@ -65,7 +70,7 @@ export async function parseCniOptions(options: CniNetworkOptions): Promise<Norma
   const cni = parseCniConfig(config, name)
   const fault = networkNameFault(name)
   if (fault !== undefined) throw new PodlingError('INVALID_OPTION', `create network: name: ${fault}`)
-  const { pluginDirectories, pluginTimeout: timeout } = options
+  const { pluginDirectories } = options
   const host = {
     ...(pluginDirectories === undefined ? {} : { pluginDirectories }),
     ...(timeout === undefined ? {} : { timeout }),
@@ -76,6 +81,18 @@ export async function parseCniOptions(options: CniNetworkOptions): Promise<Norma
     labels: options.labels ?? {},
     cni: Object.keys(host).length === 0 ? cni : { ...cni, host },
   }
+}
+
+/** Whole milliseconds. */
+function timeoutOf({ pluginTimeout }: CniNetworkOptions, faults: Fault[]): number | undefined {
+  if (pluginTimeout === undefined || faults.some(({ path }) => path === 'pluginTimeout')) return undefined
+  const timeout = Math.round(parseDuration(pluginTimeout) ?? 0)
+  if (timeout >= 1 && timeout <= longestTimeout) return timeout
+  faults.push({
+    path: 'pluginTimeout',
+    message: `must be ${durationWords}, and from 1 ms to ${String(longestTimeout)} ms, got ${show(pluginTimeout)}`,
+  })
+  return undefined
 }
 
 async function readConfig(given: string): Promise<CniConfigList> {

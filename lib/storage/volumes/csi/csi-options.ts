@@ -1,6 +1,8 @@
 /** The options of a volume of the driver `csi`. Pure. */
 import { PodlingError } from '../../../errors.js'
+import { show } from '../../../schema/faults.js'
 import { nearestName } from '../../../schema/nearest-name.js'
+import { parseSize, sizeWords } from '../../../schema/quantities.js'
 import { accessModes, type AccessMode } from './messages.js'
 import type { Message } from './protobuf.js'
 
@@ -39,8 +41,9 @@ export function parseCsiOptions(name: string, given: Readonly<Record<string, str
   const endpoint = (given['endpoint'] ?? '').replace(/^unix:(\/\/)?/, '')
   if (!endpoint.startsWith('/'))
     faults.push("options.endpoint: must be the driver's socket, such as '/run/csi/csi.sock'")
-  const capacity = bytesOf(given['capacity'])
-  if (capacity === null) faults.push("options.capacity: must be a number of bytes or such as '512m', '10g'")
+  const capacity = parseSize(given['capacity'])
+  if (given['capacity'] !== undefined && !capacity)
+    faults.push(`options.capacity: must be ${sizeWords}, got ${show(given['capacity'])}`)
   const accessMode = given['accessMode'] ?? 'single-node-writer'
   if (!Object.hasOwn(accessModes, accessMode)) {
     faults.push(`options.accessMode: must be one of ${Object.keys(accessModes).join(', ')}, got ${accessMode}`)
@@ -52,7 +55,7 @@ export function parseCsiOptions(name: string, given: Readonly<Record<string, str
   if (faults.length > 0) throw new PodlingError('INVALID_OPTION', `create volume ${name}: ${faults.join('; ')}`)
   return {
     endpoint,
-    ...(typeof capacity === 'number' ? { capacity } : {}),
+    ...(capacity === undefined ? {} : { capacity }),
     accessMode: accessMode as AccessMode,
     ...(fsType === undefined ? {} : { fsType }),
     mountFlags: (given['mountFlags'] ?? '').split(',').filter((flag) => flag !== ''),
@@ -60,16 +63,6 @@ export function parseCsiOptions(name: string, given: Readonly<Record<string, str
     ...(snapshot === undefined ? {} : { snapshot }),
     parameters,
   }
-}
-
-const units: Readonly<Record<string, number>> = { '': 1, b: 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 }
-
-/** @returns null when it is no size */
-function bytesOf(text: string | undefined): number | null | undefined {
-  if (text === undefined) return undefined
-  const [, digits = '', unit = ''] = /^(\d{1,15}(?:\.\d{1,3})?)([bkmgt]?)$/i.exec(text) ?? []
-  const bytes = Math.round(Number(digits) * (units[unit.toLowerCase()] ?? 0))
-  return digits !== '' && bytes > 0 && Number.isSafeInteger(bytes) ? bytes : null
 }
 
 /** How the volume is used, as each call says. */

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { parseDuration, parseSize } from '../../lib/container/quantities.js'
+import { parseDuration, parseSize } from '../../lib/schema/quantities.js'
 
 t.test('sizes', (t) => {
   const right: (readonly [number | string, number])[] = [
