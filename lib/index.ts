@@ -12,6 +12,9 @@ export type { CheckOptions, CheckReport, Problem, ProblemKind } from './storage/
 export type { KernelFeatures } from './sys/kernel.js'
 export type { RecoveredContainer, RecoveryReport } from './container/recover.js'
 
+export type { EventAction, EventType, RuntimeEvent } from './event/event.js'
+export type { EventFilters, EventOptions } from './event/event-options.js'
+
 export type { RegistryAuth } from './image/registry-auth.js'
 export type { FromHostOptions, HostFile } from './image/from-host/options.js'
 export type { ExposedPort, Healthcheck, ImageConfig } from './image/image-config.js'

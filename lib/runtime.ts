@@ -4,6 +4,9 @@ import type { Containers, ContainerEvent } from './container/containers.js'
 import type { ContainerOptions } from './container/options.js'
 import type { RecoveryReport } from './container/recover.js'
 import { PodlingError } from './errors.js'
+import type { RuntimeEvent } from './event/event.js'
+import { checkEventOptions, type EventOptions } from './event/event-options.js'
+import { readEvents } from './event/read-events.js'
 import { searchAlong } from './image/from-host/host-image.js'
 import { checkRoot } from './runtime/check.js'
 import { ImagePolicy } from './image/policy/image-policy.js'
@@ -150,6 +153,21 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
   async check(options: CheckOptions = {}): Promise<CheckReport> {
     this.#parts.gate.pass('check the root')
     return checkRoot(this.#parts.context, options)
+  }
+
+  /**
+   * What happens on this root, by any process, oldest first: containers, images, volumes, networks and pods. The newest
+   * are kept, 4 MiB to 8 MiB of them. What comes behind this call is given, however late the iteration begins.
+   * @throws PodlingError `INVALID_OPTION`
+   * @example
+   * for await (const { action, name } of runtime.events({ filters: { type: 'container' } })) console.log(action, name)
+   */
+  events(options: EventOptions = {}): AsyncGenerator<RuntimeEvent, void, undefined> {
+    const { gate, journal } = this.#parts
+    gate.pass('read the events')
+    checkEventOptions(options)
+    const whole = options.since !== undefined || options.follow === false
+    return readEvents(journal.paths, options, whole ? undefined : journal.end(), gate.closed)
   }
 
   /** End and remove the bound containers of this process, and let go of the root. Closing twice is closing once. */

@@ -16,6 +16,7 @@
 
 #include "cgroup.h"
 #include "exit_record.h"
+#include "journal.h"
 #include "netlink.h"
 #include "slot.h"
 
@@ -167,6 +168,7 @@ static void main_spoke(struct monitor *monitor) {
   if (goes_on) return;
   if (process->started) {
     monitor->announced = true;
+    journal_write(&monitor->plan, "start", "");
     announce(monitor, FRAME_STARTED);
     return;
   }
@@ -184,6 +186,13 @@ static void pump_logs(struct monitor *monitor, int chunks) {
       break;
     }
   }
+}
+
+static void tell_death(const struct plan *plan, const struct exit_record *record) {
+  char members[64];
+  snprintf(members, sizeof(members), ",\"exitCode\":%u,\"oomKilled\":%s", record->exit_code,
+           record->oom_killed ? "true" : "false");
+  journal_write(plan, "died", members);
 }
 
 /* Everything in the container is dead and recorded: tell, and end. */
@@ -210,6 +219,7 @@ _Noreturn static void finish(struct monitor *monitor) {
   if (failed && plan->has_monitor) exit_record_forget(plan->exit_file);
   else if (plan->has_monitor) exit_record_write(plan->exit_file, &record, plan->lifetime == LIFETIME_DETACHED);
   if (monitor->listener >= 0) unlink(plan->socket);
+  if (process->started) tell_death(plan, &record);
 
   if (failed && monitor->failure.stage == 0)
     monitor->failure = (struct failure){.stage = STAGE_DIED, .error = process->signal ? process->signal : SIGKILL};

@@ -178,6 +178,11 @@ bool plan_decode(struct plan *plan, const void *bytes, size_t size) {
     plan->socket = read_text(&reader);
     plan->exit_file = read_text(&reader);
     plan->log = read_maybe(&reader);
+    if (read_u8(&reader) == 1) {
+      plan->journal = read_text(&reader);
+      plan->journal_limit = read_u32(&reader);
+      plan->journal_members = read_text(&reader);
+    }
   }
   plan->links = read_list(&reader, "yu");
   plan->teardown = read_blobs(&reader);

@@ -14,7 +14,8 @@
  *          list of text directories; list of {text path, text value, u8 optional} writes; maybe into;
  *          list of text attach; maybe unified; maybe freezer; maybe oomEvents; blob deviceProgram
  *          u8 stdin, u8 stdout, u8 stderr
- *          u8 monitor, {u8 lifetime, text socket, text exitFile, maybe log} when 1
+ *          u8 monitor, {u8 lifetime, text socket, text exitFile, maybe log,
+ *                       u8 journal, {text path, u32 limit, text members} when 1} when 1
  *          list of {blob message, u32 pidAt} links; list of blob teardown
  *          list of {u32 opcode, u32 length, fields} operations
  */
@@ -114,6 +115,8 @@ struct plan {
   bool has_monitor;
   uint8_t lifetime;
   const char *socket, *exit_file, *log; /* log: NULL when absent */
+  const char *journal, *journal_members; /* NULL when absent */
+  uint32_t journal_limit; /* bytes */
   struct list links; /* blob message, u32 offset of the pid in it; NO_PID: nowhere */
   struct list teardown; /* blob */
   struct list operations;

@@ -64,6 +64,10 @@ static void sample(struct writer *out) {
   put_text(out, "/run/s");
   put_text(out, "/run/e");
   put_u8(out, 0);
+  put_u8(out, 1);
+  put_text(out, "/events/journal");
+  put_u32(out, 4096);
+  put_text(out, "\"id\":\"a\"");
   put_u32(out, 1);
   put_u32(out, 4);
   put(out, "link", 4);

@@ -15,6 +15,7 @@ const order = [
   'gate',
   'schema',
   'sys',
+  'event',
   'image',
   'storage',
   'network',

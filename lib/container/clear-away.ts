@@ -1,4 +1,5 @@
 import { settleAll } from '../teardown.js'
+import { containerEvent } from './container-event.js'
 import type { ContainerContext } from './context.js'
 import { removeSmallDirectory } from './remove-small.js'
 import { removeRunDirectory } from './run-directory.js'
@@ -46,6 +47,7 @@ export async function clearAway(
     if (context.names.get(record.name) === record.id) void context.names.remove(record.name)
     return context.volumes.release(record.id, volumesOf(record), ownVolumes)
   })
+  context.journal.write({ ...containerEvent(record), action: 'remove' })
   // They are marked as going away: the next open finishes what is interrupted here.
   await context.volumes.finish(volumes)
   if (unmounted.status === 'rejected') throw unmounted.reason

@@ -130,6 +130,7 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
     const number = signalNumber(signal)
     requireStatus('kill', this.status, this.name)
     await this.#lifecycle.requireMonitor('kill').kill(number)
+    this.#lifecycle.tell('kill', { attributes: { signal: String(signal) } })
   }
 
   /** Stop it, if it runs, and start it again. */
@@ -148,6 +149,7 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
       await monitor.freeze()
       this.#lifecycle.setWhile(monitor, 'paused')
       this.#lifecycle.requireMonitor('pause')
+      this.#lifecycle.tell('pause')
     })
   }
 
@@ -158,6 +160,7 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
       const monitor = this.#lifecycle.requireMonitor('unpause')
       await monitor.thaw()
       this.#lifecycle.setWhile(monitor, 'running')
+      this.#lifecycle.tell('unpause')
     })
   }
 

@@ -3,6 +3,7 @@ import { PodlingError } from '../errors.js'
 import { checkKnown } from '../schema/known-options.js'
 import { afterUndo, settleAll } from '../teardown.js'
 import { Container } from './container.js'
+import { containerEvent } from './container-event.js'
 import type { ContainerContext } from './context.js'
 import { create, type Created } from './create.js'
 import type { ExitStatus } from './exit-status.js'
@@ -92,6 +93,7 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
     this.#context.gate.pass('make a container')
     const created = await create(this.#context, options)
     const container = this.#handle(created.record)
+    this.#context.journal.write({ ...containerEvent(created.record), action: 'create' })
     this.emit('container', { type: 'create', container, time: new Date() })
     return { container, created }
   }

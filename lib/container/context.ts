@@ -1,4 +1,5 @@
 import type { Cgroups } from '../cgroup/cgroups.js'
+import type { EventJournal } from '../event/journal.js'
 import type { Gate } from '../gate.js'
 import type { Launcher } from '../launch/launcher.js'
 import type { DefaultNetwork } from '../network/mode.js'
@@ -23,6 +24,7 @@ export interface ContainerContext {
   readonly cgroupParent: string
   /** This runtime instance, as records name it. */
   readonly owner: string
+  readonly journal: EventJournal
   readonly database: Database
   readonly records: Table<ContainerRecord>
   readonly seccomp: SeccompStore

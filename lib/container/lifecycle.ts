@@ -1,9 +1,11 @@
 import { PodlingError } from '../errors.js'
+import type { EventAction, NewEvent } from '../event/event.js'
 import type { Spec } from '../launch/oci-spec.js'
 import { settleAll } from '../teardown.js'
 import { Monitor } from '../launch/monitor.js'
 import { readExitFile } from '../launch/exit-record.js'
 import { unmountVolumes } from './clear-away.js'
+import { containerEvent } from './container-event.js'
 import type { ContainerContext } from './context.js'
 import { exitStatus, type ExitStatus } from './exit-status.js'
 import { forgetNetworkState, readNetworkState } from './network-state.js'
@@ -164,6 +166,11 @@ export class Lifecycle {
     this.status = status
     if (status === 'removed') this.#listener.removed()
     else this.#listener.changed()
+  }
+
+  /** Note in the journal what was done to it. */
+  tell(action: EventAction, more: Pick<NewEvent, 'attributes' | 'exitCode'> = {}): void {
+    this.context.journal.write({ ...containerEvent(this.record), action, ...more })
   }
 
   #closed(verb: string): PodlingError {

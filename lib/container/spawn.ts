@@ -33,6 +33,7 @@ export async function spawn(container: Lifecycle, argv: readonly string[], optio
   const stderr = outputEnd()
   try {
     const started = await monitor.exec(plan, [input.give, stdout.give, stderr.give])
+    container.tell('exec')
     const process = new ContainerProcess(started, { stdin: input.stream, stdout: stdout.stream, stderr: stderr.stream })
     killOnAbort(process, options.signal)
     return { process, stdout, stderr }

@@ -1,6 +1,8 @@
 // Not by promises of node:fs: each of them is a trip to the thread pool that costs more than all these small files.
 import { existsSync, unlinkSync } from 'node:fs'
 import { compilePlan } from '../launch/compile.js'
+import { eventMembers } from '../event/event.js'
+import { JOURNAL_LIMIT } from '../event/journal.js'
 import type { Spec } from '../launch/oci-spec.js'
 import type { Plan } from '../launch/plan.js'
 import type { Attachment } from '../network/attachment.js'
@@ -10,6 +12,7 @@ import type { RootMount } from '../storage/drivers/driver.js'
 import { fileError } from '../storage/file-error.js'
 import { close } from '../sys/libc.js'
 import { unmountVolumes } from './clear-away.js'
+import { containerEvent } from './container-event.js'
 import { cgroupMounts } from './cgroup-mounts.js'
 import { attach, givenToMonitor, withNetworkPath } from './join-network.js'
 import type { Lifecycle } from './lifecycle.js'
@@ -141,6 +144,11 @@ function planOf(
       socket: paths.socket,
       exitFile: paths.exitFile,
       ...(output === 'log' ? { log: paths.log } : {}),
+      journal: {
+        path: context.journal.paths.current,
+        limit: JOURNAL_LIMIT,
+        members: eventMembers(containerEvent(record)),
+      },
     },
     init: options.init,
     barrier,

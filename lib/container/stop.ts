@@ -35,6 +35,7 @@ export async function stop(container: Lifecycle, timeout: number): Promise<ExitS
   if (monitor === undefined || ended === undefined) return container.exit
   if (container.status === 'paused') await monitor.thaw().catch(unlessEnded)
   container.setWhile(monitor, 'stopping')
+  container.tell('stop')
   const signal = container.record.options.stopSignal
   if (signal === SIGKILL || timeout === 0 || !(await canReach(monitor.pid, signal))) {
     await monitor.kill(SIGKILL, { all: true }).catch(unlessEnded)

@@ -382,6 +382,13 @@ export function encodePlan(plan: Plan): Buffer {
       out.text(plan.monitor.socket)
       out.text(plan.monitor.exitFile)
       out.maybe(plan.monitor.log)
+      const { journal } = plan.monitor
+      out.u8(journal !== undefined)
+      if (journal !== undefined) {
+        out.text(journal.path)
+        out.u32(journal.limit)
+        out.text(journal.members)
+      }
     }
     out.list(plan.network?.links ?? [], ({ message, pidAt = noPid }) => {
       out.blob(message)

@@ -216,6 +216,15 @@ export interface PlanMonitor {
   readonly exitFile: string
   /** Host path of the log in k8s-file format, appended to; absent: no log. */
   readonly log?: string
+  /** Where it tells that the container has started and died; absent: nowhere. */
+  readonly journal?: {
+    /** Host path of the journal's present file (lib/event/journal.ts). */
+    readonly path: string
+    /** Bytes beyond which the file is renamed, and another begun. */
+    readonly limit: number
+    /** What all events of this container have in common: members of a JSON object, without its braces. */
+    readonly members: string
+  }
 }
 
 export interface Plan {

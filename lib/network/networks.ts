@@ -1,3 +1,5 @@
+import type { TellEvent } from '../event/event.js'
+import { networkEvent } from './network-event.js'
 import { PodlingError } from '../errors.js'
 import type { Database } from '../storage/database.js'
 import { contains } from './address.js'
@@ -31,6 +33,7 @@ export interface NetworksSetup {
   readonly helper: string
   /** A directory of the root, for what CNI plugins must be told once a container is gone. */
   readonly cniDirectory: string
+  readonly tell: TellEvent
 }
 
 export interface RemoveNetworkOptions {
@@ -46,12 +49,14 @@ export class Networks {
   readonly #connector: Connector
   readonly #cni: CniNetworks
   readonly #presence: Presence
+  readonly #tell: TellEvent
   /** @internal The names of containers. */
   readonly naming: Naming
   #containers: ContainerAccess | undefined
 
   /** @internal Use {@link Runtime.networks}. */
-  constructor({ database, instance, lockFile, namesDirectory, helper, cniDirectory }: NetworksSetup) {
+  constructor({ database, instance, lockFile, namesDirectory, helper, cniDirectory, tell }: NetworksSetup) {
+    this.#tell = tell
     this.#store = new NetworkStore(database, this.#host, instance)
     this.#firewall = new Firewall(this.#host, instance, () =>
       this.#store
@@ -83,8 +88,11 @@ export class Networks {
    * @throws PodlingError `INVALID_OPTION` with all mistakes at once, `NETWORK_EXISTS`, `SUBNET_OVERLAPS`, `SUBNET_EXHAUSTED`
    */
   async create(options: NetworkOptions | CniNetworkOptions): Promise<Network> {
-    if (isCni(options)) return networkOf(await this.#store.createCni(await parseCniOptions(options)))
-    return networkOf(await this.#store.create(parseNetworkOptions(options)))
+    const record = isCni(options)
+      ? await this.#store.createCni(await parseCniOptions(options))
+      : await this.#store.create(parseNetworkOptions(options))
+    this.#tell(networkEvent(record, 'create'))
+    return networkOf(record)
   }
 
   /** One network by name, id or at least 12 digits of the id. @throws PodlingError `NETWORK_NOT_FOUND` */
@@ -117,6 +125,7 @@ export class Networks {
       this.#removeLink(record)
       await this.#store.remove(record.name)
     })
+    this.#tell(networkEvent(record, 'remove'))
     await this.naming.remove(record)
     this.#firewall.forgetNames(record.id)
   }
@@ -172,6 +181,7 @@ export class Networks {
         )
       }
       await this.#by(record).connect(running, record, options)
+      this.#tell(networkEvent(record, 'connect', running.id))
       await this.naming.publish(running, running.status.endpoints)
     })
   }
@@ -184,6 +194,7 @@ export class Networks {
     const record = await this.#store.get(network)
     await this.#access().withRunning(container, async (running) => {
       await this.#by(record).disconnect(running, record)
+      this.#tell(networkEvent(record, 'disconnect', running.id))
       this.naming.withdraw(running.id, record)
     })
   }

@@ -9,6 +9,8 @@ import { openImageRoot } from '../container/root-view.js'
 import { SeccompStore } from '../container/seccomp-store.js'
 import { warmUp } from '../container/warm-up.js'
 import { recoverContainers, type RecoveryReport } from '../container/recover.js'
+import type { TellEvent } from '../event/event.js'
+import { EventJournal } from '../event/journal.js'
 import { Gate } from '../gate.js'
 import type { ImagePolicy } from '../image/policy/image-policy.js'
 import type { ProgramSearch } from '../image/from-host/programs.js'
@@ -16,6 +18,7 @@ import { copierBy } from '../launch/copiers.js'
 import { findHelper } from '../launch/helper-path.js'
 import { Launcher } from '../launch/launcher.js'
 import { Owner } from './owners.js'
+import { imageEvents as journalEvents } from './image-events.js'
 import { runtimeInfo, type RuntimeInfo } from './info.js'
 import { makeRoot } from './make-root.js'
 import type { RuntimePaths } from './paths.js'
@@ -37,6 +40,7 @@ import { Teardown } from '../teardown.js'
 /** What a runtime is made of. */
 export interface RuntimeParts {
   readonly gate: Gate
+  readonly journal: EventJournal
   readonly context: ContainerContext
   readonly info: () => Promise<RuntimeInfo>
   readonly images: Images
@@ -86,6 +90,14 @@ async function open(
   const database = await keep(Database.open(`${paths.root}/database`), (part) => part.close())
   const cgroups = await keep(openCgroups({ parent: paths.cgroupParent }), (part) => part.close())
   const launcher = await keep(Launcher.start({ warm: cgroups.plan('warm', {}).attach }), (part) => part.close())
+  const journal = EventJournal.open(`${paths.root}/events`)
+  teardown.add(() => {
+    journal.close()
+    return Promise.resolve()
+  })
+  const tell: TellEvent = (event) => {
+    journal.write(event)
+  }
   const content = await ContentStore.open(`${paths.root}/content`)
   const findProgram = (name: string): string | undefined => findAlong([...programs.path, ...programDirectories], name)
   const storage = await keep(
@@ -101,7 +113,10 @@ async function open(
     layers,
     database,
     users: ({ id }) => containersOf(records, id),
-    onEvent: (event) => imageEvents.emit('image', event),
+    onEvent: (event) => {
+      for (const one of journalEvents(event)) tell(one)
+      imageEvents.emit('image', event)
+    },
     rules,
     policy,
     programs,
@@ -116,6 +131,7 @@ async function open(
         namesDirectory: `${paths.runRoot}/names`,
         helper: findHelper(),
         cniDirectory: `${paths.root}/cni`,
+        tell,
       }),
     ),
     (part) => part.close(),
@@ -128,6 +144,7 @@ async function open(
     drivers: volumeDrivers,
     keepers: new Keepers(`${paths.runRoot}/v`, findHelper()),
     findProgram,
+    tell,
   })
   teardown.add(() => {
     volumes.close()
@@ -140,6 +157,7 @@ async function open(
     cgroupParent: paths.cgroupParent,
     owner: owner.id,
     host: readHostFacts(),
+    journal,
     database,
     records,
     seccomp: new SeccompStore(database.table<string>('seccomp')),
@@ -164,7 +182,7 @@ async function open(
   await warm
   const recovered = { containers: removed, failures: await networks.recover() }
   const info = (): Promise<RuntimeInfo> => runtimeInfo(paths, storage, cgroups, facts)
-  return { gate, context, info, imageEvents, images, networks, volumes, containers, recovered, teardown }
+  return { gate, journal, context, info, imageEvents, images, networks, volumes, containers, recovered, teardown }
 }
 
 function findAlong(directories: readonly string[], name: string): string | undefined {

@@ -1,7 +1,7 @@
 /**
  * The benchmark: `npm run bench [-- WORD... --runs N --out FILE]`.
  *
- * Words pick trials (start, bridge, exec, loop, many, published, parallel, pull, create, storage, stream, traffic) and subjects (floor, podling, crun, runc, bwrap, podman);
+ * Words pick trials (start, bridge, exec, loop, many, published, parallel, pull, create, storage, stream, traffic, events) and subjects (floor, podling, crun, runc, bwrap, podman);
  * without words everything runs, in a network namespace of its own that stands for the host. The table goes to stdout, and to a file with --out; what is going on goes to stderr.
  */
 import { execFile } from 'node:child_process'
@@ -12,6 +12,7 @@ import { givenArguments, inOwnNetwork } from '../fixtures/own-network.js'
 import { markdown, type Row } from './table.js'
 import { bridge } from './trial-bridge.js'
 import { create, storage } from './trial-create.js'
+import { events } from './trial-events.js'
 import { exec } from './trial-exec.js'
 import { loop } from './trial-loop.js'
 import { many } from './trial-many.js'
@@ -38,6 +39,7 @@ const TRIALS: readonly Trial[] = [
   storage,
   stream,
   traffic,
+  events,
 ]
 const SUBJECTS: ReadonlySet<string> = new Set(['floor', 'podling', 'crun', 'runc', 'bwrap', 'podman'])
 

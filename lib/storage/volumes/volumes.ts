@@ -1,6 +1,7 @@
 /** The volumes of a root: named ones, and those that belong to one container. */
 import { mkdirSync } from 'node:fs'
 import { PodlingError } from '../../errors.js'
+import type { TellEvent } from '../../event/event.js'
 import { checkKnown } from '../../schema/known-options.js'
 import { afterUndo, settleAll } from '../../teardown.js'
 import type { Database } from '../database.js'
@@ -15,6 +16,7 @@ import { CsiDriver } from './csi/csi-driver.js'
 import { CsiService } from './csi/csi-service.js'
 import type { DriverVolume, VolumeDriver, VolumeMount } from './driver.js'
 import { volumeName, type Volume, type VolumeRecord } from './volume.js'
+import { volumeEvent } from './volume-event.js'
 import { alreadyThere, goesAway, inUse, notFound } from './volume-errors.js'
 import { matchesFilter } from './volume-filter.js'
 import { VolumeFiles } from './volume-files.js'
@@ -37,6 +39,7 @@ export interface VolumesSetup {
   readonly drivers: Readonly<Record<string, VolumeDriver>>
   readonly keepers: Keepers
   readonly findProgram: FindProgram
+  readonly tell: TellEvent
 }
 
 /** What volumes know of containers. */
@@ -63,10 +66,12 @@ export class Volumes {
   readonly #keys = new VolumeKeys()
   readonly #encrypted: EncryptedDriver
   readonly #csi = new CsiDriver()
+  readonly #tell: TellEvent
   #users: VolumeUsers | undefined
 
   private constructor(setup: VolumesSetup) {
     this.#database = setup.database
+    this.#tell = setup.tell
     this.#records = new VolumeRecords(setup.database)
     this.#files = new VolumeFiles(setup.directory, setup.openUnpacker)
     this.#lock = new ImageLock(setup.lockFile)
@@ -121,6 +126,7 @@ export class Volumes {
         await this.#database.transaction(() => {
           this.#records.put(whole)
         })
+        this.#tell(volumeEvent(whole, 'create'))
         return this.#volume(whole)
       } catch (error) {
         this.#keys.forget(record.name)
@@ -233,6 +239,7 @@ export class Volumes {
     await this.#database.transaction(() => {
       this.#records.remove(record.name)
     })
+    if (record.state !== 'making') this.#tell(volumeEvent(record, 'remove'))
   }
 
   /** Nobody makes or removes volumes now: what is half done is nobody's, and what has no record is a leftover. */
@@ -263,6 +270,7 @@ export class Volumes {
         if (record !== undefined) continue
         this.#files.make(name)
         await this.#driver({ name, driver: 'local' }).create(this.#handle({ name, anonymous }))
+        this.#tell(volumeEvent({ name }, 'create'))
       }
       return leave
     } catch (error) {
