@@ -109,7 +109,7 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
   /**
    * Start it. Resolves when its command runs.
    * @throws PodlingError `INVALID_STATE`, `COMMAND_NOT_FOUND`, `COMMAND_NOT_EXECUTABLE`, `USER_NOT_FOUND`,
-   * `WORKDIR_INVALID`, `START_FAILED` and others; nothing of the start is left then.
+   * `WORKDIR_INVALID`, `START_FAILED`, `DIGEST_MISMATCH` (its image was changed on disk) and others; nothing of the start is left then.
    */
   start(): Promise<void> {
     return this.#lifecycle.queue.run(() => start(this.#lifecycle))

@@ -54,7 +54,8 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
 
   /**
    * Make a container, not started.
-   * @throws PodlingError `INVALID_OPTION` with all mistakes at once, `IMAGE_NOT_FOUND`, `NAME_IN_USE`, `DISK_FULL`
+   * @throws PodlingError `INVALID_OPTION` with all mistakes at once, `IMAGE_NOT_FOUND`, `NAME_IN_USE`, `DISK_FULL`,
+   * `DIGEST_MISMATCH` when the image was changed on disk
    */
   async create(options: ContainerOptions): Promise<Container> {
     return this.#make(options, async (_, { committed, lock }) => {

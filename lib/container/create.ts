@@ -19,6 +19,7 @@ import { parseOptions } from './parse-options.js'
 import { containerPaths, imagesOf, type ContainerPaths, type ContainerRecord, type StoredOptions } from './record.js'
 import { RunLock } from './run-lock.js'
 import { signalNumber } from './signals.js'
+import { verifyImages } from './verify-images.js'
 
 /** A container in the making: it has all that a start needs, and its record is on its way to the disk. */
 export interface Created {
@@ -44,6 +45,7 @@ export async function create(context: ContainerContext, given: ContainerOptions)
   const placed = placeVolumes(asked.mounts, image.config.volumes, (name) => context.volumes.dataPath(name), images)
   const options: NormalizedOptions = { ...asked, mounts: placed.mounts }
   checkPlatform(options, image)
+  await verifyImages(context, [image, ...images.values()])
   await checkNetworks(context, options)
   const paths = containerPaths(context.root, context.runRoot, id, options.detach)
   const spec = await specOf(context, options, image, id, paths)

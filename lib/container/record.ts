@@ -85,6 +85,12 @@ export function imagesOf({ mounts = [] }: ContainerRecord): MountedImageUse[] {
   return mounts.flatMap(({ image }) => (image === undefined ? [] : [image]))
 }
 
+/** The image that it was made of, and those that it has mounted. */
+export function usedImages(record: ContainerRecord): { readonly id: string; readonly chainId?: string | undefined }[] {
+  const { image, chainId } = record
+  return [...(image === undefined ? [] : [{ id: image.id, chainId }]), ...imagesOf(record)]
+}
+
 /** The volumes of a container, each once. */
 export function volumesOf({ mounts = [] }: ContainerRecord): VolumeClaim[] {
   return [...new Map(mounts.flatMap(({ volume }) => (volume === undefined ? [] : [[volume.name, volume]]))).values()]

@@ -18,15 +18,17 @@ import { attach, givenToMonitor, withNetworkPath } from './join-network.js'
 import type { Lifecycle } from './lifecycle.js'
 import { mountVolumes, type MountedVolumes } from './mount-volumes.js'
 import { writeNetworkState } from './network-state.js'
+import { usedImages } from './record.js'
 import { RunLock } from './run-lock.js'
 import { launchOnPluginNetworks } from './plugin-networks.js'
 import { requireStatus } from './status.js'
 import { launchOnUserNetwork, userNetworkOf } from './user-network.js'
+import { verifyImages } from './verify-images.js'
 import { writeEtcFiles } from './write-etc-files.js'
 
 /**
  * Make pid 1: compile the plan, hand it to the launcher, take up the monitor. Resolves when the command runs.
- * @param lock the container's, when the caller has it and keeps it
+ * @param lock the container's, when the caller has it and keeps it: it has just made the container, and looked at its images
  */
 export async function start(container: Lifecycle, lock?: RunLock): Promise<void> {
   try {
@@ -40,6 +42,7 @@ export async function start(container: Lifecycle, lock?: RunLock): Promise<void>
     const own = await RunLock.acquire(container.paths)
     if (own === undefined) throw startedElsewhere(container.record.name)
     try {
+      await verifyImages(container.context, usedImages(container.record))
       await launch(container)
     } finally {
       own.release()

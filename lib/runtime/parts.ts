@@ -25,6 +25,7 @@ import type { RuntimePaths } from './paths.js'
 import { openStorage } from './storage.js'
 import { Networks } from '../network/networks.js'
 import { programDirectories } from '../network/user-mode.js'
+import { BlobStamps } from '../storage/blob-stamps.js'
 import { ContentStore } from '../storage/content.js'
 import { Database } from '../storage/database.js'
 import type { DriverChoice } from '../storage/drivers/choose.js'
@@ -98,7 +99,7 @@ async function open(
   const tell: TellEvent = (event) => {
     journal.write(event)
   }
-  const content = await ContentStore.open(`${paths.root}/content`)
+  const content = await ContentStore.open(`${paths.root}/content`, new BlobStamps(database))
   const findProgram = (name: string): string | undefined => findAlong([...programs.path, ...programDirectories], name)
   const storage = await keep(
     openStorage({ paths, choice: storageDriver, facts, database, launcher, findProgram }),

@@ -10,10 +10,12 @@ import { mkdirSync, readdirSync, statSync } from 'node:fs'
 import { open, opendir, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PodlingError } from '../errors.js'
+import type { BlobStamps } from './blob-stamps.js'
 import { BlobWriter } from './blob-writer.js'
 import { parseDigest } from './digest-path.js'
 import { fileError, isErrno } from './file-error.js'
 import { lockFile, tryLockFile } from './lock.js'
+import { digestOfFile, stampOf } from './stamp.js'
 
 /** Bytes that {@link ContentStore.read} returns at most unless told otherwise: manifests and configs are far smaller. */
 const defaultReadLimit = 16 * 1024 * 1024
@@ -23,27 +25,67 @@ const partialLifetime = 7 * 24 * 3600 * 1000
 
 export class ContentStore {
   readonly #directory: string
+  readonly #stamps: BlobStamps | undefined
 
-  private constructor(directory: string) {
+  private constructor(directory: string, stamps: BlobStamps | undefined) {
     this.#directory = directory
+    this.#stamps = stamps
   }
 
-  /** Open the store in `directory`, made when missing. What killed processes left half-made is removed. */
-  static async open(directory: string): Promise<ContentStore> {
+  /**
+   * Open the store in `directory`, made when missing. What killed processes left half-made is removed.
+   * @param stamps by which blobs that change on disk are found. @default none: they aren't looked for
+   */
+  static async open(directory: string, stamps?: BlobStamps): Promise<ContentStore> {
     try {
       mkdirSync(join(directory, 'sha256'), { recursive: true, mode: 0o700 })
       mkdirSync(join(directory, 'partial'), { recursive: true, mode: 0o700 })
     } catch (error) {
       throw fileError(error, `make the blob store ${directory}`)
     }
-    const store = new ContentStore(directory)
+    const store = new ContentStore(directory, stamps)
     store.#removeLeftovers()
     return Promise.resolve(store)
   }
 
-  /** Whether the blob is there, whole. */
+  /** Whether the blob is there, whole. One that was changed since counts as missing, so that who brings it replaces it. */
   async has(digest: string): Promise<boolean> {
-    return (await this.#stat(digest)) !== undefined
+    const matches = this.#stamps?.matches(digest, this.path(digest))
+    if (matches === false) return (await this.verify(digest)) === 'sound'
+    return matches ?? (await this.#stat(digest)) !== undefined
+  }
+
+  /** Whether the blob is there as it was verified, by the looks of its file. False: {@link verify} knows. */
+  looksSound(digest: string): boolean {
+    return this.#stamps?.matches(digest, this.path(digest)) === true
+  }
+
+  /** Read the blob for nothing but its digest, and remember how its file looks when it is right. */
+  async verify(digest: string): Promise<'sound' | 'altered' | 'missing'> {
+    const path = this.path(digest)
+    // Before it is read: what changes meanwhile must show.
+    const stamp = stampOf(path)
+    let actual: string | undefined
+    try {
+      actual = await digestOfFile(path)
+    } catch (error) {
+      throw fileError(error, `read blob ${digest}`)
+    }
+    if (actual === undefined || stamp === undefined) return 'missing'
+    if (actual !== digest) return 'altered'
+    this.#stamps?.take(digest, stamp)
+    await this.#stamps?.save([digest])
+    return 'sound'
+  }
+
+  /** Within a transaction: write down how these blobs looked when they were verified. */
+  saveStamps(digests: readonly string[]): void {
+    void this.#stamps?.save(digests)
+  }
+
+  /** Forget how blobs looked, but for these. */
+  async keepStamps(digests: ReadonlySet<string>): Promise<void> {
+    await this.#stamps?.keepOnly(digests)
   }
 
   /** Where the blob is, or would be. The file must not be written to. */
@@ -117,7 +159,7 @@ export class ContentStore {
         await file.close()
       }
       const digest = `sha256:${hash.digest('hex')}`
-      await inStore(publish(path, this.path(digest)))
+      await inStore(this.#publish(path, digest))
       lock.release()
       return { digest, size }
     } catch (error) {
@@ -136,18 +178,17 @@ export class ContentStore {
     expected: { readonly digest: string; readonly size?: number },
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<BlobWriter> {
-    const path = this.path(expected.digest)
     const { algorithm, hex } = parseDigest(expected.digest)
     const lock = await lockFile(join(this.#directory, 'partial', `${algorithm}-${hex}`), options.signal)
     try {
-      const there = await this.#stat(expected.digest)
+      const there = (await this.has(expected.digest)) ? await this.#stat(expected.digest) : undefined
       if (there !== undefined) lock.release({ unlink: true })
       return await BlobWriter.open({
         ...expected,
         there,
         lock,
         publish: async () => {
-          await publish(lock.path, path)
+          await this.#publish(lock.path, expected.digest)
         },
       })
     } catch (error) {
@@ -177,6 +218,13 @@ export class ContentStore {
       if (isErrno(error, 'ENOENT')) return undefined
       throw fileError(error, `look up blob ${digest}`)
     }
+  }
+
+  async #publish(from: string, digest: string): Promise<void> {
+    const path = this.path(digest)
+    await publish(from, path)
+    const stamp = stampOf(path)
+    if (stamp !== undefined) this.#stamps?.take(digest, stamp)
   }
 
   #notFound(digest: string): PodlingError {

@@ -13,7 +13,7 @@ import { aborted } from './lock.js'
 
 export interface JournalParts {
   readonly database: Database
-  readonly content: Pick<ContentStore, 'list' | 'remove'>
+  readonly content: Pick<ContentStore, 'list' | 'remove' | 'keepStamps'>
   readonly layers: LayerReferences
   readonly lock: ImageLock
 }
@@ -126,6 +126,7 @@ export class ImageJournal {
       for (const digest of record.blobs) needed.add(digest)
     }
     for await (const digest of content.list()) if (!needed.has(digest)) await content.remove(digest)
+    await content.keepStamps(needed)
   }
 
   async #settle(key: string): Promise<void> {

@@ -16,6 +16,7 @@ import type { ImageIndex } from './image-index.js'
 import type { LayerReference, LayerReferences, Work } from './image-journal.js'
 import type { ImageRecord } from './image.js'
 import { aborted } from './lock.js'
+import type { ChangedLayer } from './layer-files.js'
 import type { ApplyOptions, LayerCompression, LayerRules, LayerSource } from './layer-types.js'
 
 /** What images need of the layers. */
@@ -23,6 +24,8 @@ export interface ImageLayers extends LayerReferences {
   apply(layer: LayerSource, options?: ApplyOptions): Promise<string>
   /** What is known of a layer: bytes of its tar, uncompressed. */
   get?(chainId: string): { readonly size: number } | undefined
+  /** What has changed on disk of a layer and those below it, as far as that shows. */
+  changed?(chainId: string): Promise<ChangedLayer | undefined>
 }
 
 export interface ImageStoreParts {
@@ -138,7 +141,7 @@ export class ImageStore {
 
   /** Within a transaction. */
   #put(parts: ImageParts, config: string, holder: string, top: string | undefined): ImageRecord {
-    const { index, work } = this.#parts
+    const { content, index, work } = this.#parts
     const { manifest, document, digest, indexes, whole } = parts
     const id = manifest.config.digest
     const known = index.byId(id)
@@ -164,6 +167,7 @@ export class ImageStore {
       holder: known?.holder ?? holder,
     }
     index.put(record)
+    content.saveStamps(record.blobs)
     if (!known) {
       this.#references = this.#references.filter((one) => one.holder !== holder || one.chainId !== top)
       void work.giveBack(this.#references)

@@ -56,6 +56,7 @@ import { registryOptions } from './registry-access.js'
 import { imageSpace } from './image-space.js'
 import { Image, type ImageHistoryEntry, type ImageRecord } from './image.js'
 import type { LayerRules } from './layer-types.js'
+import { verifyImage, verifyLayers } from './verify-image.js'
 
 /** What happened to an image. */
 export interface ImageEvent {
@@ -271,12 +272,13 @@ export class Images {
    * @example
    * await using root = await images.mount('debian:12')
    * console.log(await readFile(`${root.path}/etc/os-release`, 'utf8'))
-   * @throws {PodlingError} IMAGE_NOT_FOUND, INVALID_REFERENCE
+   * @throws {PodlingError} IMAGE_NOT_FOUND, INVALID_REFERENCE, DIGEST_MISMATCH (it was changed on disk)
    */
   async mount(image: Image | string): Promise<MountedImage> {
     const { mount } = this.#parts
     const whole = this.#image(this.#find(image))
     if (mount === undefined) throw new PodlingError('INVALID_STATE', 'mount an image: nobody is here to do it')
+    await this.verify(whole.id, whole.chainId)
     const { pid, close } = await mount(whole.chainId)
     return { path: `/proc/${String(pid)}/root`, unmount: close, [Symbol.asyncDispose]: close }
   }
@@ -372,6 +374,17 @@ export class Images {
    */
   async history(image: Image | string): Promise<readonly ImageHistoryEntry[]> {
     return (typeof image === 'string' ? await this.get(image) : image).history
+  }
+
+  /**
+   * @internal See that what containers of an image stand on is as it came: {@link verifyImage}.
+   * @throws {PodlingError} DIGEST_MISMATCH
+   */
+  async verify(id: string, chainId: string | undefined): Promise<void> {
+    const record = this.#index.byId(id)
+    if (record !== undefined) return verifyImage(record, chainId, this.#parts)
+    // The image was removed by force; its layers are there for as long as containers are.
+    if (chainId !== undefined) await verifyLayers(chainId, id, this.#parts.layers)
   }
 
   /** @internal Check the images, their blobs and their layers: {@link Runtime.check}. */

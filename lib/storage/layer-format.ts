@@ -2,6 +2,7 @@
 import { chmodSync, chownSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { indexTar } from './erofs/index-tar.js'
+import { describeFile, type LayerFile } from './layer-files.js'
 import type { OpenUnpacker, RootAttributes } from './layer-types.js'
 import type { UnpackTarget } from './unpack-flags.js'
 
@@ -13,6 +14,8 @@ export interface LayerFormat {
   setRoot(directory: string, root: RootAttributes): void
   /** What `Layers.lower` tells of a layer. */
   place(directory: string): string
+  /** The files that a layer has become, where it is not a tree of them. */
+  describe(directory: string, tar: { readonly digest: string; readonly size: number }): Promise<readonly LayerFile[]>
   /** Make a layer with nothing in it, to try a driver with. */
   makeEmpty(directory: string): Promise<void>
 }
@@ -31,6 +34,7 @@ export const directoryFormat: LayerFormat = {
     chmodSync(diff, mode & 0o7777)
   },
   place: (directory) => join(directory, 'diff'),
+  describe: () => Promise.resolve([]),
   makeEmpty(directory) {
     mkdirSync(join(directory, 'diff'), { mode: 0o755 })
     return Promise.resolve()
@@ -47,6 +51,8 @@ export const erofsFormat: LayerFormat = {
   // What an overlay's root shows is its topmost directory, and that is the container's own.
   setRoot: () => undefined,
   place: (directory) => directory,
+  describe: (directory, tar) =>
+    Promise.all([describeFile(directory, erofsFiles.tar, tar), describeFile(directory, erofsFiles.index)]),
   async makeEmpty(directory) {
     await indexTar(filesIn(directory), (_sink, write) => {
       write(Buffer.alloc(1024))

@@ -15,6 +15,7 @@ import { BlobLost } from './blob-bytes.js'
 import { digestHex, isDigest, sha256 } from '../image/digest.js'
 import type { Database, Table } from './database.js'
 import { fileError } from './file-error.js'
+import { lookAgain, looksSame, type ChangedLayer, type LayerFile } from './layer-files.js'
 import { directoryFormat, type LayerFormat } from './layer-format.js'
 import type { ApplyOptions, LayerSource, OpenUnpacker, RootAttributes } from './layer-types.js'
 import { lockFile, tryLockFile } from './lock.js'
@@ -31,6 +32,8 @@ export interface LayerRecord {
   readonly entries: number
   /** Owner and mode of the root as this layer and those below make it. @default root's, 0755 */
   readonly root?: RootAttributes
+  /** What it is kept in, where that is not a tree. @default none */
+  readonly files?: readonly LayerFile[]
   /** Milliseconds since the epoch. */
   readonly created: number
 }
@@ -183,9 +186,12 @@ export class Layers {
       const temporary = join(this.#temporary, name)
       const old = join(this.#temporary, `${name}.old`)
       mkdirSync(temporary, { mode: 0o700 })
-      const { root } = await this.#fill(temporary, layer, {})
+      const { bytes, root } = await this.#fill(temporary, layer, {})
       if (root === undefined) this.#format.setRoot(temporary, this.root(chainId))
       if (await judge(temporary)) {
+        // First, so that what an interruption leaves is known to be other than it should be.
+        const files = await this.#format.describe(temporary, { digest: diffId, size: bytes })
+        await this.#setFiles(chainId, files)
         if (this.#found([name]).length > 0) renameSync(this.#path(chainId), old)
         await this.#publish(chainId, temporary)
       }
@@ -193,6 +199,24 @@ export class Layers {
       await removeTrees(this.#openUnpacker, this.#temporary, [name, `${name}.old`])
       lock.release({ unlink: true })
     }
+  }
+
+  /**
+   * What has changed of the files of a layer and of those below it; undefined when nothing has, as far as it shows: a file in
+   * the tree of an unpacked layer is not looked at.
+   */
+  async changed(chainId: string): Promise<ChangedLayer | undefined> {
+    for (let id: string | undefined = chainId; id !== undefined;) {
+      const { files = [], parent }: LayerRecord = this.#known(id)
+      const directory = this.#path(id)
+      if (!files.every((file) => looksSame(directory, file))) {
+        const found = await lookAgain(directory, files)
+        if ('changed' in found) return { chainId: id, file: found.changed }
+        await this.#setFiles(id, found)
+      }
+      id = parent
+    }
+    return undefined
   }
 
   /** Who holds which layer. */
@@ -213,6 +237,13 @@ export class Layers {
   /** Let go of the threads. Layers stay as they are. */
   async close(): Promise<void> {
     await this.#threads.close()
+  }
+
+  #setFiles(chainId: string, files: readonly LayerFile[]): Promise<void> {
+    return this.#database.transaction(() => {
+      const record = this.#records.get(chainId)
+      if (record !== undefined && files.length > 0) void this.#records.put(chainId, { ...record, files })
+    })
   }
 
   async #hold(chainId: string, holder: string | undefined): Promise<boolean> {
@@ -238,6 +269,7 @@ export class Layers {
       const root = own ?? (parent === undefined ? defaultRoot : this.root(parent))
       // A layer that only adds a file must not change `/`.
       if (own === undefined) this.#format.setRoot(temporary, root)
+      const files = await this.#format.describe(temporary, { digest: diffId, size: bytes })
       await this.#publish(chainId, temporary)
       await this.#database.transaction(() => {
         // Held by its child, a parent can't go; it may have gone before.
@@ -251,6 +283,7 @@ export class Layers {
           entries,
           root,
           created: Date.now(),
+          ...(files.length === 0 ? {} : { files }),
           ...(parent === undefined ? {} : { parent }),
         })
         if (options.holder !== undefined) void this.#references.put(`${chainId} ${options.holder}`, true)
