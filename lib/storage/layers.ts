@@ -20,6 +20,7 @@ import { directoryFormat, type LayerFormat } from './layer-format.js'
 import type { ApplyOptions, LayerSource, OpenUnpacker, RootAttributes } from './layer-types.js'
 import { lockFile, tryLockFile } from './lock.js'
 import { removeTrees } from './remove-tree.js'
+import { spreadDirectories } from './spread.js'
 import type { UnpackResult } from './unpack-blob.js'
 import { UnpackThreads } from './unpack-thread.js'
 
@@ -77,6 +78,7 @@ export class Layers {
     const layers = new Layers(directory, database, openUnpacker, format)
     try {
       mkdirSync(layers.#temporary, { recursive: true, mode: 0o700 })
+      spreadDirectories(layers.#temporary)
     } catch (error) {
       throw fileError(error, `make the layers' directory ${directory}`)
     }

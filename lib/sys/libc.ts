@@ -34,7 +34,7 @@ const c = {
   linkat: library.func('int linkat(int from, const char *path, int to, const char *name, int flags)'),
   flock: library.func('int flock(int fd, int operation)'),
   fallocate: library.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)'),
-  ioctl: library.func('int ioctl(int fd, unsigned long request, _Out_ int *value)'),
+  ioctl: library.func('int ioctl(int fd, unsigned long request, _Inout_ int *value)'),
   socket: library.func('int socket(int domain, int type, int protocol)'),
   connect: library.func('int connect(int fd, const void *address, uint32_t length)'),
   sendmsg: library.func('sendmsg', 'int64_t', ['int', koffi.pointer(msghdr), 'int']),
@@ -119,6 +119,8 @@ const MSG_NOSIGNAL = 0x4000
 const WNOHANG = 1
 const FALLOC_FL_KEEP_SIZE = 1
 const FIONREAD = 0x541b
+const FS_IOC_GETFLAGS = 0x80086601
+const FS_IOC_SETFLAGS = 0x40086602
 const AT_FDCWD = -100
 const AT_SYMLINK_FOLLOW = 0x400
 const LOCK_SH = 1
@@ -287,6 +289,16 @@ export function readableBytes(fd: number): number {
   const value = [0]
   check(c.ioctl(fd, FIONREAD, value) as number, 'ioctl', 'count the bytes in a pipe')
   return value[0]!
+}
+
+/**
+ * Set flags of a file or directory beside those it has (FS_IOC_SETFLAGS, ioctl_iflags(2)).
+ * @returns false when its file system doesn't know them
+ */
+export function addInodeFlags(fd: number, flags: number): boolean {
+  const value = [0]
+  if (c.ioctl(fd, FS_IOC_GETFLAGS, value) as number) return false
+  return c.ioctl(fd, FS_IOC_SETFLAGS, [value[0]! | flags]) === 0
 }
 
 /** A non-blocking, close-on-exec socket(2); the numbers are those of the C headers. */

@@ -2,7 +2,7 @@ import t from 'tap'
 import { execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { closeSync, mkdirSync, openSync, readdirSync, statSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readdirSync, statfsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { PodlingError } from '../../lib/errors.js'
 import { sha256 } from '../../lib/image/digest.js'
@@ -203,4 +203,11 @@ t.test('an unpacker that is gone', async (t) => {
   t.equal(error.code, 'SYSTEM_CALL_FAILED', error.message)
   await layers.close()
   await database.close()
+})
+
+t.test('layers stand apart on a disk that asks for it', async (t) => {
+  const { root } = await openStore(t)
+  const isExt4 = statfsSync(root).type === 0xef53
+  const flags = isExt4 ? execFileSync('lsattr', ['-d', join(root, 'layers', 'tmp')], { encoding: 'utf8' }) : ''
+  t.equal(flags.split(' ')[0]!.includes('T'), isExt4, 'the top of a hierarchy of directories')
 })

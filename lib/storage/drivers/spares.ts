@@ -10,6 +10,7 @@ import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { tryLockFile, type FileLock } from '../lock.js'
+import { spreadDirectories } from '../spread.js'
 
 /** As many as start within the time between two fillings, one after the other. */
 const most = 8
@@ -34,6 +35,7 @@ export class Spares {
   /** Begin to keep spares in `directory`, made when missing, and remove those of dead processes. */
   static open(directory: string): Spares {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
+    spreadDirectories(directory)
     for (const name of readdirSync(directory)) {
       const key = name.replace(/\.lock$/, '')
       const lock = tryLockFile(join(directory, `${key}.lock`))

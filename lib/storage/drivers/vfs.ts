@@ -15,6 +15,7 @@ import { directoryFormat } from '../layer-format.js'
 import { lockFile, tryLockFile } from '../lock.js'
 import { removeTrees } from '../remove-tree.js'
 import { runOperations } from '../run-operations.js'
+import { spreadDirectories } from '../spread.js'
 import type { Head, UnpackOperation } from '../unpack-operations.js'
 import { checkedId } from './container-id.js'
 import type { Changes, RootMount, StorageDriver } from './driver.js'
@@ -57,6 +58,7 @@ class VfsDriver implements StorageDriver {
     const { directory, openUnpacker } = parts
     try {
       mkdirSync(driver.#making, { recursive: true, mode: 0o700 })
+      spreadDirectories(driver.#making)
       mkdirSync(driver.#removed, { recursive: true, mode: 0o700 })
       makeSkeleton(join(directory, 'skeleton'))
     } catch (error) {
