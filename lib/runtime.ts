@@ -3,6 +3,8 @@ import type { Container } from './container/container.js'
 import type { Containers, ContainerEvent } from './container/containers.js'
 import type { ContainerOptions } from './container/options.js'
 import type { RecoveryReport } from './container/recover.js'
+import type { StatsStreamOptions } from './container/stats/follow.js'
+import type { ContainerStats } from './container/stats/stats.js'
 import { PodlingError } from './errors.js'
 import type { RuntimeEvent } from './event/event.js'
 import { checkEventOptions, type EventOptions } from './event/event-options.js'
@@ -128,6 +130,13 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
    */
   async run(options: ContainerOptions, { signal }: RunOptions = {}): Promise<Container> {
     return this.containers.run(options, signal === undefined ? {} : { signal })
+  }
+
+  /** What all containers use that run: {@link Containers.stats}. */
+  stats(): Promise<ContainerStats[]>
+  stats(options: StatsStreamOptions): AsyncGenerator<ContainerStats[]>
+  stats(options?: StatsStreamOptions): Promise<ContainerStats[]> | AsyncGenerator<ContainerStats[]> {
+    return options === undefined ? this.containers.stats() : this.containers.stats(options)
   }
 
   /** Versions, drivers, and what this machine's kernel can do. */

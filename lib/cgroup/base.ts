@@ -19,18 +19,20 @@ import {
 import type { CgroupMode } from './layout.js'
 import { checkId, placeLimits, type Places, type Write } from './places.js'
 import type { LinuxResources } from './resources.js'
-import { readStats, type CgroupStats } from './stats.js'
+import { StatsReader, type CgroupStats } from './stats.js'
 
 /** The launcher's pre-made cgroups; they become a container's by rename(2). */
 const WARM_SLOT = /^warm-/
 
 export abstract class BaseCgroups implements Cgroups {
   protected readonly places: Places
+  readonly #stats: StatsReader
   /** v1 controllers that every container enters, so that its use is counted and its limits can change later. */
   protected abstract readonly always: readonly string[]
 
   constructor(places: Places) {
     this.places = places
+    this.#stats = new StatsReader(places)
   }
 
   get mode(): CgroupMode {
@@ -65,10 +67,10 @@ export abstract class BaseCgroups implements Cgroups {
 
   abstract kill(id: string, options?: { readonly timeout?: number }): Promise<void>
 
-  async stats(id: string): Promise<CgroupStats> {
-    this.#mustExist(id)
-    const stats = await readStats(this.places, id)
-    this.#mustExist(id) // it may have ended in between, and then there are zeros in the result
+  stats(id: string): CgroupStats {
+    checkId(this.places, id)
+    const stats = this.#stats.read(id)
+    if (stats === undefined) throw notRunning(id)
     return stats
   }
 
@@ -96,6 +98,13 @@ export abstract class BaseCgroups implements Cgroups {
   exists(id: string): boolean {
     checkId(this.places, id)
     return this.#parents().some((parent) => existsSync(join(parent, id)))
+  }
+
+  async processes(id: string): Promise<number[]> {
+    checkId(this.places, id)
+    const { unified, v1 } = this.places
+    const parent = unified ?? v1.get('pids') ?? v1.get('memory')
+    return parent === undefined ? [] : processesBelow(join(parent, id))
   }
 
   async remove(id: string): Promise<void> {
@@ -190,22 +199,21 @@ export abstract class BaseCgroups implements Cgroups {
   }
 
   #mustExist(id: string): void {
-    if (this.exists(id)) return
-    throw new PodlingError('CGROUP_NOT_FOUND', `${id} has no cgroup: it is not running`)
+    if (!this.exists(id)) throw notRunning(id)
   }
 
   /** A swap alone is measured against the limit in force. */
   async #withCurrentMemory(id: string, resources: LinuxResources): Promise<LinuxResources> {
     const { memory } = resources
     if (memory?.swap === undefined || memory.swap <= 0 || memory.limit !== undefined) return resources
-    const { memory: current } = await readStats(this.places, id)
+    const { memory: current } = this.stats(id)
     if (current?.limit === undefined) return resources
     return { ...resources, memory: { ...memory, limit: current.limit } }
   }
 
   async #checkMemoryInUse(id: string, { memory }: LinuxResources): Promise<void> {
     if (memory?.checkBeforeUpdate !== true || memory.limit === undefined || memory.limit <= 0) return
-    const { memory: current } = await readStats(this.places, id)
+    const { memory: current } = this.stats(id)
     if (current === undefined || current.usage <= memory.limit) return
     throw new PodlingError(
       'INVALID_OPTION',
@@ -235,11 +243,9 @@ export abstract class BaseCgroups implements Cgroups {
 
   /** Move all processes into one more v1 hierarchy, again until no fork was missed. */
   async #moveInto(id: string, directory: string): Promise<void> {
-    const source = this.places.unified ?? this.places.v1.get('pids') ?? this.places.v1.get('memory')
-    if (source === undefined) return
     for (;;) {
       const inside = new Set(await processesBelow(directory))
-      const outside = (await processesBelow(join(source, id))).filter((pid) => !inside.has(pid))
+      const outside = (await this.processes(id)).filter((pid) => !inside.has(pid))
       if (outside.length === 0) return
       for (const pid of outside) {
         try {
@@ -250,4 +256,8 @@ export abstract class BaseCgroups implements Cgroups {
       }
     }
   }
+}
+
+function notRunning(id: string): PodlingError {
+  return new PodlingError('CGROUP_NOT_FOUND', `${id} has no cgroup: it is not running`)
 }

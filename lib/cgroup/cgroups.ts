@@ -33,14 +33,16 @@ export interface Cgroups {
    * CGROUP_CONTROLLER_MISSING when something is asked that this machine can't carry out.
    */
   plan(id: string, resources: LinuxResources): CgroupPlan
-  /** @throws CGROUP_NOT_FOUND when the container has no cgroup, so isn't running. */
-  stats(id: string): Promise<CgroupStats>
+  /** Read at once. @throws CGROUP_NOT_FOUND when the container has no cgroup, so isn't running. */
+  stats(id: string): CgroupStats
   /**
    * Set what `resources` names and leave the rest as it is. Devices can't be changed.
    * @throws CGROUP_NOT_FOUND, and what plan() throws.
    */
   update(id: string, resources: LinuxResources): Promise<void>
   exists(id: string): boolean
+  /** The pids of all processes of the container, nested cgroups and all, as the host counts. */
+  processes(id: string): Promise<number[]>
   /**
    * Kill every process of the container, forks and all, and wait until none is left. Nothing there is success.
    * @throws SYSTEM_CALL_FAILED when processes are still there after `timeout` milliseconds (default 10000): such ones

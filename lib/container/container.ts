@@ -27,9 +27,13 @@ import { containerSpace, type ContainerSpace } from './space.js'
 import { spawnOptionNames, type SpawnOptions } from './spawn-options.js'
 import { spawn } from './spawn.js'
 import { start } from './start.js'
+import { checkStatsOptions, followOne, sampled, type StatsStreamOptions } from './stats/follow.js'
+import type { ContainerStats } from './stats/stats.js'
 import { waitReady } from './ready/wait-ready.js'
 import { requireStatus, type ContainerStatus } from './status.js'
 import { stop, stopTimeout, type StopOptions } from './stop.js'
+import type { ProcessDescriptor, ProcessInfo } from './top/process-info.js'
+import { defaultDescriptors, top, type DefaultDescriptor } from './top/top.js'
 
 /** What a {@link Container} tells of itself. */
 export interface ContainerEvents {
@@ -200,6 +204,30 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
     return readLog(paths.log, options, monitor === undefined ? Promise.resolve() : (ended ?? Promise.resolve()))
   }
 
+  /** What it uses now. @throws PodlingError `INVALID_STATE` when it doesn't run */
+  stats(): Promise<ContainerStats>
+  /** What it uses, now and again at each interval, until it ends. @throws PodlingError `INVALID_STATE`, `INVALID_OPTION` */
+  stats(options: StatsStreamOptions): AsyncGenerator<ContainerStats>
+  stats(options?: StatsStreamOptions): Promise<ContainerStats> | AsyncGenerator<ContainerStats> {
+    return options?.stream ? followOne(this.#lifecycle, options) : this.#statsNow(options)
+  }
+
+  async #statsNow(options: object = {}): Promise<ContainerStats> {
+    checkStatsOptions(options)
+    return Promise.resolve(this.#lifecycle.context.sampler.sample(sampled(this.#lifecycle)).stats)
+  }
+
+  /**
+   * Its processes, by the words of podman-top(1). They are read by the host; nothing runs in the container for that.
+   * @param descriptors what to tell of each @default user, pid, ppid, pcpu, etime, tty, time, args
+   * @throws PodlingError `INVALID_STATE`, `INVALID_OPTION`
+   */
+  async top<D extends ProcessDescriptor = DefaultDescriptor>(
+    descriptors?: readonly D[],
+  ): Promise<Pick<ProcessInfo, D>[]> {
+    return top(this.#lifecycle, descriptors ?? (defaultDescriptors as readonly string[] as readonly D[]))
+  }
+
   /**
    * Put files into a directory of it, whether it runs or not. A file takes the place of one that is there; a directory
    * that is there keeps what is in it.
@@ -295,6 +323,11 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
       }
       await waitReady(this.#lifecycle, ready, signal)
     })
+  }
+
+  /** @internal Its inner side, for verbs over many. */
+  static lifecycleOf(container: Container): Lifecycle {
+    return container.#lifecycle
   }
 
   /** @internal The runtime is closed. */

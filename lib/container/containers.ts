@@ -7,9 +7,12 @@ import { containerEvent } from './container-event.js'
 import type { ContainerContext } from './context.js'
 import { create, type Created } from './create.js'
 import type { ExitStatus } from './exit-status.js'
+import type { Lifecycle } from './lifecycle.js'
 import { networkAccess } from './network-access.js'
 import type { ContainerOptions } from './options.js'
 import type { ContainerRecord } from './record.js'
+import { checkStatsOptions, followAll, sampleAll, type StatsStreamOptions } from './stats/follow.js'
+import type { ContainerStats } from './stats/stats.js'
 import type { ContainerStatus } from './status.js'
 
 /** Which containers to list. All that is given must fit. */
@@ -120,6 +123,35 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
     await Promise.all(containers.map((container) => container.refresh()))
     const statuses = filter.status === undefined ? undefined : [filter.status].flat()
     return statuses === undefined ? containers : containers.filter(({ status }) => statuses.includes(status))
+  }
+
+  /** What each container uses that runs now, oldest first. */
+  stats(): Promise<ContainerStats[]>
+  /** The same again at each interval, of those that run then; until it is left. @throws PodlingError `INVALID_OPTION` */
+  stats(options: StatsStreamOptions): AsyncGenerator<ContainerStats[]>
+  stats(options?: StatsStreamOptions): Promise<ContainerStats[]> | AsyncGenerator<ContainerStats[]> {
+    const running = () => this.#lifecycles()
+    return options?.stream ? followAll(this.#context.sampler, running, options) : this.#statsNow(running, options)
+  }
+
+  /** Of all, oldest first. The record of one that is known already is not read again: that takes longer than its stats. */
+  async #lifecycles(): Promise<Lifecycle[]> {
+    const { names, records } = this.#context
+    const containers = [...names.entries()].flatMap(([, id]) => {
+      const known = this.#handles.get(id)
+      const record = known === undefined ? records.get(id) : undefined
+      return known ?? (record === undefined ? [] : this.#handle(record))
+    })
+    const idle = containers.filter((container) => Container.lifecycleOf(container).monitor === undefined)
+    await Promise.all(idle.map((container) => container.refresh()))
+    return containers
+      .map((container) => Container.lifecycleOf(container))
+      .sort((a, b) => a.record.createdAt - b.record.createdAt)
+  }
+
+  async #statsNow(running: () => Promise<Lifecycle[]>, options: object = {}): Promise<ContainerStats[]> {
+    checkStatsOptions(options)
+    return sampleAll(this.#context.sampler, await running())
   }
 
   /** @internal End and remove what this runtime started and bound to itself; let go of all else. */

@@ -14,6 +14,7 @@ import type { Volumes } from '../storage/volumes/volumes.js'
 import type { HostFacts } from './generate-spec.js'
 import type { ContainerRecord } from './record.js'
 import type { SeccompStore } from './seccomp-store.js'
+import type { Sampler } from './stats/sampler.js'
 
 /** What a runtime lends to its containers. */
 export interface ContainerContext {
@@ -45,6 +46,7 @@ export interface ContainerContext {
   readonly defaultNetwork: DefaultNetwork
   readonly volumes: Volumes
   readonly host: HostFacts
+  readonly sampler: Sampler
 }
 
 export type { Image }

@@ -27,6 +27,8 @@ const allowed = {
   remove: ['created', 'exited'],
   diff: ['created', 'running', 'paused', 'stopping', 'exited'],
   measure: ['created', 'running', 'paused', 'stopping', 'exited'],
+  stats: ['running', 'paused', 'stopping'],
+  top: ['running', 'paused', 'stopping'],
   commit: ['created', 'running', 'paused', 'stopping', 'exited'],
 } as const satisfies Record<string, readonly ContainerStatus[]>
 

@@ -7,6 +7,7 @@ import { readHostFacts } from '../container/host-facts.js'
 import { containersOf, type ContainerRecord } from '../container/record.js'
 import { openImageRoot } from '../container/root-view.js'
 import { SeccompStore } from '../container/seccomp-store.js'
+import { Sampler } from '../container/stats/sampler.js'
 import { warmUp } from '../container/warm-up.js'
 import { recoverContainers, type RecoveryReport } from '../container/recover.js'
 import type { TellEvent } from '../event/event.js'
@@ -159,6 +160,7 @@ async function open(
     owner: owner.id,
     host: readHostFacts(),
     journal,
+    sampler: new Sampler(cgroups),
     database,
     records,
     seccomp: new SeccompStore(database.table<string>('seccomp')),

@@ -56,6 +56,7 @@ const c = {
   send: library.func('int64_t send(int fd, const void *bytes, size_t length, int flags)'),
   recv: library.func('int64_t recv(int fd, _Out_ void *bytes, size_t length, int flags)'),
   syscall: library.func('long syscall(long number, long a, long b, long c, long d, long e)'),
+  openat2: library.func('syscall', 'long', ['long', 'int', 'const char *', 'const void *', 'size_t']),
 } as const
 
 // Two names can have one number: EAGAIN is EWOULDBLOCK. The first one, by the alphabet, is the one that man pages lead with.
@@ -109,7 +110,13 @@ function check(result: number, syscall: string, what: string, path?: string): nu
 const O_RDWR = 0o2
 const O_NONBLOCK = 0o4000
 const O_CLOEXEC = 0o2000000
+const O_NOCTTY = 0o400
 const F_SETPIPE_SZ = 1031
+/** The same on every machine. */
+const SYS_OPENAT2 = 437
+const RESOLVE_NO_XDEV = 0x01
+const RESOLVE_NO_MAGICLINKS = 0x02
+const RESOLVE_IN_ROOT = 0x10
 const AF_UNIX = 1
 const SOCK_STREAM = 1
 const SOL_SOCKET = 1
@@ -282,6 +289,21 @@ export function linkDescriptor(fd: number, path: string): boolean {
 export function rawSystemCall(number: number, a: number, b: number, c0: number): { value: number; errno?: string } {
   const value = Number(c.syscall(number, a, b, c0, 0, 0))
   return value < 0 ? { value, errno: errnoName(koffi.errno()) } : { value }
+}
+
+/**
+ * Open a file below a directory for reading, without waiting for what a FIFO or a device would wait for. Links in the path
+ * lead nowhere outside of the directory, and nothing that is mounted below it is entered (openat2(2), RESOLVE_IN_ROOT,
+ * RESOLVE_NO_XDEV).
+ */
+export function openBeneath(directory: number, path: string): number {
+  const how = new BigUint64Array([
+    BigInt(O_CLOEXEC | O_NONBLOCK | O_NOCTTY),
+    0n,
+    BigInt(RESOLVE_IN_ROOT | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS),
+  ])
+  const result = Number(c.openat2(SYS_OPENAT2, directory, path, how, how.byteLength))
+  return check(result, 'openat2', `open ${path} in a directory`, path)
 }
 
 /** How many bytes a read of this pipe or socket would give at once (FIONREAD). */

@@ -1,7 +1,7 @@
 /**
  * The benchmark: `npm run bench [-- WORD... --runs N --out FILE]`.
  *
- * Words pick trials (start, bridge, exec, loop, many, published, parallel, pull, create, storage, stream, traffic, events) and subjects (floor, podling, crun, runc, bwrap, podman);
+ * Words pick trials (start, bridge, exec, stats, loop, many, published, parallel, pull, create, storage, stream, traffic, events) and subjects (floor, podling, crun, runc, bwrap, podman);
  * without words everything runs, in a network namespace of its own that stands for the host. The table goes to stdout, and to a file with --out; what is going on goes to stderr.
  */
 import { execFile } from 'node:child_process'
@@ -20,6 +20,7 @@ import { parallel } from './trial-parallel.js'
 import { published } from './trial-published.js'
 import { pull } from './trial-pull.js'
 import { start } from './trial-start.js'
+import { stats } from './trial-stats.js'
 import { stream } from './trial-stream.js'
 import { traffic } from './trial-traffic.js'
 import type { Context, Trial } from './trial.js'
@@ -30,6 +31,7 @@ const TRIALS: readonly Trial[] = [
   start,
   bridge,
   exec,
+  stats,
   loop,
   many,
   published,

@@ -2,7 +2,8 @@ import t from 'tap'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Places } from '../../lib/cgroup/places.js'
-import { parseBlkio, parseIoStat, parseKeyed, readStats } from '../../lib/cgroup/stats.js'
+import { parseBlkio, parseIoStat, StatsReader, valueOf } from '../../lib/cgroup/stats.js'
+import { parsePressure } from '../../lib/cgroup/pressure.js'
 import { V2Cgroups } from '../../lib/cgroup/v2.js'
 
 const IO_STAT = `\
@@ -12,13 +13,22 @@ const IO_STAT = `\
 `
 
 t.test('keyed files', async (t) => {
-  t.strictSame(
-    [...parseKeyed('usage_usec 12\nuser_usec 7\n\n')],
-    [
-      ['usage_usec', 12],
-      ['user_usec', 7],
-    ],
-  )
+  const text = 'usage_usec 12\nuser_usec 7\n'
+  t.equal(valueOf(text, 'usage_usec'), 12)
+  t.equal(valueOf(text, 'user_usec'), 7)
+  t.equal(valueOf(text, 'usec'), undefined, 'a whole key')
+  t.equal(valueOf('oom_kill_disable 0\nunder_oom 1\noom_kill 3', 'oom_kill'), 3)
+})
+
+t.test('pressure', async (t) => {
+  const line = (kind: string, total: number) => `${kind} avg10=1.50 avg60=0.25 avg300=0.00 total=${String(total)}\n`
+  const times = { average10: 1.5, average60: 0.25, average300: 0 }
+  t.strictSame(parsePressure(line('some', 7) + line('full', 3)), {
+    some: { ...times, total: 7000 },
+    full: { ...times, total: 3000 },
+  })
+  t.strictSame(parsePressure(line('some', 7)), { some: { ...times, total: 7000 } })
+  t.equal(parsePressure(''), undefined)
 })
 
 t.test('io.stat', async (t) => {
@@ -44,7 +54,10 @@ function v2Machine(parent: string, id: string, files: Record<string, string>): P
     mode: 'v2',
     v1: new Map(),
     unified: parent,
-    v2: new Map([['memory', true]]),
+    v2: new Map([
+      ['memory', true],
+      ['io', true],
+    ]),
     chain: [parent],
     facts: { files: new Set(), hugepageSizes: [] },
   }
@@ -64,14 +77,14 @@ t.test('all of v2', async (t) => {
     'pids.max': 'max\n',
     'io.stat': IO_STAT,
   })
-  const stats = await new V2Cgroups(places).stats('web')
+  const stats = new V2Cgroups(places).stats('web')
   t.strictSame(stats.cpu, {
-    usage: 900,
-    user: 600,
-    system: 300,
+    usage: 900_000,
+    user: 600_000,
+    system: 300_000,
     periods: 5,
     throttledPeriods: 2,
-    throttledTime: 70,
+    throttledTime: 70_000,
   })
   t.strictSame(stats.memory, {
     usage: 1000000,
@@ -83,11 +96,11 @@ t.test('all of v2', async (t) => {
     oomKills: 1,
   })
   t.strictSame(stats.pids, { current: 3 })
-  t.equal(stats.io?.length, 2)
+  t.match(stats.io, { readBytes: 91889664, writeBytes: 613781504, devices: { length: 2 } })
 })
 
 t.test('what a kernel does not tell is absent, not zero', async (t) => {
-  const stats = await readStats(v2Machine(t.testdir(), 'bare', { 'cpu.stat': 'usage_usec 1\n' }), 'bare')
+  const stats = new StatsReader(v2Machine(t.testdir(), 'bare', { 'cpu.stat': 'usage_usec 1\n' })).read('bare')!
   t.strictSame(Object.keys(stats), ['cpu'])
 })
 

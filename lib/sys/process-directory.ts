@@ -1,0 +1,46 @@
+/** A process by the descriptor of its directory in procfs: what is read through it is this process's or nothing at all. */
+import { closeSync, constants, openSync } from 'node:fs'
+import type { KernelFiles } from './kernel-files.js'
+
+export class ProcessDirectory {
+  readonly #fd: number
+  readonly #files: KernelFiles
+
+  private constructor(fd: number, files: KernelFiles) {
+    this.#fd = fd
+    this.#files = files
+  }
+
+  /**
+   * Open the directory of a pid that was a container's a moment ago, and may be another's by now.
+   * @param cgroup a part of the path of its cgroup that nothing else has, such as the container's id
+   * @returns undefined when it is gone, or another's
+   */
+  static open(pid: number, cgroup: string, files: KernelFiles): ProcessDirectory | undefined {
+    let fd
+    try {
+      fd = openSync(`/proc/${String(pid)}`, constants.O_RDONLY | constants.O_DIRECTORY)
+    } catch {
+      return undefined
+    }
+    const process = new ProcessDirectory(fd, files)
+    // Asked through the descriptor: no new process with this pid can answer.
+    if (process.read('cgroup')?.includes(cgroup)) return process
+    process.close()
+    return undefined
+  }
+
+  /** One of its files, `stat`, `net/dev`. @returns undefined when it has ended */
+  read(file: string): string | undefined {
+    return this.#files.read(this.path(file))
+  }
+
+  /** Of its files, while it is open. */
+  path(file: string): string {
+    return `/proc/self/fd/${String(this.#fd)}/${file}`
+  }
+
+  close(): void {
+    closeSync(this.#fd)
+  }
+}
