@@ -75,6 +75,7 @@ export type ContainerErrorCode =
   | 'PATH_NOT_FOUND'
   | 'SPEC_INVALID'
   | 'OUTPUT_TOO_LARGE'
+  | 'LOG_UNREADABLE'
   | 'READY_TIMEOUT'
   | 'EXITED_BEFORE_READY'
 

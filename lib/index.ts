@@ -68,7 +68,8 @@ export type { ExecOptions, ExecResult } from './container/exec.js'
 export type { ExitStatus } from './container/exit-status.js'
 export type { ContainerInspect } from './container/inspect.js'
 export type { LogLine } from './container/log/line.js'
-export type { LogOptions } from './container/log/read-log.js'
+export type { LogOptions } from './container/log/log-options.js'
+export type { LogDriver, LogDriverOptions } from './container/log/settings.js'
 export type {
   BindMountOption,
   ContainerOptions,

@@ -1,16 +1,16 @@
 #include "log.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
 
-enum { CHUNK = 64 * 1024, PARTS = 512 }; /* a pipe's whole content; two parts a line */
-
-int log_open(struct log *log, const char *path) {
-  log->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0640);
-  return log->fd < 0 ? -1 : 0;
+int log_open(struct log *log, const struct log_plan *plan) {
+  static const struct log_driver *const drivers[] = {
+      [LOG_K8S] = &log_k8s, [LOG_JSON] = &log_json, [LOG_JOURNAL] = &log_journal};
+  log->plan = plan;
+  log->driver = drivers[plan->driver];
+  if (log->driver->open(log) == 0) return 0;
+  log->plan = NULL;
+  return -1;
 }
 
 void format_time(char text[TIME_SIZE], struct timespec time) {
@@ -23,73 +23,46 @@ void format_time(char text[TIME_SIZE], struct timespec time) {
   int day = (int)(of_year - (153 * shifted_month + 2) / 5 + 1);
   int month = (int)(shifted_month < 10 ? shifted_month + 3 : shifted_month - 9);
   int year = (int)(year_of_era + era * 400 + (month <= 2));
-  snprintf(text, TIME_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d.%09ld+00:00", year % 10000, month, day, (int)(rest / 3600),
+  snprintf(text, TIME_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d.%09ld", year % 10000, month, day, (int)(rest / 3600),
            (int)(rest / 60 % 60), (int)(rest % 60), time.tv_nsec);
 }
 
-/* How many of the lines are not whole in the file, when only `written` bytes of the parts are; cut a torn one off. */
-static void cut_back(struct log *log, const struct iovec *parts, int count, size_t written) {
-  size_t whole = 0;
-  for (int i = 0; i < count; i += 2) {
-    size_t line = parts[i].iov_len + parts[i + 1].iov_len;
-    if (whole + line > written) {
-      log->lost_lines += (uint64_t)(count - i) / 2;
-      break;
-    }
-    whole += line;
-  }
-  struct stat status;
-  if (written > whole && fstat(log->fd, &status) == 0 && status.st_size >= (off_t)(written - whole))
-    if (ftruncate(log->fd, status.st_size - (off_t)(written - whole)) < 0) return;
+bool log_next_line(const char **at, const char *end, struct log_line *line) {
+  if (*at >= end) return false;
+  const char *newline = memchr(*at, '\n', (size_t)(end - *at));
+  const char *stop = newline ? newline : end;
+  *line = (struct log_line){.text = *at, .size = (size_t)(stop - *at), .whole = newline != NULL};
+  *at = stop + 1;
+  return true;
 }
 
-static void flush(struct log *log, struct iovec *parts, int count) {
-  size_t total = 0, written = 0;
-  if (count == 0) return;
-  for (int i = 0; i < count; i++) total += parts[i].iov_len;
+void log_lose(struct log *log, uint64_t lines) {
+  log->lost_lines += lines;
+  if (lines > 0) log->lost = true;
+}
+
+void log_write(struct log *log, enum log_stream stream, char *bytes, size_t size) {
+  if (!log->plan || size == 0) return;
+  log->driver->write(log, stream, bytes, size);
+}
+
+bool log_pump(struct log *log, enum log_stream stream, int pipe) {
+  static char chunk[LOG_CHUNK + 1];
   ssize_t size;
-  do size = writev(log->fd, parts, count);
-  while (size < 0 && errno == EINTR);
-  if (size > 0) written = (size_t)size;
-  /* A file takes less than all only when it is about to fail; the rest is not tried again, as that may block anew. */
-  if (written < total) cut_back(log, parts, count, written);
-}
-
-void log_write(struct log *log, const char *stream, char *bytes, size_t size) {
-  if (log->fd < 0 || size == 0) return;
-  char full[TIME_SIZE + 16], partial[TIME_SIZE + 16], stamp[TIME_SIZE];
-  struct timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  format_time(stamp, now);
-  size_t head = (size_t)snprintf(full, sizeof(full), "%s %s F ", stamp, stream);
-  snprintf(partial, sizeof(partial), "%s %s P ", stamp, stream);
-
-  /* The text is written from where it was read: per line a head, then text and newline, which the last may lack. */
-  struct iovec parts[PARTS];
-  int count = 0;
-  bool ends = bytes[size - 1] == '\n';
-  if (!ends) bytes[size++] = '\n';
-  for (char *end = bytes + size; bytes < end;) {
-    char *newline = memchr(bytes, '\n', (size_t)(end - bytes));
-    char *start = newline + 1 == end && !ends ? partial : full;
-    if (count == PARTS) {
-      flush(log, parts, count);
-      count = 0;
-    }
-    parts[count++] = (struct iovec){.iov_base = start, .iov_len = head};
-    parts[count++] = (struct iovec){.iov_base = bytes, .iov_len = (size_t)(newline + 1 - bytes)};
-    bytes = newline + 1;
-  }
-  flush(log, parts, count);
-}
-
-bool log_pump(struct log *log, const char *stream, int pipe) {
-  static char chunk[CHUNK + 1];
-  ssize_t size;
-  do size = read(pipe, chunk, CHUNK);
+  do size = read(pipe, chunk, LOG_CHUNK);
   while (size < 0 && errno == EINTR);
   if (size == 0) errno = 0;
   if (size <= 0) return false;
   log_write(log, stream, chunk, (size_t)size);
   return true;
+}
+
+void log_end(struct log *log) {
+  if (log->plan && log->driver->end) log->driver->end(log);
+}
+
+bool log_demands_end(struct log *log) {
+  bool demands = log->lost && log->plan && log->plan->stops_when_full;
+  log->lost = false;
+  return demands;
 }

@@ -99,7 +99,7 @@ static int furnish(struct monitor *monitor, struct failure *failure) {
   const struct plan *plan = &monitor->plan;
   if (cgroup_limit(plan, failure) < 0) return -1;
   failure->stage = STAGE_LOG;
-  if (plan->log && log_open(&monitor->log, plan->log) < 0) return fail(failure, "open");
+  if (plan->log.driver != LOG_NONE && log_open(&monitor->log, &plan->log) < 0) return fail(failure, "open");
   if (plan->has_monitor && exit_record_reserve(plan->exit_file) < 0) return fail(failure, "write");
   return plan->has_monitor ? open_listener(monitor, failure) : 0;
 }
@@ -177,11 +177,10 @@ static void main_spoke(struct monitor *monitor) {
 }
 
 static void pump_logs(struct monitor *monitor, int chunks) {
-  static const char *const names[2] = {"stdout", "stderr"};
-  for (int i = 0; i < 2; i++) {
+  for (enum log_stream i = LOG_STDOUT; i <= LOG_STDERR; i++) {
     if (monitor->log_pipes[i] < 0) continue;
     for (int done = 0; done < chunks; done++) {
-      if (log_pump(&monitor->log, names[i], monitor->log_pipes[i])) continue;
+      if (log_pump(&monitor->log, i, monitor->log_pipes[i])) continue;
       if (errno != EAGAIN) close_fd(&monitor->log_pipes[i]);
       break;
     }
@@ -207,9 +206,10 @@ _Noreturn static void finish(struct monitor *monitor) {
       .oom_killed = cgroup_oom_killed(plan),
   };
   /* All writers are dead: what is in the pipes is the rest. */
-  for (int i = 0; i < 2; i++)
+  for (enum log_stream i = LOG_STDOUT; i <= LOG_STDERR; i++)
     while (monitor->log_pipes[i] >= 0)
-      if (!log_pump(&monitor->log, i == 0 ? "stdout" : "stderr", monitor->log_pipes[i])) close_fd(&monitor->log_pipes[i]);
+      if (!log_pump(&monitor->log, i, monitor->log_pipes[i])) close_fd(&monitor->log_pipes[i]);
+  log_end(&monitor->log);
   cgroup_remove(plan, monitor->made);
   netlink_tear_down(plan);
   /* Whoever hears of the end may want the ports at once. */
@@ -288,6 +288,7 @@ static void step(struct monitor *monitor) {
     if (cgroup_populated(&monitor->plan)) monitor_end(monitor);
     else monitor->ending = true;
   }
+  if (log_demands_end(&monitor->log) && !monitor->ending) monitor_end(monitor);
   if (!monitor->ending) return;
   process_reap(&monitor->main);
   /* By pid: one that was dead before it had a descriptor has none that could tell. */
@@ -322,7 +323,7 @@ static void watch(struct monitor *monitor) {
     polled[FIXED + POLLED_PER_PEER * i + 2] = (struct pollfd){.fd = peer->process.pidfd, .events = POLLIN};
   }
   int tries = monitor->ending ? monitor->ending_tries : monitor->freezing_tries;
-  int timeout = monitor->ending || monitor->freezing >= 0 ? (tries < 20 ? 1 : 10) : -1;
+  int timeout = monitor->ending || monitor->freezing >= 0 ? (tries < 20 ? 1 : 10) : peer_tell_losses(monitor);
   if (poll(polled, FIXED + POLLED_PER_PEER * peers, timeout) < 0) return;
 
   if (monitor->polled[0].revents) {
@@ -353,7 +354,7 @@ static size_t plan_streams(const struct plan *plan) {
 }
 
 _Noreturn void monitor_main(int stream, const int *passed, size_t count, struct slot *slot) {
-  static struct monitor monitor = {.listener = -1, .log_pipes = {-1, -1}, .log = {.fd = -1}, .freezing = -1};
+  static struct monitor monitor = {.listener = -1, .log_pipes = {-1, -1}, .freezing = -1};
   process_clear(&monitor.main);
   monitor.slot = slot;
   become_own(&monitor);

@@ -33,6 +33,7 @@ struct monitor {
   int listener, signals;
   int log_pipes[2]; /* stdout, stderr; -1: not logged, or ended */
   struct log log;
+  uint64_t told_losses, told_at; /* lines; ms */
   struct peer *peers;
   size_t peer_count, peer_room;
   struct pollfd *polled; /* room for POLLED_FIXED and POLLED_PER_PEER for each peer */
@@ -61,6 +62,8 @@ bool peer_owned(const struct monitor *monitor);
 void peer_process_spoke(struct peer *peer);
 void peer_process_ended(struct peer *peer);
 void peer_check_frozen(struct monitor *monitor);
+/* Tell of lines that the log lacks. Returns the milliseconds after which there is more to tell; -1: there is not. */
+int peer_tell_losses(struct monitor *monitor);
 
 /* Begin the end: kill all that lives in the container. */
 void monitor_end(struct monitor *monitor);

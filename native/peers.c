@@ -9,7 +9,10 @@
 #include "cgroup.h"
 #include "monitor.h"
 
-enum { FREEZE_TRIES = 2000 }; /* of a millisecond or more each */
+enum {
+  FREEZE_TRIES = 2000, /* of a millisecond or more each */
+  LOSSES_EVERY = 1000, /* ms: a host that is told too much falls behind, which ends a bound container */
+};
 
 struct peer *peer_add(struct monitor *monitor, int fd, bool is_exec) {
   if (monitor->peer_count == monitor->peer_room) {
@@ -37,6 +40,8 @@ void peer_accept(struct monitor *monitor) {
   if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) return;
   if (peer.uid != 0 && peer.uid != geteuid()) return;
   if (!process_announce(&monitor->main, fd, FRAME_STARTED)) return;
+  uint64_t lost = monitor->log.lost_lines;
+  if (lost > 0 && !send_frame(fd, FRAME_LOST_LINES, &lost, sizeof(lost), NULL, 0)) return;
   if (peer_add(monitor, fd, false)) fd = -1;
 }
 
@@ -121,6 +126,22 @@ void peer_check_frozen(struct monitor *monitor) {
     if (!monitor->peers[i].is_exec && monitor->peers[i].fd == monitor->freezing_fd)
       answer(&monitor->peers[i], monitor->freezing_id, done ? 0 : EBUSY);
   monitor->freezing = -1;
+}
+
+int peer_tell_losses(struct monitor *monitor) {
+  uint64_t lost = monitor->log.lost_lines, now = now_ms();
+  if (lost == monitor->told_losses) return -1;
+  /* A clock that was set back makes nobody wait. */
+  uint64_t since = now > monitor->told_at ? now - monitor->told_at : LOSSES_EVERY;
+  if (since < LOSSES_EVERY) return (int)(LOSSES_EVERY - since);
+  monitor->told_losses = lost;
+  monitor->told_at = now;
+  for (size_t i = 0; i < monitor->peer_count; i++) {
+    struct peer *peer = &monitor->peers[i];
+    if (!peer->is_exec && peer->fd >= 0 && !send_frame(peer->fd, FRAME_LOST_LINES, &lost, sizeof(lost), NULL, 0))
+      peer_close(peer);
+  }
+  return -1;
 }
 
 void peer_receive(struct monitor *monitor, struct peer *peer) {

@@ -148,6 +148,18 @@ static struct list read_operations(struct reader *reader) {
   return list;
 }
 
+static struct log_plan read_log(struct reader *reader) {
+  struct log_plan log = {.driver = read_u8(reader)};
+  if (log.driver > LOG_JOURNAL) reader->broken = true;
+  if (log.driver == LOG_NONE) return log;
+  log.stops_when_full = read_u8(reader);
+  log.target = read_text(reader);
+  log.fields = read_text(reader);
+  log.max_size = read_u64(reader);
+  log.max_files = read_u32(reader);
+  return log;
+}
+
 bool plan_decode(struct plan *plan, const void *bytes, size_t size) {
   const uint8_t *start = bytes;
   struct reader reader = {.at = start, .end = start + size};
@@ -177,7 +189,7 @@ bool plan_decode(struct plan *plan, const void *bytes, size_t size) {
     plan->lifetime = read_u8(&reader);
     plan->socket = read_text(&reader);
     plan->exit_file = read_text(&reader);
-    plan->log = read_maybe(&reader);
+    plan->log = read_log(&reader);
     if (read_u8(&reader) == 1) {
       plan->journal = read_text(&reader);
       plan->journal_limit = read_u32(&reader);

@@ -14,8 +14,9 @@
  *          list of text directories; list of {text path, text value, u8 optional} writes; maybe into;
  *          list of text attach; maybe unified; maybe freezer; maybe oomEvents; blob deviceProgram
  *          u8 stdin, u8 stdout, u8 stderr
- *          u8 monitor, {u8 lifetime, text socket, text exitFile, maybe log,
+ *          u8 monitor, {u8 lifetime, text socket, text exitFile, log,
  *                       u8 journal, {text path, u32 limit, text members} when 1} when 1
+ *          log: u8 driver, {u8 stopsWhenFull, text target, text fields, u64 maxSize, u32 maxFiles} when not 0
  *          list of {blob message, u32 pidAt} links; list of blob teardown
  *          list of {u32 opcode, u32 length, fields} operations
  */
@@ -23,7 +24,7 @@
 
 #include "common.h"
 
-enum { PLAN_MAGIC = 0x50444c50, PLAN_VERSION = 3, PLAN_MAXIMUM = 64 * 1024 * 1024 };
+enum { PLAN_MAGIC = 0x50444c50, PLAN_VERSION = 4, PLAN_MAXIMUM = 64 * 1024 * 1024 };
 
 /* A spec of lib/launch checks that these numbers and encode.ts agree, by reading this very file. */
 enum opcode {
@@ -75,6 +76,8 @@ enum propagation {
 
 enum stdio_mode { STDIO_NULL = 0, STDIO_LOG = 1, STDIO_PASS = 2 };
 
+enum log_kind { LOG_NONE = 0, LOG_K8S = 1, LOG_JSON = 2, LOG_JOURNAL = 3 };
+
 enum lifetime { LIFETIME_BOUND = 0, LIFETIME_DETACHED = 1 };
 
 /* A cursor. Once it ran over its end it stays broken and gives zeros and empty texts, never a byte from outside. */
@@ -100,6 +103,15 @@ struct operation {
   struct reader fields;
 };
 
+struct log_plan {
+  uint8_t driver; /* enum log_kind */
+  uint8_t stops_when_full; /* the container ends when a line can't be kept */
+  const char *target; /* path of the file, or of journald's socket */
+  const char *fields; /* of every entry: JSON of "attrs", or empty; for the journal, lines of its protocol */
+  uint64_t max_size; /* bytes of a file; 0: any */
+  uint32_t max_files;
+};
+
 #define NO_PID UINT32_MAX
 
 struct plan {
@@ -114,7 +126,8 @@ struct plan {
   uint8_t stdio[3]; /* enum stdio_mode */
   bool has_monitor;
   uint8_t lifetime;
-  const char *socket, *exit_file, *log; /* log: NULL when absent */
+  const char *socket, *exit_file;
+  struct log_plan log;
   const char *journal, *journal_members; /* NULL when absent */
   uint32_t journal_limit; /* bytes */
   struct list links; /* blob message, u32 offset of the pid in it; NO_PID: nowhere */

@@ -39,6 +39,7 @@ enum frame_kind {
   FRAME_EXITED = 4, /* struct exit_record */
   FRAME_ANSWER = 5, /* u32 id, u32 errno (0: done) */
   FRAME_WARM = 6, /* nothing: a slot is ready for its launch */
+  FRAME_LOST_LINES = 7, /* u64: how many lines the log lacks by now, since it could not be written */
 };
 
 /* What was being done when a launch failed. `index` counts within the plan's list of that name. */

@@ -63,7 +63,13 @@ static void sample(struct writer *out) {
   put_u8(out, LIFETIME_DETACHED);
   put_text(out, "/run/s");
   put_text(out, "/run/e");
-  put_u8(out, 0);
+  put_u8(out, LOG_JSON);
+  put_u8(out, 1);
+  put_text(out, "/run/l");
+  put_text(out, "{}");
+  put_u32(out, 4096);
+  put_u32(out, 0);
+  put_u32(out, 3);
   put_u8(out, 1);
   put_text(out, "/events/journal");
   put_u32(out, 4096);

@@ -14,7 +14,8 @@ import type { ExitStatus } from './exit-status.js'
 import { inspect, type ContainerInspect } from './inspect.js'
 import { Lifecycle } from './lifecycle.js'
 import type { LogLine } from './log/line.js'
-import { readLog, type LogOptions } from './log/read-log.js'
+import type { LogOptions } from './log/log-options.js'
+import { logSource, readLog } from './log/read-log.js'
 import type { ContainerProcess } from './process.js'
 import type { ContainerRecord } from './record.js'
 import type { BoundPort, Endpoint } from '../network/attachment.js'
@@ -43,6 +44,8 @@ export interface ContainerEvents {
   exit: [ExitStatus]
   /** Its monitor died, and the container with it: nobody knows its exit status. */
   lost: [PodlingError]
+  /** Its log lacks so many lines by now, since it could not be written. Told anew once a second while lines are lost. */
+  logLost: [lines: number]
   pause: []
   unpause: []
   /** Nothing is left of it. */
@@ -67,6 +70,7 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
       started: () => this.emit('start'),
       exited: (status) => this.emit('exit', status),
       lost: (error) => this.emit('lost', error),
+      logLost: (lines) => this.emit('logLost', lines),
       changed: () => {
         if (this.status === 'paused') this.emit('pause')
         else if (this.status === 'running') this.emit('unpause')
@@ -198,10 +202,18 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
     return (await spawn(this.#lifecycle, argv, options)).process
   }
 
-  /** Its output, line by line, from the first start on. With `follow` until it ends. */
+  /**
+   * Its output, line by line, from the first start on. With `follow` until it ends. Of `'none'` and `'passthrough'` there is
+   * none.
+   * @throws PodlingError `INVALID_OPTION`, `LOG_UNREADABLE`
+   */
   logs(options: LogOptions = {}): AsyncGenerator<LogLine> {
-    const { ended, monitor, paths } = this.#lifecycle
-    return readLog(paths.log, options, monitor === undefined ? Promise.resolve() : (ended ?? Promise.resolve()))
+    const { ended, monitor } = this.#lifecycle
+    return readLog(
+      logSource(this.#lifecycle),
+      options,
+      monitor === undefined ? Promise.resolve() : (ended ?? Promise.resolve()),
+    )
   }
 
   /** What it uses now. @throws PodlingError `INVALID_STATE` when it doesn't run */

@@ -167,13 +167,13 @@ async function specOf(
 }
 
 function storedOptions(options: NormalizedOptions, image: Image): StoredOptions {
-  const { labels, detach, init, logDriver, stopTimeout, network, extraHosts, dns, dnsSearch, dnsOptions } = options
+  const { labels, detach, init, log, stopTimeout, network, extraHosts, dns, dnsSearch, dnsOptions } = options
   const stopSignal = options.stopSignal ?? signalNumber(image.config.stopSignal ?? 'SIGTERM')
   return {
     labels: { ...image.config.labels, ...labels },
     detach,
     init,
-    logDriver,
+    log,
     stopTimeout,
     network,
     extraHosts,

@@ -2,6 +2,8 @@ import type { Spec } from '../launch/oci-spec.js'
 import type { ExitStatus } from './exit-status.js'
 import type { Lifecycle } from './lifecycle.js'
 import type { BoundPort, Endpoint } from '../network/attachment.js'
+import { logPath } from './log/plan-log.js'
+import { isFile, type LogDriver } from './log/settings.js'
 import { noNetworkState, readNetworkState } from './network-state.js'
 import type { ContainerStatus } from './status.js'
 
@@ -17,6 +19,8 @@ export interface ContainerInspect {
     /** The pid of its pid 1 in the host's pid namespace. */
     readonly pid?: number
     readonly startedAt?: Date
+    /** Lines that its log lacks, since it could not be written while it runs, told anew once a second. */
+    readonly lostLogLines?: number
     /** How the last run ended. */
     readonly exit?: ExitStatus
   }
@@ -25,7 +29,8 @@ export interface ContainerInspect {
   readonly ports: readonly BoundPort[]
   /** Outlives the host process. */
   readonly detached: boolean
-  /** The file that its log is written to; absent with `logDriver: 'none'`. */
+  readonly logDriver: LogDriver
+  /** The file that its log is written to; absent where it is no file. Those before it have numbers behind this name. */
   readonly logPath?: string
   /** The OCI runtime spec that it runs by. A user given by name is resolved in it once the container has started. */
   readonly spec: Spec
@@ -44,12 +49,14 @@ export function inspect({ record, spec, status, monitor, exit, paths }: Lifecycl
     state: {
       status,
       ...(started === undefined ? {} : { pid: started.pid, startedAt: new Date(started.startedAt) }),
+      ...(monitor === undefined || monitor.lostLines === 0 ? {} : { lostLogLines: monitor.lostLines }),
       ...(exit === undefined ? {} : { exit }),
     },
     networks: network.endpoints,
     ports: network.ports,
     detached: options.detach,
-    ...(options.logDriver === 'none' ? {} : { logPath: paths.log }),
+    logDriver: options.log.driver,
+    ...(isFile(options.log) ? { logPath: logPath(record, paths) } : {}),
     spec: started === undefined ? spec : withResolvedUser(spec, started),
   }
 }

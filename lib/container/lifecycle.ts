@@ -18,6 +18,7 @@ export interface LifecycleListener {
   started(): void
   exited(status: ExitStatus): void
   lost(error: PodlingError): void
+  logLost(lines: number): void
   changed(): void
   removed(): void
 }
@@ -62,6 +63,9 @@ export class Lifecycle {
   /** Take up a monitor: from here on the state follows what it tells. */
   follow(monitor: Monitor): void {
     this.monitor = monitor
+    monitor.onLostLines((lines) => {
+      this.#listener.logLost(lines)
+    })
     this.exit = undefined
     this.status = 'running'
     const ended = monitor.exited.then(

@@ -1,3 +1,4 @@
+import type { LogSettings } from './log/settings.js'
 import type { CapabilityName } from '../security/capabilities.js'
 import type { SeccompProfile } from '../security/seccomp-profile.js'
 import type { NetworkMode } from '../network/mode.js'
@@ -51,7 +52,7 @@ export interface NormalizedOptions {
   readonly init: boolean
   readonly detach: boolean
   readonly stdin: boolean
-  readonly logDriver: 'k8s-file' | 'none'
+  readonly log: LogSettings
   readonly platform: string | undefined
   readonly ready: readonly ReadyCondition[]
 }

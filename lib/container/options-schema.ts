@@ -5,9 +5,12 @@ import { rlimitNumbers } from '../launch/rlimits.js'
 import { findCapability, isAll, unknownCapability } from '../security/capabilities.js'
 import { volumeName, volumeNameWords } from '../storage/volumes/volume.js'
 import { durationWords, parseDuration, parseSize, sizeWords } from '../schema/quantities.js'
+import { logDrivers } from './log/settings.js'
 import { signalNumber } from './signals.js'
 
 const minimumMemory = 512 * 1024
+/** What is written to a log at a time. */
+const minimumLogSize = 64 * 1024
 /** 2^32-1 is how the kernel says 'no id'. */
 const maximumId = 2 ** 32 - 2
 
@@ -227,7 +230,24 @@ export const optionsSchema = {
     init: flag,
     detach: flag,
     stdin: flag,
-    logDriver: { enum: ['k8s-file', 'none'] },
+    logDriver: { enum: logDrivers },
+    logOptions: {
+      type: 'object',
+      member: 'option of a log driver',
+      additionalProperties: false,
+      properties: {
+        path: {
+          type: 'string',
+          absolute: true,
+          pattern: '^/(?!.*(^|/)\\.{1,2}(/|$)).*[^/]$',
+          says: `the path of a file, without '.' and '..'`,
+        },
+        maxSize: { type: ['string', 'number'], size: minimumLogSize },
+        maxFiles: { type: 'integer', minimum: 1, maximum: 1000 },
+        tag: { type: 'string' },
+      },
+    },
+    logOnFull: { enum: ['continue', 'stop'] },
     platform: {
       type: 'string',
       pattern: '^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?$',

@@ -1,6 +1,7 @@
 import type { PortOption } from '../network/ports.js'
 import type { SeccompProfile } from '../security/seccomp-profile.js'
 import type { Duration, Size } from '../schema/quantities.js'
+import type { LogDriver, LogDriverOptions } from './log/settings.js'
 
 /**
  * What a container is to be: the words of podman-run(1)'s flags in camelCase. All but `image` may be left out; what is
@@ -156,8 +157,19 @@ export interface ContainerOptions {
   readonly detach?: boolean
   /** Keep standard input open, for `attach()` (`--interactive`). Otherwise it is /dev/null. @default false */
   readonly stdin?: boolean
-  /** Where output is kept for `logs()`: a file in k8s-file format, or nowhere (`--log-driver`). @default 'k8s-file' */
-  readonly logDriver?: 'k8s-file' | 'none'
+  /**
+   * Where output goes (`--log-driver`): a file in Podman's or Docker's format, systemd-journald, the streams of this
+   * process (none of which may be a terminal), or nowhere. `logs()` reads the first three. @default 'k8s-file'
+   */
+  readonly logDriver?: LogDriver
+  /** `--log-opt`. @default {} */
+  readonly logOptions?: LogDriverOptions
+  /**
+   * What becomes of the container when a line can't be kept, as the disk is full or journald is gone: it goes on, lines are
+   * lost and counted (see the event `logLost`); or it is killed at once, and does nothing that isn't logged.
+   * @default 'continue'
+   */
+  readonly logOnFull?: 'continue' | 'stop'
   /** Which of an image's platforms, `'linux/arm64'` (`--platform`). @default the host's */
   readonly platform?: string
   /** What `run()` waits for. An array: all of them. @default nothing but the start */

@@ -10,6 +10,8 @@ import { nearestName } from '../schema/nearest-name.js'
 import type { NormalizedOptions, ReadyCondition, SeccompChoice } from './normalized-options.js'
 import type { ContainerOptions } from './options.js'
 import { optionKeywords, optionsSchema, parseMode, unsupportedOptions } from './options-schema.js'
+import { parseLog } from './log/parse-log.js'
+import { isKept, type LogSettings } from './log/settings.js'
 import { parseMounts } from './parse-mounts.js'
 import { parseReady } from './parse-ready.js'
 import { parseDuration, parseSize } from '../schema/quantities.js'
@@ -49,8 +51,9 @@ export function parseOptions(options: ContainerOptions, defaultNetwork: DefaultN
     seccomp: parseSeccomp(sound.seccomp, faults),
     ready: parseReady(sound.ready, faults),
     network: parseNetwork(sound, defaultNetwork, faults),
+    log: parseLog(sound, faults),
   }
-  faults.push(...unreachable(parts.ready, parts.network))
+  faults.push(...unreachable(parts.ready, parts.network), ...unreadable(parts.ready, parts.log))
   faults.push(...contradictions(sound), ...checkSysctls(sound))
   if (faults.length > 0) throw new PodlingError('INVALID_OPTION', formatFaults('container options', unique(faults)))
   return { ...normalize(sound), ...parts }
@@ -58,7 +61,7 @@ export function parseOptions(options: ContainerOptions, defaultNetwork: DefaultN
 
 function normalize(
   options: ContainerOptions,
-): Omit<NormalizedOptions, 'mounts' | 'extraHosts' | 'ulimits' | 'seccomp' | 'ready' | 'network'> {
+): Omit<NormalizedOptions, 'mounts' | 'extraHosts' | 'ulimits' | 'seccomp' | 'ready' | 'network' | 'log'> {
   const { image, entrypoint, user } = options
   return {
     image: typeof image === 'string' ? image : image.id,
@@ -94,7 +97,6 @@ function normalize(
     init: options.init ?? false,
     detach: options.detach ?? false,
     stdin: options.stdin ?? false,
-    logDriver: options.logDriver ?? 'k8s-file',
     platform: options.platform,
   }
 }
@@ -109,6 +111,12 @@ function unreachable(ready: readonly ReadyCondition[], network: NetworkMode): Fa
   if (reaches || !ready.some(({ kind }) => kind === 'http')) return []
   const message = "an http check needs network: 'host' or a network; here use port, log or command"
   return [{ path: 'ready', message }]
+}
+
+/** What is kept nowhere can't be looked through. */
+function unreadable(ready: readonly ReadyCondition[], log: LogSettings): Fault[] {
+  if (isKept(log) || !ready.some(({ kind }) => kind === 'log')) return []
+  return [{ path: 'ready', message: `a log check finds nothing with logDriver: '${log.driver}'` }]
 }
 
 function parseExtraHosts(entries: readonly string[] | undefined, faults: Fault[]): NormalizedOptions['extraHosts'] {

@@ -7,16 +7,7 @@ import type { NormalizedOptions } from './normalized-options.js'
 /** The options that matter after the creation; all others are in the spec. */
 export type StoredOptions = Pick<
   NormalizedOptions,
-  | 'labels'
-  | 'detach'
-  | 'init'
-  | 'logDriver'
-  | 'stopTimeout'
-  | 'network'
-  | 'extraHosts'
-  | 'dns'
-  | 'dnsSearch'
-  | 'dnsOptions'
+  'labels' | 'detach' | 'init' | 'log' | 'stopTimeout' | 'network' | 'extraHosts' | 'dns' | 'dnsSearch' | 'dnsOptions'
 > & {
   /** A signal's number. */
   readonly stopSignal: number

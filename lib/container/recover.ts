@@ -163,6 +163,7 @@ const silent = {
   started: () => undefined,
   exited: () => undefined,
   lost: () => undefined,
+  logLost: () => undefined,
   changed: () => undefined,
   removed: () => undefined,
 }

@@ -21,6 +21,8 @@ import { writeNetworkState } from './network-state.js'
 import { usedImages } from './record.js'
 import { RunLock } from './run-lock.js'
 import { launchOnPluginNetworks } from './plugin-networks.js'
+import { logStdio, passedStreams, requireNoTerminal } from './log/pass-streams.js'
+import { planLog } from './log/plan-log.js'
 import { requireStatus } from './status.js'
 import { launchOnUserNetwork, userNetworkOf } from './user-network.js'
 import { verifyImages } from './verify-images.js'
@@ -56,6 +58,7 @@ async function launch(container: Lifecycle): Promise<void> {
   const { context, paths, record } = container
   if (existsSync(paths.socket)) await container.refresh()
   if (container.monitor !== undefined) throw startedElsewhere(record.name)
+  requireNoTerminal(record)
   if (existsSync(paths.exitFile)) unlinkSync(paths.exitFile)
   await takeOver(container)
   // Another runtime on this root takes its empty parents along when it closes.
@@ -80,7 +83,7 @@ async function launch(container: Lifecycle): Promise<void> {
     await naming.publish({ ...holder, pid: process.pid }, status.endpoints)
     const atBarrier = attachment?.atBarrier
     const plan = planOf(container, spec, root, volumes, attachment, user !== undefined || atBarrier !== undefined)
-    const given = held
+    const given = [...passedStreams(record), ...held]
     held = []
     if (user !== undefined) {
       container.follow(await launchOnUserNetwork(container, plan, given, user))
@@ -134,19 +137,19 @@ function planOf(
 ): Plan {
   const { options } = record
   const cgroup = context.cgroups.plan(record.id, spec.linux?.resources ?? {})
-  const output = options.logDriver === 'none' ? 'null' : 'log'
+  const log = planLog(record, paths)
   return compilePlan({
     spec,
     root: root.operations,
     mountSources: volumes.sources,
     cgroup,
     cgroupMounts: cgroupMounts(context.cgroups.mode, cgroup, `/${context.cgroupParent}/${record.id}`),
-    stdio: { stdin: 'null', stdout: output, stderr: output },
+    stdio: logStdio(record),
     monitor: {
       lifetime: options.detach ? 'detached' : 'bound',
       socket: paths.socket,
       exitFile: paths.exitFile,
-      ...(output === 'log' ? { log: paths.log } : {}),
+      ...(log === undefined ? {} : { log }),
       journal: {
         path: context.journal.paths.current,
         limit: JOURNAL_LIMIT,

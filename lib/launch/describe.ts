@@ -134,7 +134,7 @@ function describeStage(failure: Failure, plan: Plan): string {
     case 'socket':
       return `listen at ${plan.monitor?.socket ?? ''}`
     case 'log':
-      return `make the log and the exit record ${plan.monitor?.log ?? plan.monitor?.exitFile ?? ''}`
+      return `make the log and the exit record ${plan.monitor?.log?.target ?? plan.monitor?.exitFile ?? ''}`
     case 'operation': {
       const operation = plan.operations[index]
       return operation === undefined ? 'run the plan' : describeOperation(operation)

@@ -3,10 +3,10 @@
  * header and checks that every number here is the same there.
  */
 import { PodlingError } from '../errors.js'
-import type { MountAttributes, NamespaceType, Operation, Plan, PlanCgroup, Propagation } from './plan.js'
+import type { MountAttributes, NamespaceType, Operation, Plan, PlanCgroup, PlanLog, Propagation } from './plan.js'
 
 export const planMagic = 0x50444c50
-export const planVersion = 3
+export const planVersion = 4
 
 /** Numbers of the operations: `enum opcode`. */
 export const opcodes: Readonly<Record<Operation['op'], number>> = {
@@ -61,6 +61,9 @@ export const stdioModes = { null: 0, log: 1, pass: 2 } as const
 
 /** `enum lifetime`. */
 export const lifetimes = { bound: 0, detached: 1 } as const
+
+/** `enum log_kind`; 0 is none. */
+export const logKinds: Readonly<Record<PlanLog['driver'], number>> = { 'k8s-file': 1, 'json-file': 2, journald: 3 }
 
 /** A message that no pid is put into: `NO_PID`. */
 const noPid = 0xffffffff
@@ -353,6 +356,16 @@ function writeCgroup(out: Writer, cgroup: PlanCgroup): void {
   out.blob(cgroup.deviceProgram ?? new Uint8Array())
 }
 
+function writeLog(out: Writer, log: PlanLog | undefined): void {
+  out.u8(log === undefined ? 0 : logKinds[log.driver])
+  if (log === undefined) return
+  out.u8(log.stopsWhenFull)
+  out.text(log.target)
+  out.text(log.fields)
+  out.u64(BigInt(log.maxSize ?? 0))
+  out.u32(log.maxFiles)
+}
+
 /**
  * Encode a plan, with its size (u32) in front, as it goes over the stream to the new process.
  * @throws PodlingError `INVALID_OPTION` when a text of it holds a NUL byte.
@@ -381,7 +394,7 @@ export function encodePlan(plan: Plan): Buffer {
       out.u8(lifetimes[plan.monitor.lifetime])
       out.text(plan.monitor.socket)
       out.text(plan.monitor.exitFile)
-      out.maybe(plan.monitor.log)
+      writeLog(out, plan.monitor.log)
       const { journal } = plan.monitor
       out.u8(journal !== undefined)
       if (journal !== undefined) {

@@ -142,9 +142,28 @@ function explainStage({ stage, error, index }: Failure, errno: string, plan: Pla
         : undefined
     case 'cgroup-write':
       return explainLimit(plan.cgroup.writes[index]?.path ?? '', errno)
+    case 'log':
+      return explainLog(errno)
     default:
       return undefined
   }
+}
+
+/** A log is appended to; what can't be is the caller's to choose otherwise. */
+function explainLog(errno: string): Explanation | undefined {
+  const kinds: Readonly<Record<string, string>> = {
+    EISDIR: 'a directory',
+    ELOOP: 'a symbolic link',
+    EINVAL: 'no regular file',
+    ENXIO: 'no regular file',
+  }
+  const kind = kinds[errno]
+  if (kind !== undefined) {
+    return { code: 'INVALID_OPTION', why: `it is ${kind} (${errno})`, remedy: 'choose the path of a file' }
+  }
+  return errno === 'ENOENT' || errno === 'ENOTDIR'
+    ? { code: 'INVALID_OPTION', why: `there is no such directory (${errno})`, remedy: 'make it first' }
+    : undefined
 }
 
 function remedyForDeath(signal: number, plan: Plan): { remedy?: string } {

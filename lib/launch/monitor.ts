@@ -144,6 +144,16 @@ export class Monitor {
     return this.#started
   }
 
+  /** How many lines the log lacks by now, since it could not be written; told anew at most once a second. */
+  get lostLines(): number {
+    return this.#remote.lostLines
+  }
+
+  /** Be told when {@link lostLines} has grown. */
+  onLostLines(listener: (lines: number) => void): void {
+    this.#remote.onLostLines = listener
+  }
+
   /** Does the program run (true), or does the container stand at its barrier? */
   get running(): boolean {
     return this.#running

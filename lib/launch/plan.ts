@@ -214,8 +214,8 @@ export interface PlanMonitor {
   readonly socket: string
   /** Host path where the exit record is written (to a temporary name, synced, renamed) before the exit is told. */
   readonly exitFile: string
-  /** Host path of the log in k8s-file format, appended to; absent: no log. */
-  readonly log?: string
+  /** Absent: no log. */
+  readonly log?: PlanLog
   /** Where it tells that the container has started and died; absent: nowhere. */
   readonly journal?: {
     /** Host path of the journal's present file (lib/event/journal.ts). */
@@ -225,6 +225,23 @@ export interface PlanMonitor {
     /** What all events of this container have in common: members of a JSON object, without its braces. */
     readonly members: string
   }
+}
+
+/** How a monitor keeps what its container writes. */
+export interface PlanLog {
+  readonly driver: 'k8s-file' | 'json-file' | 'journald'
+  /** Host path of the file, which is appended to, or of journald's socket. */
+  readonly target: string
+  /**
+   * What every entry has: for `json-file` the JSON of its `attrs`, or nothing; for `journald` lines of its native protocol.
+   */
+  readonly fields: string
+  /** Bytes at which a file is full. @default never */
+  readonly maxSize?: number
+  /** How many files there are, with the one that is written to. */
+  readonly maxFiles: number
+  /** The container is killed when a line can't be kept. */
+  readonly stopsWhenFull: boolean
 }
 
 export interface Plan {

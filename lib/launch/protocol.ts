@@ -15,6 +15,7 @@
  *   │◀───────── frame STARTED, EXITED on that stream ─│
  *   │ request KILL, FREEZE ... ──────────────────────▶│
  *   │◀───────────────────────────────── frame ANSWER ─│
+ *   │◀───────────────────────────── frame LOST_LINES ─│ a log that can't be written
  *   │◀───────────────────────────────── frame EXITED ─│◀──────────────── death │
  *   │ request SPARE + stream ────▶│ fork ──────────────▶│ cgroups are entered
  *   │◀─────────────────────────────────── frame WARM ─│
@@ -42,7 +43,7 @@ export const copyFrom = { directory: 0, namespace: 1 } as const
 /** `second` of a copy (`enum copy_way`). */
 export const copyWays = { in: 0, out: 1, ask: 2 } as const
 
-export const frameKinds = { started: 1, ready: 2, failed: 3, exited: 4, answer: 5, warm: 6 } as const
+export const frameKinds = { started: 1, ready: 2, failed: 3, exited: 4, answer: 5, warm: 6, 'lost-lines': 7 } as const
 
 /** `enum stage`: what was being done when a launch failed. */
 export const stages = {
@@ -128,6 +129,7 @@ export type Frame =
   | { readonly kind: 'exited'; readonly record: ExitRecord }
   | { readonly kind: 'answer'; readonly id: number; readonly error: number }
   | { readonly kind: 'warm' }
+  | { readonly kind: 'lost-lines'; readonly lines: number }
 
 /** A request as bytes. */
 export function encodeRequest(kind: RequestKind, id = 0, first = 0, second = 0): Buffer {
@@ -199,6 +201,8 @@ function decodeFrame(kind: number, bytes: Buffer): Frame {
       return { kind: name, id: bytes.readUInt32LE(0), error: bytes.readUInt32LE(4) }
     case 'warm':
       return { kind: name }
+    case 'lost-lines':
+      return { kind: name, lines: Number(bytes.readBigUInt64LE(0)) }
   }
 }
 

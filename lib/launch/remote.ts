@@ -39,6 +39,9 @@ export class Remote {
   heard = false
   /** It waits for its launch: see {@link Spare}. */
   onWarm: () => void = () => undefined
+  /** So many lines of its output the log lacks by now. */
+  onLostLines: (lines: number) => void = () => undefined
+  lostLines = 0
   /** Has it told of the end? Its silence is in order then. */
   #ended = false
   #plan: Plan | undefined
@@ -65,6 +68,11 @@ export class Remote {
   #take(frame: Frame): void {
     if (frame.kind === 'warm') {
       this.onWarm()
+      return
+    }
+    if (frame.kind === 'lost-lines') {
+      this.lostLines = frame.lines
+      this.onLostLines(frame.lines)
       return
     }
     this.heard = true

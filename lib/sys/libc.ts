@@ -112,6 +112,7 @@ const O_NONBLOCK = 0o4000
 const O_CLOEXEC = 0o2000000
 const O_NOCTTY = 0o400
 const F_SETPIPE_SZ = 1031
+const F_DUPFD_CLOEXEC = 1030
 /** The same on every machine. */
 const SYS_OPENAT2 = 437
 const RESOLVE_NO_XDEV = 0x01
@@ -242,6 +243,11 @@ export function spawnHelper(path: string, args: readonly string[], control: numb
  */
 export function reap(pid: number): boolean {
   return (c.waitpid(pid, [0], WNOHANG) as number) !== 0
+}
+
+/** Another descriptor of the same open file, closed by exec. */
+export function duplicate(fd: number): number {
+  return check(c.fcntl(fd, F_DUPFD_CLOEXEC, 'int', 3) as number, 'fcntl', 'copy a descriptor')
 }
 
 /**

@@ -67,7 +67,14 @@ t.test('defaults are those of podman run', (t) => {
     init: false,
     detach: false,
     stdin: false,
-    logDriver: 'k8s-file',
+    log: {
+      driver: 'k8s-file',
+      path: undefined,
+      maxSize: undefined,
+      maxFiles: 1,
+      tag: undefined,
+      onFull: 'continue',
+    },
     platform: undefined,
     ready: [],
   })
@@ -198,7 +205,10 @@ t.test('one mistake, one sentence', (t) => {
     [{ umask: '9' }, `umask: must be a file mode such as 0o755 or '755', got '9'`],
     [{ stopSignal: 'FOO' }, `stopSignal: must be a signal such as 'SIGTERM' or 15, got 'FOO'`],
     [{ stopTimeout: 'soon' }, /^stopTimeout: must be a number of milliseconds or a duration/],
-    [{ logDriver: 'journald' }, `logDriver: must be one of 'k8s-file', 'none'; got 'journald'`],
+    [
+      { logDriver: 'journal' },
+      `logDriver: must be one of 'k8s-file', 'json-file', 'journald', 'passthrough', 'none'; got 'journal'; did you mean 'journald'?`,
+    ],
     [{ platform: 'arm64' }, `platform: must be os/architecture such as linux/arm64, got 'arm64'`],
     [{ extraHosts: ['db'] }, `extraHosts[0]: must be 'name:address' such as 'db:10.0.0.2', got 'db'`],
     [{ extraHosts: ['db:host-gateway'] }, 'extraHosts[0]: host-gateway is not supported by this version'],

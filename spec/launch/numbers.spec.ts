@@ -2,7 +2,15 @@ import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { lifetimes, opcodes, planMagic, planVersion, propagations, stdioModes } from '../../lib/launch/encode.js'
+import {
+  lifetimes,
+  logKinds,
+  opcodes,
+  planMagic,
+  planVersion,
+  propagations,
+  stdioModes,
+} from '../../lib/launch/encode.js'
 import { copyFrom, copyWays, frameKinds, reasons, requestKinds, stages } from '../../lib/launch/protocol.js'
 
 const native = join(dirname(fileURLToPath(import.meta.url)), '../../../native')
@@ -30,6 +38,8 @@ t.test('C and TypeScript agree on every number', async (t) => {
   t.match(readFileSync(join(native, 'plan.h'), 'utf8'), modes.join(', '))
   const lives = Object.entries(lifetimes).map(([name, number]) => `LIFETIME_${name.toUpperCase()} = ${number}`)
   t.match(readFileSync(join(native, 'plan.h'), 'utf8'), lives.join(', '))
+  t.match(readFileSync(join(native, 'plan.h'), 'utf8'), 'LOG_K8S = 1, LOG_JSON = 2, LOG_JOURNAL = 3 }')
+  t.strictSame(Object.values(logKinds), [1, 2, 3])
   t.strictSame(numbers('protocol.h', 'REQUEST'), requestKinds)
   t.strictSame(numbers('protocol.h', 'FRAME'), frameKinds)
   const { directory, namespace, ...ways } = numbers('copy.h', 'COPY')

@@ -186,7 +186,9 @@ export function makePlan(rootfs: Rootfs, options: PlanOptions): Plan {
       lifetime: options.lifetime ?? 'bound',
       socket: join(upper, 'socket'),
       exitFile: join(upper, 'exit'),
-      ...(options.log === undefined ? {} : { log: options.log }),
+      ...(options.log === undefined
+        ? {}
+        : { log: { driver: 'k8s-file', target: options.log, fields: '', maxFiles: 1, stopsWhenFull: false } }),
     },
   }
 }

@@ -3,7 +3,7 @@ import { PodlingError } from '../../errors.js'
 import { exec } from '../exec.js'
 import type { ExitStatus } from '../exit-status.js'
 import type { Lifecycle } from '../lifecycle.js'
-import { readLog } from '../log/read-log.js'
+import { logSource, readLog } from '../log/read-log.js'
 import { readNetworkState } from '../network-state.js'
 import type { ReadyCondition } from '../normalized-options.js'
 import { isListening } from './listening.js'
@@ -70,7 +70,7 @@ async function holds(container: Lifecycle, condition: ReadyCondition, stop: Abor
 async function logHas(container: Lifecycle, pattern: RegExp, stop: AbortSignal): Promise<boolean> {
   const since = new Date(container.monitor?.started.startedAt ?? 0)
   const lines = readLog(
-    container.paths.log,
+    logSource(container),
     { follow: true, since, signal: stop },
     container.ended ?? Promise.resolve(),
   )
@@ -132,9 +132,10 @@ async function endedFirst(container: Lifecycle, exit: ExitStatus): Promise<Podli
   )
 }
 
-async function lastLines({ paths }: Lifecycle): Promise<string> {
+async function lastLines(container: Lifecycle): Promise<string> {
   const lines: string[] = []
-  for await (const { text } of readLog(paths.log, { tail: SHOWN_LINES }, Promise.resolve())) lines.push(`\n  | ${text}`)
+  for await (const { text } of readLog(logSource(container), { tail: SHOWN_LINES }, Promise.resolve()))
+    lines.push(`\n  | ${text}`)
   return lines.length === 0 ? '; it has written nothing' : `; its last lines:${lines.join('')}`
 }
 

@@ -1,7 +1,8 @@
 import t from 'tap'
-import { EntryReader, LineJoiner, LONGEST_LINE } from '../../../lib/container/log/line.js'
+import { K8sEntryReader } from '../../../lib/container/log/k8s-entry.js'
+import { LineJoiner, LONGEST_LINE } from '../../../lib/container/log/line.js'
 
-const entry = (text: string) => new EntryReader().read(Buffer.from(text))
+const entry = (text: string) => new K8sEntryReader().read(Buffer.from(text))
 
 t.test('reads an entry', async (t) => {
   const read = entry('2026-11-24T14:21:39.123456789+00:00 stderr F hello  world')

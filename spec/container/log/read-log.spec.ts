@@ -1,14 +1,16 @@
 import { appendFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { readLog, type LogOptions } from '../../../lib/container/log/read-log.js'
+import type { LogOptions } from '../../../lib/container/log/log-options.js'
+import { readLog } from '../../../lib/container/log/read-log.js'
 
 const time = (second: number) => `2026-11-24T14:21:${String(second).padStart(2, '0')}.000000001+00:00`
+const file = (path: string) => ({ driver: 'k8s-file', path, rotates: false }) as const
 const over = Promise.resolve()
 
 async function texts(path: string, options: LogOptions = {}, ended: Promise<unknown> = over): Promise<string[]> {
   const lines = []
-  for await (const line of readLog(path, options, ended)) lines.push(line.text)
+  for await (const line of readLog(file(path), options, ended)) lines.push(line.text)
   return lines
 }
 
@@ -59,7 +61,7 @@ t.test('follow gives what is written later, to the last line', async (t) => {
   const ended = new Promise<void>((resolve) => (end = resolve))
   const seen: string[] = []
   const reading = (async () => {
-    for await (const line of readLog(path, { follow: true }, ended)) {
+    for await (const line of readLog(file(path), { follow: true }, ended)) {
       seen.push(line.text)
       if (line.text === 'first') await appendFile(path, `${time(1)} stdout F sec`)
       if (seen.length === 1) await appendFile(path, `ond\n${time(2)} stdout F third\n`)
@@ -78,7 +80,7 @@ t.test('an abort ends a follow quietly', async (t) => {
   await writeFile(path, `${time(0)} stdout F only\n`)
   const controller = new AbortController()
   const seen: string[] = []
-  for await (const line of readLog(path, { follow: true, signal: controller.signal }, new Promise(() => {}))) {
+  for await (const line of readLog(file(path), { follow: true, signal: controller.signal }, new Promise(() => {}))) {
     seen.push(line.text)
     setImmediate(() => {
       controller.abort()
