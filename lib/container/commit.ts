@@ -13,14 +13,17 @@ export interface CommitOptions {
   /** The name of the new image. @default none: it is known by its id */
   readonly ref?: string
   /**
-   * What containers of the new image do otherwise than those of the old. Variables, labels, ports and volumes come to
-   * those that are there. The container's own command and variables don't count. @default {}
+   * What containers of the new image do otherwise than this one: its command, variables, user, working directory, published
+   * ports, labels, stop signal and volumes without a name become the image's, where it was given any. Variables, labels,
+   * ports and volumes come to those that are there. @default {}
    */
   readonly config?: ImageConfigInput
   /** @default that of the image */
   readonly author?: string
   /** What its history says. @default nothing */
   readonly message?: string
+  /** All that its options mount, host directories too, becomes a volume of the image. @default false */
+  readonly includeVolumes?: boolean
   /** Pause a running container meanwhile, so that its files fit together. @default true */
   readonly pause?: boolean
   /** Cancels; nothing is left then. */
@@ -31,7 +34,7 @@ export interface CommitOptions {
 export async function commit(container: Lifecycle, options: CommitOptions): Promise<Image> {
   const { context, record } = container
   checkKnown('commit a container', options, {
-    ref: true, config: true, author: true, message: true, pause: true, signal: true,
+    ref: true, config: true, author: true, message: true, includeVolumes: true, pause: true, signal: true,
   }) // prettier-ignore
   requireStatus('commit', container.status, record.name)
   if (record.image === undefined) {
@@ -41,8 +44,10 @@ export async function commit(container: Lifecycle, options: CommitOptions): Prom
   const pause = monitor !== undefined && container.status === 'running' && options.pause !== false
   if (pause) await monitor.freeze()
   try {
-    const { pause: _, ...rest } = options
-    return await context.images.commit(record.image.id, changesAsLayer(container), rest)
+    const { pause: _, includeVolumes, ...rest } = options
+    const { config = {}, targets = [] } = record.own ?? {}
+    const own = includeVolumes ? { ...config, volumes: targets } : config
+    return await context.images.commit(record.image.id, changesAsLayer(container), { ...rest, own })
   } finally {
     // One that has ended meanwhile has nothing to thaw.
     if (pause) await monitor.thaw().catch(ignoreEnd)

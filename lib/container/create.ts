@@ -11,6 +11,7 @@ import { clearAway } from './clear-away.js'
 import type { ContainerContext, Image } from './context.js'
 import { generateSpec } from './generate-spec.js'
 import type { MountedImageUse } from './mount-request.js'
+import { ownConfig } from './own-config.js'
 import { placeVolumes } from './place-volumes.js'
 import { randomId, randomName } from './names.js'
 import type { ContainerOptions } from './options.js'
@@ -59,6 +60,7 @@ export async function create(context: ContainerContext, given: ContainerOptions)
     image: { id: image.id, name: image.names.includes(options.image) ? options.image : (image.names[0] ?? image.id) },
     ...(image.chainId === undefined ? {} : { chainId: image.chainId }),
     options: storedOptions(options, image),
+    own: ownConfig(asked),
     ...(placed.uses.length === 0 ? {} : { mounts: placed.uses }),
     spec: { ...spec, linux },
     ...(seccomp === undefined ? {} : { seccomp: context.seccomp.keyOf(seccomp) }),

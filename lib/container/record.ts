@@ -3,6 +3,7 @@ import type { Table } from '../storage/database.js'
 import type { VolumeClaim } from '../storage/volumes/volume-records.js'
 import type { MountedImageUse, MountUse } from './mount-request.js'
 import type { NormalizedOptions } from './normalized-options.js'
+import type { OwnConfig } from './own-config.js'
 
 /** The options that matter after the creation; all others are in the spec. */
 export type StoredOptions = Pick<
@@ -23,6 +24,8 @@ export interface ContainerRecord {
   readonly image?: { readonly id: string; readonly name: string }
   readonly chainId?: string
   readonly options: StoredOptions
+  /** @default nothing */
+  readonly own?: OwnConfig
   /** What the spec can't say of its mounts. */
   readonly mounts?: readonly MountUse[]
   /** Without its seccomp rules. */

@@ -9,7 +9,9 @@ import { abortable } from './source.js'
 
 export interface CommitContext {
   readonly store: BlobStore
-  /** What containers of the new image do otherwise than those of the old. @default {} */
+  /** What the container that it is made of does otherwise than its image says. @default {} */
+  readonly own?: ImageConfigInput | undefined
+  /** What containers of the new image do otherwise than that one. @default {} */
   readonly config?: ImageConfigInput | undefined
   readonly author?: string | undefined
   /** What its history says. */
@@ -37,7 +39,7 @@ export async function commitImage(
   context: CommitContext,
 ): Promise<ImageParts> {
   const { store, names = [], signal, author, created = new Date() } = context
-  const changes = encodeConfig(context.config ?? {})
+  const changes = [context.own ?? {}, context.config ?? {}].map(encodeConfig)
   const hash = createHash('sha256')
   const plain = async function* (): AsyncGenerator<Uint8Array> {
     for await (const chunk of abortable(tar, 'commit', signal)) {
@@ -63,7 +65,7 @@ export async function commitImage(
       ...document,
       created: created.toISOString(),
       ...(author === undefined ? {} : { author }),
-      config: mergeConfig(document.config ?? {}, changes),
+      config: changes.reduce<Record<string, unknown>>(mergeConfig, { ...document.config }),
       rootfs: { type: 'layers', diff_ids: [...(document.rootfs?.diff_ids ?? []), diffId] },
       history: [...(document.history ?? []), step],
     }),
