@@ -6,8 +6,8 @@ import { checkKnown } from '../schema/known-options.js'
 import type { ContainerContext, Image } from './context.js'
 import type { Created } from './create.js'
 import { commit, type CommitOptions } from './commit.js'
-import { copyFrom, exportRoot, type CopyFromOptions } from './copy-from.js'
-import { copyTo, type CopySource } from './copy-to.js'
+import { copyFrom, exportRoot, type CopyFromOptions, type ExportOptions } from './copy-from.js'
+import { copyTo, type CopySource, type CopyToOptions } from './copy-to.js'
 import { diff, type ContainerChange } from './diff.js'
 import { exec, type ExecOptions, type ExecResult } from './exec.js'
 import type { ExitStatus } from './exit-status.js'
@@ -247,10 +247,11 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
    * @param path of a directory in the container, which must be there. Links mean what they mean inside; what the tar names
    * can't leave the directory
    * @throws PodlingError `PATH_NOT_FOUND`, `ARCHIVE_INVALID`, `PERMISSION_DENIED` where it is read-only, `DISK_FULL`,
-   * `INVALID_STATE`, `INVALID_OPTION`
+   * `INVALID_STATE`, `INVALID_OPTION`, `ABORTED`
    */
-  async copyTo(source: CopySource, path: string): Promise<void> {
-    const work = (): Promise<void> => copyTo(this.#lifecycle, source, path)
+  async copyTo(source: CopySource, path: string, options: CopyToOptions = {}): Promise<void> {
+    checkKnown('copy to a container', options, { signal: true })
+    const work = (): Promise<void> => copyTo(this.#lifecycle, source, path, options)
     // Nobody may start it while its root is held here.
     return this.#lifecycle.monitor === undefined ? this.#lifecycle.queue.run(work) : work()
   }
@@ -260,20 +261,21 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
    * the last part of the path; of `/` and of `directory/.` with what is in it.
    * @returns a stream, to be read or destroyed. One that isn't read keeps a container that doesn't run from being started
    * by others; its own start and removal end the stream.
-   * @throws PodlingError `PATH_NOT_FOUND`, `INVALID_STATE`, `INVALID_OPTION`
+   * @throws PodlingError `PATH_NOT_FOUND`, `INVALID_STATE`, `INVALID_OPTION`, `ABORTED`
    */
   async copyFrom(path: string, options: CopyFromOptions = {}): Promise<Readable> {
-    checkKnown('copy from a container', options, { follow: true })
+    checkKnown('copy from a container', options, { follow: true, signal: true })
     return copyFrom(this.#lifecycle, path, options)
   }
 
   /**
    * All of its root as a tar, without what is mounted in it, as `docker export` gives. `images.import` makes an image of it.
    * @returns as {@link Container.copyFrom}
-   * @throws PodlingError `INVALID_STATE`
+   * @throws PodlingError `INVALID_STATE`, `ABORTED`
    */
-  async export(): Promise<Readable> {
-    return exportRoot(this.#lifecycle)
+  async export(options: ExportOptions = {}): Promise<Readable> {
+    checkKnown('export a container', options, { signal: true })
+    return exportRoot(this.#lifecycle, options)
   }
 
   /** What it has changed against its image, as `docker diff` tells it. @throws PodlingError `INVALID_STATE` */

@@ -1,6 +1,7 @@
 import { basename } from 'node:path'
 import { Readable } from 'node:stream'
 import { PodlingError } from '../errors.js'
+import { abortedError, throwIfAborted } from '../image/progress.js'
 import { bytePath } from '../storage/copy/copier.js'
 import { PackFailure, type PackedPart } from '../storage/copy/pack-parser.js'
 import { packTree } from '../storage/copy/pack-tree.js'
@@ -12,6 +13,13 @@ import { openRoot } from './root-view.js'
 export interface CopyFromOptions {
   /** When `path` is a symbolic link, copy what it leads to, inside the container. @default false: the link itself */
   readonly follow?: boolean
+  /** Cancels: the stream ends with an error then. */
+  readonly signal?: AbortSignal
+}
+
+export interface ExportOptions {
+  /** Cancels: the stream ends with an error then. */
+  readonly signal?: AbortSignal
 }
 
 /** Longer paths can't be used by any program (limits.h, PATH_MAX). */
@@ -21,12 +29,13 @@ const LONGEST_PATH = 4095
 export async function copyFrom(container: Lifecycle, path: string, options: CopyFromOptions): Promise<Readable> {
   checkPath(path, 'copy from')
   const name = path.endsWith('/.') ? '' : bytePath(basename(path))
-  return readRoot(container, `copy from ${path} in`, path, options.follow ? packFlags.follow : 0, under(name))
+  const flags = options.follow ? packFlags.follow : 0
+  return readRoot(container, `copy from ${path} in`, path, flags, under(name), options.signal)
 }
 
 /** The root of a container without what is mounted in it, as a tar. */
-export async function exportRoot(container: Lifecycle): Promise<Readable> {
-  return readRoot(container, 'export', '/', packFlags.withoutMounts, under(''))
+export async function exportRoot(container: Lifecycle, { signal }: ExportOptions): Promise<Readable> {
+  return readRoot(container, 'export', '/', packFlags.withoutMounts, under(''), signal)
 }
 
 async function readRoot(
@@ -35,9 +44,11 @@ async function readRoot(
   path: string,
   flags: number,
   toTar: ToTar,
+  signal: AbortSignal | undefined,
 ): Promise<Readable> {
+  throwIfAborted(`${what} container ${container.record.name}`, signal)
   const view = await openRoot(container, what, { mounts: (flags & packFlags.withoutMounts) === 0 })
-  const parts = packTree(container.context.openCopier, view.tree, bytePath(path), flags)
+  const parts = packTree(container.context.openCopier, view.tree, bytePath(path), flags, signal)
   try {
     // What is not there is told before there is a stream.
     const first = await parts.next()
@@ -49,10 +60,16 @@ async function readRoot(
       stream.destroy(why)
       await view.close()
     }
+    const giveUp = (): void => {
+      close(abortedError(`${what} container ${container.record.name}`, signal!)).catch(() => undefined)
+    }
     container.views.add(close)
     stream.once('close', () => {
+      signal?.removeEventListener('abort', giveUp)
       close().catch(() => undefined)
     })
+    signal?.addEventListener('abort', giveUp, { once: true })
+    if (signal?.aborted) giveUp()
     return stream
   } catch (error) {
     await view.close()

@@ -1,6 +1,7 @@
 import { open, realpath, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
 import { PodlingError } from '../errors.js'
+import { throwIfAborted } from '../image/progress.js'
 import { bytePath, type OpenCopier } from '../storage/copy/copier.js'
 import { packTree } from '../storage/copy/pack-tree.js'
 import { tarOfTree, under } from '../storage/copy/tar-of-tree.js'
@@ -14,16 +15,27 @@ import { openRoot } from './root-view.js'
 /** A tar as a stream, or the path of a file or directory of the host. */
 export type CopySource = string | AsyncIterable<Uint8Array>
 
+export interface CopyToOptions {
+  /** Cancels; what was copied by then stays. */
+  readonly signal?: AbortSignal
+}
+
 /** Put files into a directory of a container. */
-export async function copyTo(container: Lifecycle, source: CopySource, path: string): Promise<void> {
+export async function copyTo(
+  container: Lifecycle,
+  source: CopySource,
+  path: string,
+  { signal }: CopyToOptions,
+): Promise<void> {
   checkPath(path, 'copy to')
+  throwIfAborted(`copy to ${path} in container ${container.record.name}`, signal)
   const { openCopier } = container.context
   const host = typeof source === 'string' ? await openHost(source) : undefined
   try {
     const tar = host === undefined ? (source as AsyncIterable<Uint8Array>) : host.tar(openCopier)
     const view = await openRoot(container, `copy to ${path} in`)
     try {
-      await unpackInto(openCopier, view.tree, bytePath(path), tar)
+      await unpackInto(openCopier, view.tree, bytePath(path), tar, signal)
     } finally {
       await view.close()
     }
@@ -62,6 +74,9 @@ function writeError(error: unknown, { record }: Lifecycle, path: string): unknow
   const what = `copy to ${path} in container ${record.name}`
   if (error instanceof PodlingError && error.code === 'LAYER_INVALID') {
     return new PodlingError('ARCHIVE_INVALID', `${what}: ${error.message}`, { cause: error })
+  }
+  if (error instanceof PodlingError && error.code === 'ABORTED') {
+    return new PodlingError('ABORTED', `${what}: aborted by the caller`, { cause: error.cause })
   }
   if (!(error instanceof UnpackError)) return error
   const { operation, syscall, errno } = error.failure

@@ -1,5 +1,6 @@
 /** What is in a tree, part by part, as a packer tells it. */
 import { PodlingError } from '../../errors.js'
+import { abortedError } from '../../image/progress.js'
 import { PackParser, type PackedEntry, type PackedPart } from './pack-parser.js'
 import { readEnd, startOperation, writeEnd, type OpenCopier, type Tree } from './copier.js'
 
@@ -7,16 +8,23 @@ import { readEnd, startOperation, writeEnd, type OpenCopier, type Tree } from '.
  * Walk a tree. Leaving the loop early ends the packer.
  * @param path where to begin, as a program sees it whose root the tree is: a byte string
  * @param flags of `packFlags`
- * @throws PackFailure
+ * @param signal ends it, also while nothing comes
+ * @throws PackFailure, PodlingError ABORTED
  */
 export async function* packTree(
   openCopier: OpenCopier,
   tree: Tree,
   path: string,
   flags: number,
+  signal?: AbortSignal,
 ): AsyncGenerator<PackedPart[]> {
   const { input, output } = await openCopier(tree, 'out')
   const source = readEnd(output)
+  const giveUp = (): void => {
+    source.destroy(abortedError('read a tree', signal!))
+  }
+  if (signal?.aborted) giveUp()
+  signal?.addEventListener('abort', giveUp, { once: true })
   writeEnd(input).end(startOperation(path, flags))
   const parser = new PackParser()
   try {
@@ -26,6 +34,7 @@ export async function* packTree(
       if (parts.at(-1)?.is === 'end') return
     }
   } finally {
+    signal?.removeEventListener('abort', giveUp)
     source.destroy()
   }
   throw new PodlingError('LAUNCHER_DIED', 'read a tree: the process that reads it was killed')

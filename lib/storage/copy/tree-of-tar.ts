@@ -12,6 +12,8 @@ import {
   type UnpackOperation,
 } from '../unpack-operations.js'
 import { parseUnpackStatus, type UnpackFailure } from '../unpack-status.js'
+import { throwIfAborted } from '../../image/progress.js'
+import { untilAborted } from './until-aborted.js'
 import { readEnd, writeEnd, type OpenCopier, type Tree } from './copier.js'
 
 /** The unpacker could not do it: which operation, which call, on what. */
@@ -28,13 +30,15 @@ export class UnpackError extends Error {
  * Unpack a tar at a directory of a tree, over what is there: a file takes the place of what has its name, a directory that
  * is there keeps what is in it. No name in the tar leads out of that directory, by whatever links.
  * @param path of the directory, as a program sees it whose root the tree is: a byte string
- * @throws UnpackError, PodlingError LAYER_INVALID for what is no tar, and whatever `tar` throws
+ * @param signal ends it, also while the tree takes nothing; what was unpacked by then stays
+ * @throws UnpackError, PodlingError LAYER_INVALID for what is no tar, ABORTED, and whatever `tar` throws
  */
 export async function unpackInto(
   openCopier: OpenCopier,
   tree: Tree,
   path: string,
   tar: AsyncIterable<Uint8Array>,
+  signal?: AbortSignal,
 ): Promise<void> {
   const { input, output } = await openCopier(tree, 'in')
   const operations = writeEnd(input)
@@ -43,6 +47,11 @@ export async function unpackInto(
   const isRoot = path.replaceAll('/', '') === ''
   const sink = new GatheredOperations({ path, major: unpackFlags.atPath | (isRoot ? unpackFlags.followLinks : 0) })
   const ended = new Promise<void>((resolve) => operations.once('close', resolve))
+  // Without an end operation the unpacker knows that it was given up, and goes.
+  const giveUp = (): void => {
+    operations.destroy()
+  }
+  signal?.addEventListener('abort', giveUp, { once: true })
   let failure: { readonly error: unknown } | undefined
   try {
     const layer = new LayerOperations(sink, {
@@ -53,7 +62,7 @@ export async function unpackInto(
       plainNames: true,
     })
     const reader = new TarReader(layer)
-    for await (const chunk of tar) {
+    for await (const chunk of untilAborted(tar, 'unpack a tar', signal)) {
       reader.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength))
       // It has stopped listening, and its status says why.
       if (operations.destroyed) break
@@ -70,7 +79,9 @@ export async function unpackInto(
   }
   const result = parseUnpackStatus(await status)
   operations.destroy()
+  signal?.removeEventListener('abort', giveUp)
   if (failure !== undefined) throw failure.error
+  throwIfAborted('unpack a tar', signal)
   if (result !== undefined) throw new UnpackError(result)
 }
 
