@@ -85,6 +85,9 @@ int op_user(struct child *child, struct reader *fields);
 int op_capabilities(struct child *child, struct reader *fields);
 int take_identity(struct child *child);
 
+/* terminal.c */
+int op_terminal(struct child *child, struct reader *fields);
+
 /* init.c: become the init of the container and return in its child. */
 int become_init(struct child *child);
 

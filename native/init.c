@@ -25,6 +25,9 @@ int become_init(struct child *child) {
   if (main_child < 0) return fail(&child->failure, "fork");
   if (main_child == 0) {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) return fail(&child->failure, "prctl PR_SET_PDEATHSIG");
+    /* A group of its own: what is typed for the foreground reaches it once, and not through its init again. */
+    bool terminal = child->plan->stdio[0] == STDIO_TERMINAL;
+    if (terminal && (setpgid(0, 0) < 0 || tcsetpgrp(0, getpid()) < 0)) return fail(&child->failure, "tcsetpgrp");
     if (sigprocmask(SIG_SETMASK, &none, NULL) < 0) return fail(&child->failure, "sigprocmask");
     return 0;
   }

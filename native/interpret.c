@@ -272,9 +272,10 @@ static int settle_stdio(struct child *child) {
       child->failure = (struct failure){0};
       continue;
     }
-    /* A user that is not root must be able to open /dev/stdout again; a pipe is ours, a file may be anybody's. */
+    /* A user that is not root must be able to open /dev/stdout again; pipe and terminal are ours, a file may be anybody's. */
     struct stat status;
-    if (child->identity.uid == 0 || fstat(fd, &status) < 0 || !S_ISFIFO(status.st_mode)) continue;
+    if (child->identity.uid == 0 || fstat(fd, &status) < 0) continue;
+    if (!S_ISFIFO(status.st_mode) && child->plan->stdio[fd] != STDIO_TERMINAL) continue;
     if (fchown(fd, child->identity.uid, (gid_t)-1) < 0 && errno != EPERM && errno != EINVAL)
       return fail(&child->failure, "fchown");
   }
@@ -342,6 +343,7 @@ static int (*const operations[OP_COUNT])(struct child *, struct reader *) = {
     [OP_TAKE] = op_take,
     [OP_KEEP_ROOT] = op_keep_root,
     [OP_ADOPT] = op_adopt,
+    [OP_TERMINAL] = op_terminal,
 };
 
 int interpret(struct child *child) {

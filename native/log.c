@@ -46,17 +46,6 @@ void log_write(struct log *log, enum log_stream stream, char *bytes, size_t size
   log->driver->write(log, stream, bytes, size);
 }
 
-bool log_pump(struct log *log, enum log_stream stream, int pipe) {
-  static char chunk[LOG_CHUNK + 1];
-  ssize_t size;
-  do size = read(pipe, chunk, LOG_CHUNK);
-  while (size < 0 && errno == EINTR);
-  if (size == 0) errno = 0;
-  if (size <= 0) return false;
-  log_write(log, stream, chunk, (size_t)size);
-  return true;
-}
-
 void log_end(struct log *log) {
   if (log->plan && log->driver->end) log->driver->end(log);
 }

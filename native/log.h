@@ -53,12 +53,6 @@ int log_open(struct log *log, const struct log_plan *plan);
 /* Bytes of a stream came; there is room for one byte behind them, which is written to. Never fails. */
 void log_write(struct log *log, enum log_stream stream, char *bytes, size_t size);
 
-/*
- * Read what a pipe has, one chunk, and log it. False: the pipe has ended; or, with errno EAGAIN, a non-blocking one has
- * nothing now.
- */
-bool log_pump(struct log *log, enum log_stream stream, int pipe);
-
 void log_end(struct log *log);
 
 /* Were lines lost that the container must not outlive? Asked once for each loss. */

@@ -20,7 +20,7 @@
 #include "netlink.h"
 #include "slot.h"
 
-enum { ENDING_TRIES = 1000, DRAIN_CHUNKS = 64 };
+enum { ENDING_TRIES = 1000 };
 
 /* A fork shares the launcher's signal set-up and session; a monitor is its own. */
 static void become_own(struct monitor *monitor) {
@@ -68,7 +68,7 @@ static int open_listener(struct monitor *monitor, struct failure *failure) {
   return listen(monitor->listener, 128) < 0 ? fail(failure, "listen") : 0;
 }
 
-/* The process's ends of its streams; our ends of the log pipes stay in the monitor. */
+/* The process's ends of its streams; our ends of the pipes stay in the monitor. */
 static int open_stdio(struct monitor *monitor, const int *passed, size_t count, int stdio[3], int ours[3],
                       struct failure *failure) {
   failure->stage = STAGE_STDIO;
@@ -84,10 +84,21 @@ static int open_stdio(struct monitor *monitor, const int *passed, size_t count, 
         int ends[2];
         if (pipe2(ends, O_CLOEXEC) < 0) return fail(failure, "pipe2");
         fcntl(ends[0], F_SETFL, O_NONBLOCK);
-        monitor->log_pipes[fd - 1] = ends[0];
+        monitor->main.console.outputs[fd - 1] = ends[0];
         stdio[fd] = ours[fd] = ends[1];
         break;
       }
+      case STDIO_OPEN:
+      case STDIO_ONCE: {
+        int ends[2];
+        if (pipe2(ends, O_CLOEXEC) < 0) return fail(failure, "pipe2");
+        fcntl(ends[1], F_SETFL, O_NONBLOCK);
+        monitor->main.console.input = ends[1];
+        monitor->main.console.once = monitor->plan.stdio[fd] == STDIO_ONCE;
+        stdio[fd] = ours[fd] = ends[0];
+        break;
+      }
+      case STDIO_TERMINAL: monitor->main.console.awaited = true; break;
       default: break;
     }
   }
@@ -176,17 +187,6 @@ static void main_spoke(struct monitor *monitor) {
   monitor_end(monitor);
 }
 
-static void pump_logs(struct monitor *monitor, int chunks) {
-  for (enum log_stream i = LOG_STDOUT; i <= LOG_STDERR; i++) {
-    if (monitor->log_pipes[i] < 0) continue;
-    for (int done = 0; done < chunks; done++) {
-      if (log_pump(&monitor->log, i, monitor->log_pipes[i])) continue;
-      if (errno != EAGAIN) close_fd(&monitor->log_pipes[i]);
-      break;
-    }
-  }
-}
-
 static void tell_death(const struct plan *plan, const struct exit_record *record) {
   char members[64];
   snprintf(members, sizeof(members), ",\"exitCode\":%u,\"oomKilled\":%s", record->exit_code,
@@ -206,9 +206,7 @@ _Noreturn static void finish(struct monitor *monitor) {
       .oom_killed = cgroup_oom_killed(plan),
   };
   /* All writers are dead: what is in the pipes is the rest. */
-  for (enum log_stream i = LOG_STDOUT; i <= LOG_STDERR; i++)
-    while (monitor->log_pipes[i] >= 0)
-      if (!log_pump(&monitor->log, i, monitor->log_pipes[i])) close_fd(&monitor->log_pipes[i]);
+  console_end(&process->console, &monitor->log);
   log_end(&monitor->log);
   cgroup_remove(plan, monitor->made);
   netlink_tear_down(plan);
@@ -231,6 +229,7 @@ _Noreturn static void finish(struct monitor *monitor) {
     else
       send_frame(peer->fd, FRAME_EXITED, &record, sizeof(record), NULL, 0);
   }
+  consoles_linger(monitor);
   _exit(0);
 }
 
@@ -306,14 +305,17 @@ static void step(struct monitor *monitor) {
 
 static void watch(struct monitor *monitor) {
   enum { FIXED = POLLED_FIXED };
-  struct pollfd *polled = monitor->polled;
+  size_t peers = monitor->peer_count, others = FIXED + POLLED_PER_PEER * peers;
+  size_t count = others + consoles_polled(monitor);
+  struct pollfd *polled = room_to_poll(monitor, count);
+  if (!polled) {
+    poll(NULL, 0, 10); /* memory may come back */
+    return;
+  }
   polled[0] = (struct pollfd){.fd = monitor->signals, .events = POLLIN};
   polled[1] = (struct pollfd){.fd = monitor->announced && !monitor->ending ? monitor->listener : -1, .events = POLLIN};
   polled[2] = (struct pollfd){.fd = monitor->main.link, .events = POLLIN};
   polled[3] = (struct pollfd){.fd = monitor->main.pidfd, .events = POLLIN};
-  polled[4] = (struct pollfd){.fd = monitor->log_pipes[0], .events = POLLIN};
-  polled[5] = (struct pollfd){.fd = monitor->log_pipes[1], .events = POLLIN};
-  size_t peers = monitor->peer_count;
   for (size_t i = 0; i < peers; i++) {
     const struct peer *peer = &monitor->peers[i];
     /* While the stage reads the plan from an exec's stream, what comes there is none of our business, but its end is. */
@@ -322,9 +324,11 @@ static void watch(struct monitor *monitor) {
     polled[FIXED + POLLED_PER_PEER * i + 1] = (struct pollfd){.fd = peer->process.link, .events = POLLIN};
     polled[FIXED + POLLED_PER_PEER * i + 2] = (struct pollfd){.fd = peer->process.pidfd, .events = POLLIN};
   }
+  consoles_watch(monitor, polled + others);
   int tries = monitor->ending ? monitor->ending_tries : monitor->freezing_tries;
   int timeout = monitor->ending || monitor->freezing >= 0 ? (tries < 20 ? 1 : 10) : peer_tell_losses(monitor);
-  if (poll(polled, FIXED + POLLED_PER_PEER * peers, timeout) < 0) return;
+  if (poll(polled, count, timeout) < 0) return;
+  consoles_serve(monitor, polled + others);
 
   if (monitor->polled[0].revents) {
     struct signalfd_siginfo info;
@@ -332,7 +336,6 @@ static void watch(struct monitor *monitor) {
       if (info.ssi_signo != SIGCHLD) monitor_end(monitor);
   }
   if (monitor->polled[2].revents) main_spoke(monitor);
-  if (monitor->polled[4].revents || monitor->polled[5].revents) pump_logs(monitor, 1);
   /* By index, not by pointer: an exec adds a peer, and both arrays may move. */
   for (size_t i = 0; i < peers; i++) {
     const size_t at = FIXED + POLLED_PER_PEER * i;
@@ -354,7 +357,7 @@ static size_t plan_streams(const struct plan *plan) {
 }
 
 _Noreturn void monitor_main(int stream, const int *passed, size_t count, struct slot *slot) {
-  static struct monitor monitor = {.listener = -1, .log_pipes = {-1, -1}, .freezing = -1};
+  static struct monitor monitor = {.listener = -1, .freezing = -1};
   process_clear(&monitor.main);
   monitor.slot = slot;
   become_own(&monitor);

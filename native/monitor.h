@@ -21,7 +21,7 @@ struct peer {
   bool told_started;
 };
 
-enum { POLLED_FIXED = 6, POLLED_PER_PEER = 3 };
+enum { POLLED_FIXED = 4, POLLED_PER_PEER = 3 };
 
 struct monitor {
   struct plan plan;
@@ -31,12 +31,12 @@ struct monitor {
   size_t held_count;
   bool *made; /* the cgroup directories that are ours to remove */
   int listener, signals;
-  int log_pipes[2]; /* stdout, stderr; -1: not logged, or ended */
   struct log log;
   uint64_t told_losses, told_at; /* lines; ms */
   struct peer *peers;
   size_t peer_count, peer_room;
-  struct pollfd *polled; /* room for POLLED_FIXED and POLLED_PER_PEER for each peer */
+  struct pollfd *polled; /* POLLED_FIXED, POLLED_PER_PEER for each peer, then those of the consoles */
+  size_t polled_room;
   bool announced; /* the start has been told, so that the container has a life of its own */
   bool ready; /* it stands at the barrier */
   bool ending;
@@ -64,6 +64,18 @@ void peer_process_ended(struct peer *peer);
 void peer_check_frozen(struct monitor *monitor);
 /* Tell of lines that the log lacks. Returns the milliseconds after which there is more to tell; -1: there is not. */
 int peer_tell_losses(struct monitor *monitor);
+
+/* consoles.c: how many descriptors they want to poll; write them down; do what can be done. */
+size_t consoles_polled(const struct monitor *monitor);
+void consoles_watch(const struct monitor *monitor, struct pollfd *polled);
+void consoles_serve(struct monitor *monitor, const struct pollfd *polled);
+/* NULL: there is no memory for it. */
+struct pollfd *room_to_poll(struct monitor *monitor, size_t count);
+/*
+ * The container has ended, and all who wanted to know were told; but those who are attached have yet to read what it left.
+ * As long as they are there, it is kept for them.
+ */
+void consoles_linger(struct monitor *monitor);
 
 /* Begin the end: kill all that lives in the container. */
 void monitor_end(struct monitor *monitor);

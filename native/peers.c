@@ -20,9 +20,6 @@ struct peer *peer_add(struct monitor *monitor, int fd, bool is_exec) {
     struct peer *peers = realloc(monitor->peers, room * sizeof(*peers));
     if (!peers) return NULL;
     monitor->peers = peers;
-    struct pollfd *polled = realloc(monitor->polled, (POLLED_FIXED + POLLED_PER_PEER * room) * sizeof(*polled));
-    if (!polled) return NULL;
-    monitor->polled = polled;
     monitor->peer_room = room;
   }
   struct peer *peer = &monitor->peers[monitor->peer_count++];
@@ -56,9 +53,12 @@ void peer_forget_closed(struct monitor *monitor) {
   size_t kept = 0;
   for (size_t i = 0; i < monitor->peer_count; i++) {
     struct peer *peer = &monitor->peers[i];
-    bool lives = peer->is_exec && (peer->process.link >= 0 || (peer->process.pid > 0 && !peer->process.dead));
-    if (peer->fd < 0 && !lives) free(peer->process.identity);
-    else monitor->peers[kept++] = *peer;
+    bool lives = peer->is_exec && (peer->process.link >= 0 || (peer->process.pid > 0 && !peer->process.dead) ||
+                                   console_open(&peer->process.console));
+    if (peer->fd < 0 && !lives) {
+      free(peer->process.identity);
+      console_close(&peer->process.console);
+    } else monitor->peers[kept++] = *peer;
   }
   monitor->peer_count = kept;
 }
@@ -91,7 +91,17 @@ static int do_kill(struct monitor *monitor, struct peer *peer, const struct requ
   return signal == SIGKILL || !monitor->plan.unified ? signal_main(monitor, signal) : 0;
 }
 
-static void do_exec(struct monitor *monitor, int fds[REQUEST_FDS], size_t count) {
+static int do_resize(struct monitor *monitor, struct peer *peer, const struct request *request) {
+  struct process *process = peer->is_exec ? &peer->process : &monitor->main;
+  return process->dead ? ESRCH : console_resize(&process->console, request->first, request->second);
+}
+
+static int do_attach(struct monitor *monitor, const struct request *request, int *fds, size_t count) {
+  if (monitor->main.dead || monitor->ending) return ESRCH;
+  return console_attach(&monitor->main.console, request->first == 1, fds, count);
+}
+
+static void do_exec(struct monitor *monitor, bool terminal, int fds[REQUEST_FDS], size_t count) {
   struct failure failure = {.stage = STAGE_ENDED};
   struct peer *peer = peer_add(monitor, fds[0], true);
   if (!peer) {
@@ -99,12 +109,21 @@ static void do_exec(struct monitor *monitor, int fds[REQUEST_FDS], size_t count)
     return;
   }
   bool lives = monitor->main.started && !monitor->main.dead && !monitor->ending;
-  errno = ESRCH;
-  if (!lives) fail(&failure, "setns");
+  int error = lives ? 0 : ESRCH;
+  if (lives && terminal) {
+    struct console *console = &peer->process.console;
+    console->awaited = console->types_end = true;
+    failure.stage = STAGE_STDIO;
+    error = console_attach(console, true, fds + 1, count - 1);
+    count = 1;
+  }
+  errno = error;
+  if (error != 0) fail(&failure, lives ? "recvmsg" : "setns");
   else if (process_enter(&peer->process, &monitor->plan, monitor->main.pidfd, peer->fd, fds + 1, count - 1, &failure) == 0)
     return;
   send_frame(peer->fd, FRAME_FAILED, &failure, sizeof(failure), NULL, 0);
   close_fd(&peer->fd);
+  console_close(&peer->process.console);
 }
 
 static void do_freeze(struct monitor *monitor, struct peer *peer, const struct request *request) {
@@ -169,12 +188,16 @@ void peer_receive(struct monitor *monitor, struct peer *peer) {
     case REQUEST_FREEZE: do_freeze(monitor, peer, &request); break;
     case REQUEST_EXEC:
       if (!peer->is_exec && count > 0) {
-        do_exec(monitor, fds, count); /* takes fds[0], and may move the peers */
+        do_exec(monitor, request.first == 1, fds, count); /* takes fds[0], and may move the peers */
         fds[0] = -1;
         break;
       }
       answer(peer, request.id, EINVAL);
       break;
+    case REQUEST_ATTACH:
+      answer(peer, request.id, peer->is_exec ? EINVAL : do_attach(monitor, &request, fds, count));
+      break;
+    case REQUEST_RESIZE: answer(peer, request.id, do_resize(monitor, peer, &request)); break;
     default: answer(peer, request.id, ENOSYS); break;
   }
   for (size_t i = 0; i < count; i++) close_fd(&fds[i]);
@@ -201,6 +224,8 @@ void peer_process_ended(struct peer *peer) {
   struct process *process = &peer->process;
   /* Death may be noticed before the end of the link: hear first what it had to say. */
   while (process->link >= 0 && process_listen(process)) continue;
+  /* All that it said is on its way before its end is told. */
+  console_end(&process->console, NULL);
   if (peer->fd < 0) return;
   if (!process->started) {
     if (process->failure.stage == 0)

@@ -39,6 +39,7 @@ static const char *const shapes[OP_COUNT] = {
     [OP_TAKE] = "utmb",
     [OP_KEEP_ROOT] = "um",
     [OP_ADOPT] = "tt",
+    [OP_TERMINAL] = "uub",
 };
 
 /* The next `size` bytes, or NULL when there are fewer. */
@@ -181,9 +182,11 @@ bool plan_decode(struct plan *plan, const void *bytes, size_t size) {
   plan->device_program = read_blob(&reader);
   for (size_t i = 0; i < array_length(plan->stdio); i++) {
     plan->stdio[i] = read_u8(&reader);
-    if (plan->stdio[i] > STDIO_PASS) reader.broken = true;
+    if (plan->stdio[i] > STDIO_TERMINAL) reader.broken = true;
+    bool input = plan->stdio[i] == STDIO_OPEN || plan->stdio[i] == STDIO_ONCE;
+    if (i == 0 ? plan->stdio[i] == STDIO_LOG : input) reader.broken = true;
+    if ((plan->stdio[i] == STDIO_TERMINAL) != (plan->stdio[0] == STDIO_TERMINAL)) reader.broken = true;
   }
-  if (plan->stdio[0] == STDIO_LOG) reader.broken = true;
   plan->has_monitor = read_u8(&reader) == 1;
   if (plan->has_monitor) {
     plan->lifetime = read_u8(&reader);

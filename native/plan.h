@@ -24,7 +24,7 @@
 
 #include "common.h"
 
-enum { PLAN_MAGIC = 0x50444c50, PLAN_VERSION = 4, PLAN_MAXIMUM = 64 * 1024 * 1024 };
+enum { PLAN_MAGIC = 0x50444c50, PLAN_VERSION = 5, PLAN_MAXIMUM = 64 * 1024 * 1024 };
 
 /* A spec of lib/launch checks that these numbers and encode.ts agree, by reading this very file. */
 enum opcode {
@@ -63,7 +63,8 @@ enum opcode {
   OP_TAKE = 33,
   OP_ADOPT = 34,
   OP_KEEP_ROOT = 35,
-  OP_COUNT = 36,
+  OP_TERMINAL = 36,
+  OP_COUNT = 37,
 };
 
 enum propagation {
@@ -74,7 +75,11 @@ enum propagation {
   PROPAGATION_UNBINDABLE = 4,
 };
 
-enum stdio_mode { STDIO_NULL = 0, STDIO_LOG = 1, STDIO_PASS = 2 };
+/*
+ * LOG: a pipe to the monitor; OPEN, ONCE: one from it, for who attaches, which stays open, or ends with the last of those;
+ * TERMINAL: all three are one, which an operation makes.
+ */
+enum stdio_mode { STDIO_NULL = 0, STDIO_LOG = 1, STDIO_PASS = 2, STDIO_OPEN = 3, STDIO_ONCE = 4, STDIO_TERMINAL = 5 };
 
 enum log_kind { LOG_NONE = 0, LOG_K8S = 1, LOG_JSON = 2, LOG_JOURNAL = 3 };
 

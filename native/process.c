@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #include "cgroup.h"
@@ -16,6 +17,7 @@
 
 void process_clear(struct process *process) {
   *process = (struct process){.pidfd = -1, .link = -1};
+  console_clear(&process->console);
 }
 
 /* Tell the monitor from a stage process, and end it. */
@@ -99,9 +101,9 @@ _Noreturn static void enter(const struct plan *container, int pidfd, int stream,
   int stdio[3] = {-1, -1, -1};
   failure.stage = STAGE_STDIO;
   for (size_t i = 0, next = 0; i < array_length(stdio); i++) {
-    if (plan.stdio[i] == STDIO_NULL) continue;
-    errno = EINVAL; /* the log belongs to the container itself */
-    if (plan.stdio[i] == STDIO_LOG || next == count) end_stage(link, &failure, fail(&failure, "recvmsg"));
+    if (plan.stdio[i] == STDIO_NULL || plan.stdio[i] == STDIO_TERMINAL) continue;
+    errno = EINVAL; /* log and input belong to the container itself */
+    if (plan.stdio[i] != STDIO_PASS || next == count) end_stage(link, &failure, fail(&failure, "recvmsg"));
     stdio[i] = passed[next++];
   }
   autoclose int into = open_into(container, &failure);
@@ -151,12 +153,36 @@ static void end_of_stage(struct process *process) {
   process->stage = 0;
 }
 
+/* A record, and the descriptor that may come with it. */
+static ssize_t receive_record(int link, void *record, size_t size, int *descriptor) {
+  union {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+  } control;
+  struct iovec part = {.iov_base = record, .iov_len = size};
+  struct msghdr message = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+  ssize_t got = recvmsg(link, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  const struct cmsghdr *header = got < 0 ? NULL : CMSG_FIRSTHDR(&message);
+  if (header && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int)))
+    memcpy(descriptor, CMSG_DATA(header), sizeof(*descriptor));
+  return got;
+}
+
+static void take_terminal(struct process *process, int master) {
+  if (console_take_terminal(&process->console, master) == 0) return;
+  process->failure.stage = STAGE_STDIO;
+  fail(&process->failure, "ioctl TIOCGPTPEER");
+  process_kill(process, SIGKILL);
+}
+
 bool process_listen(struct process *process) {
   static union {
     uint32_t words[2 + IDENTITY_WIRE_MAXIMUM / 4];
     uint8_t bytes[8 + IDENTITY_WIRE_MAXIMUM];
   } record;
-  ssize_t size = recv(process->link, &record, sizeof(record), MSG_DONTWAIT);
+  autoclose int descriptor = -1;
+  ssize_t size = receive_record(process->link, &record, sizeof(record), &descriptor);
   /* ECONNRESET: it ended with our 'g' unread. The kernel tells that first, and what it said before is there still. */
   if (size < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNRESET)) return true;
   if (size < (ssize_t)sizeof(uint32_t)) {
@@ -179,6 +205,9 @@ bool process_listen(struct process *process) {
       process->identity_size = process->identity ? rest : 0;
       if (process->identity) memcpy(process->identity, record.words + 1, rest);
       process->executing = record.words[0] == RECORD_EXECUTING;
+      break;
+    case RECORD_TERMINAL:
+      if (descriptor >= 0) take_terminal(process, steal_fd(&descriptor));
       break;
     case RECORD_FAILED:
       if (rest >= sizeof(struct failure)) memcpy(&process->failure, record.words + 1, sizeof(struct failure));

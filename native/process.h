@@ -8,6 +8,7 @@
 #pragma once
 
 #include "clone.h"
+#include "console.h"
 #include "plan.h"
 #include "protocol.h"
 
@@ -23,6 +24,7 @@ struct process {
   uint8_t *identity; /* as in RECORD_EXECUTING */
   size_t identity_size;
   struct failure failure; /* that it told of itself; stage 0: none */
+  struct console console; /* the other end of its streams, as far as its monitor has that */
 };
 
 void process_clear(struct process *process);

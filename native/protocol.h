@@ -14,12 +14,14 @@
 enum request_kind {
   REQUEST_LAUNCH = 1, /* to the launcher: stream, stdio...; to a warm slot: stdio... */
   REQUEST_UNPACK = 2, /* to the launcher: directory, operations, status */
-  REQUEST_EXEC = 3, /* to a monitor: stream, stdio... */
+  REQUEST_EXEC = 3, /* to a monitor: stream, stdio...; first: 1 for a terminal, whose ends stdio are */
   REQUEST_KILL = 4, /* first: the signal; second: 1 for all processes of the container */
   REQUEST_PROCEED = 5, /* past the barrier */
   REQUEST_FREEZE = 6, /* first: 1 freeze, 0 thaw */
   REQUEST_SPARE = 7, /* to the launcher: the stream of a warm slot */
   REQUEST_COPY = 8, /* to the launcher: tree, operations, results; first: enum copy_from, second: enum copy_way */
+  REQUEST_ATTACH = 9, /* first: 1 with stdin; stdin, stdout, stderr, a terminal's output being one */
+  REQUEST_RESIZE = 10, /* a terminal; first: columns; second: rows */
 };
 
 struct request {
@@ -78,6 +80,7 @@ enum reason {
   REASON_NOT_DEV_NULL = 9,
   REASON_NOT_A_FILE = 10,
   REASON_TOO_LARGE = 11,
+  REASON_NOT_DEVPTS = 12,
 };
 
 struct failure {
@@ -93,6 +96,7 @@ enum record_kind {
   RECORD_READY = 2, /* at the barrier: identity */
   RECORD_EXECUTING = 3, /* next comes execve(2): identity; with the end of the link it has succeeded */
   RECORD_FAILED = 4, /* failure */
+  RECORD_TERMINAL = 5, /* nothing, and the master's descriptor */
 };
 
 enum { GROUPS_MAXIMUM = 1024, HOME_MAXIMUM = 4096 };

@@ -12,3 +12,4 @@ void test_log(void);
 void test_resolve(void);
 void test_overlay(void);
 void test_dns(void);
+void test_console(void);

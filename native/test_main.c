@@ -24,6 +24,7 @@ int main(void) {
   test_resolve();
   test_overlay();
   test_dns();
+  test_console();
   printf("1..%d\n", count);
   return failed > 0;
 }

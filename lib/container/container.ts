@@ -35,6 +35,8 @@ import { requireStatus, type ContainerStatus } from './status.js'
 import { stop, stopTimeout, type StopOptions } from './stop.js'
 import type { ProcessDescriptor, ProcessInfo } from './top/process-info.js'
 import { defaultDescriptors, top, type DefaultDescriptor } from './top/top.js'
+import { attach, resize, type AttachOptions, type ContainerAttachment } from './terminal/attach.js'
+import type { TerminalSize } from './terminal/size.js'
 
 /** What a {@link Container} tells of itself. */
 export interface ContainerEvents {
@@ -192,7 +194,8 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
    * @throws PodlingError only when it could not run: `COMMAND_NOT_FOUND`, `INVALID_STATE`, `USER_NOT_FOUND`, `ABORTED` ...
    */
   async exec(argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
-    checkKnown('exec', options, { ...spawnOptionNames, stdin: true, maxOutput: true })
+    const { detachKeys: _, ...names } = spawnOptionNames
+    checkKnown('exec', options, { ...names, stdin: true, maxOutput: true })
     return exec(this.#lifecycle, argv, options)
   }
 
@@ -200,6 +203,22 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
   async spawn(argv: readonly string[], options: SpawnOptions = {}): Promise<ContainerProcess> {
     checkKnown('spawn', options, spawnOptionNames)
     return (await spawn(this.#lifecycle, argv, options)).process
+  }
+
+  /**
+   * Take part in its input and output from here on, as one of any number. {@link Container.logs} has what was before.
+   * @throws PodlingError `INVALID_STATE` when it doesn't run, or its input has ended, `INVALID_OPTION`
+   */
+  async attach(options: AttachOptions = {}): Promise<ContainerAttachment> {
+    return attach(this.#lifecycle, options)
+  }
+
+  /**
+   * Change the size of its terminal. Its programs are told by SIGWINCH.
+   * @throws PodlingError `INVALID_STATE` when it has no terminal or doesn't run, `INVALID_OPTION`
+   */
+  async resize(size: TerminalSize): Promise<void> {
+    await resize(this.#lifecycle, size)
   }
 
   /**

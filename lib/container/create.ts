@@ -170,6 +170,7 @@ async function specOf(
 
 function storedOptions(options: NormalizedOptions, image: Image): StoredOptions {
   const { labels, detach, init, log, stopTimeout, network, extraHosts, dns, dnsSearch, dnsOptions } = options
+  const { stdin, stdinOnce } = options
   const stopSignal = options.stopSignal ?? signalNumber(image.config.stopSignal ?? 'SIGTERM')
   return {
     labels: { ...image.config.labels, ...labels },
@@ -182,6 +183,8 @@ function storedOptions(options: NormalizedOptions, image: Image): StoredOptions 
     dns,
     dnsSearch,
     dnsOptions,
+    stdin,
+    stdinOnce,
     stopSignal,
   }
 }

@@ -1,7 +1,8 @@
 import type { Spec, SpecCapabilities, SpecProcess } from '../launch/oci-spec.js'
 import type { Started } from '../launch/protocol.js'
-import { isRoot } from './generate-spec.js'
+import { consoleSize, defaultTerm, isRoot } from './generate-spec.js'
 import type { SpawnOptions } from './spawn-options.js'
+import { terminalSizeOf } from './terminal/size.js'
 
 /**
  * The OCI process of an exec: the container's own, but for what the options say. Pure.
@@ -16,8 +17,12 @@ export function execProcess(
 ): SpecProcess {
   const own = spec.process
   if (own === undefined) throw new TypeError('a container has a process')
+  const { consoleSize: _, ...rest } = own
+  const size = terminalSizeOf(options.tty)
   return {
-    ...own,
+    ...rest,
+    terminal: size !== undefined,
+    ...consoleSize(size),
     args: [...argv],
     env: mergeEnv(own.env ?? [], options, started),
     cwd: options.workdir ?? own.cwd,
@@ -32,6 +37,7 @@ function mergeEnv(own: readonly string[], options: SpawnOptions, started: Starte
   if (options.user === undefined && started.home !== undefined && !env.has('HOME')) {
     env.set('HOME', `HOME=${started.home}`)
   }
+  if (options.tty && !env.has('TERM')) env.set('TERM', defaultTerm)
   for (const [name, value] of Object.entries(options.env ?? {})) env.set(name, `${name}=${value}`)
   return [...env.values()]
 }

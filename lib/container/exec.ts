@@ -5,10 +5,10 @@ import type { Lifecycle } from './lifecycle.js'
 import type { ProcessExit } from './process.js'
 import type { SpawnOptions } from './spawn-options.js'
 import { aborted, spawn } from './spawn.js'
-import type { OutputEnd } from './stream-ends.js'
+import type { Output } from './stream-ends.js'
 
-export interface ExecOptions extends SpawnOptions {
-  /** What the process reads. @default nothing: the end of the file at once */
+export interface ExecOptions extends Omit<SpawnOptions, 'detachKeys'> {
+  /** What the process reads; on a terminal it is typed, and Ctrl-D after it. @default nothing: the end of the file at once */
   readonly stdin?: string | Uint8Array | Readable
   /** The most bytes of each stream to keep; a process that writes more is killed. @default 134217728 (128 MiB) */
   readonly maxOutput?: number
@@ -16,7 +16,7 @@ export interface ExecOptions extends SpawnOptions {
 
 /** What a command gave. */
 export interface ExecResult extends ProcessExit {
-  /** All it wrote to its standard output, decoded as UTF-8. */
+  /** All it wrote to its standard output, or its terminal, decoded as UTF-8. */
   readonly stdout: string
   readonly stderr: string
 }
@@ -25,7 +25,8 @@ const MAX_OUTPUT = 128 * 1024 * 1024
 
 /** Run a command to its end. Throws only when it could not run; an exit code is a result. */
 export async function exec(container: Lifecycle, argv: readonly string[], options: ExecOptions): Promise<ExecResult> {
-  const { process, stdout, stderr } = await spawn(container, argv, options)
+  // Its input is data, whatever keys that looks like.
+  const { process, stdout, stderr } = await spawn(container, argv, { ...options, detachKeys: '' })
   const limit = options.maxOutput ?? MAX_OUTPUT
   let tooMuch: string | undefined
   const overflow = (stream: string) => () => {
@@ -54,7 +55,7 @@ export async function exec(container: Lifecycle, argv: readonly string[], option
 }
 
 /** Keep what a stream gives; the function that comes back puts it together. */
-function collect({ stream }: OutputEnd, limit: number, overflow: () => void): () => string {
+function collect({ stream }: Output, limit: number, overflow: () => void): () => string {
   const chunks: Buffer[] = []
   let bytes = 0
   stream.on('data', (chunk: Buffer) => {

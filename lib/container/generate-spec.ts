@@ -10,6 +10,7 @@ import type {
   SpecDevice,
   SpecMount,
   SpecNamespaceType,
+  SpecProcess,
   SpecRlimit,
 } from '../launch/oci-spec.js'
 import { capabilityNames, mergeCapabilities, type CapabilityName } from '../security/capabilities.js'
@@ -19,9 +20,13 @@ import { resolveSeccompProfile, type MachineArchitecture, type SeccompProfile } 
 import { defaultMaskedPaths, defaultMounts, defaultReadonlyPaths, type EtcFiles } from './default-mounts.js'
 import type { MountRequest } from './mount-request.js'
 import type { NormalizedOptions } from './normalized-options.js'
+import type { TerminalSize } from './terminal/size.js'
 
 /** The version of the specification that the result follows. */
 export const ociVersion = '1.2.0'
+
+/** What a terminal is, to programs on it, where nobody says (`podman run --tty`). */
+export const defaultTerm = 'TERM=xterm'
 
 const defaultPath = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
@@ -75,7 +80,8 @@ export function generateSpec(input: SpecInput): Spec {
   return {
     ociVersion,
     process: {
-      terminal: false,
+      terminal: options.tty !== undefined,
+      ...consoleSize(options.tty),
       user: { ...parseUser(user), umask: options.umask },
       args: processArguments(options, image),
       env: environment(options, image, hostname),
@@ -126,7 +132,8 @@ function environment(options: NormalizedOptions, image: ImageDefaults, hostname:
     const end = variable.indexOf('=')
     variables.set(variable.slice(0, end), variable.slice(end + 1))
   }
-  for (const variable of [defaultPath, 'container=podling', `HOSTNAME=${hostname}`, ...(image.env ?? [])]) set(variable)
+  const own = [defaultPath, 'container=podling', `HOSTNAME=${hostname}`, ...(options.tty ? [defaultTerm] : [])]
+  for (const variable of [...own, ...(image.env ?? [])]) set(variable)
   for (const [name, value] of Object.entries(options.env)) variables.set(name, value)
   return [...variables].map(([name, value]) => `${name}=${value}`)
 }
@@ -135,6 +142,11 @@ function chooseHostname(options: NormalizedOptions, id: string, host: HostFacts)
   if (options.hostname !== undefined) return options.hostname
   const shared = options.uts === 'host' || options.network === 'host'
   return shared && host.hostname !== undefined ? host.hostname : id.slice(0, 12)
+}
+
+/** As the OCI process has it. */
+export function consoleSize(tty: TerminalSize | undefined): Pick<SpecProcess, 'consoleSize'> {
+  return tty === undefined ? {} : { consoleSize: { height: tty.rows, width: tty.columns } }
 }
 
 /** Numbers are taken as they are; anything with a name in it is left to the start, as `username`. */

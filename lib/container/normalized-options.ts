@@ -3,6 +3,7 @@ import type { CapabilityName } from '../security/capabilities.js'
 import type { SeccompProfile } from '../security/seccomp-profile.js'
 import type { NetworkMode } from '../network/mode.js'
 import type { MountRequest } from './mount-request.js'
+import type { TerminalSize } from './terminal/size.js'
 
 /** {@link ContainerOptions} checked and in one form: numbers for sizes, milliseconds for durations, defaults filled in. */
 export interface NormalizedOptions {
@@ -51,7 +52,10 @@ export interface NormalizedOptions {
   readonly stopTimeout: number
   readonly init: boolean
   readonly detach: boolean
+  /** Undefined: none. Zeros: of no size that it knows of. */
+  readonly tty: TerminalSize | undefined
   readonly stdin: boolean
+  readonly stdinOnce: boolean
   readonly log: LogSettings
   readonly platform: string | undefined
   readonly ready: readonly ReadyCondition[]

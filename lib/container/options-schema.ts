@@ -7,6 +7,7 @@ import { volumeName, volumeNameWords } from '../storage/volumes/volume.js'
 import { durationWords, parseDuration, parseSize, sizeWords } from '../schema/quantities.js'
 import { logDrivers } from './log/settings.js'
 import { signalNumber } from './signals.js'
+import { terminalSize } from './terminal/size.js'
 
 const minimumMemory = 512 * 1024
 /** What is written to a log at a time. */
@@ -19,7 +20,6 @@ export const unsupportedOptions: ReadonlySet<string> = new Set([
   'pod',
   'health',
   'restart',
-  'tty',
   'userns',
   'devices',
   'selinux',
@@ -229,7 +229,9 @@ export const optionsSchema = {
     stopTimeout: { type: ['string', 'number'], duration: true },
     init: flag,
     detach: flag,
+    tty: { type: ['boolean', 'object'], ...terminalSize },
     stdin: flag,
+    stdinOnce: flag,
     logDriver: { enum: logDrivers },
     logOptions: {
       type: 'object',

@@ -2,6 +2,7 @@ import type { PortOption } from '../network/ports.js'
 import type { SeccompProfile } from '../security/seccomp-profile.js'
 import type { Duration, Size } from '../schema/quantities.js'
 import type { LogDriver, LogDriverOptions } from './log/settings.js'
+import type { TerminalSize } from './terminal/size.js'
 
 /**
  * What a container is to be: the words of podman-run(1)'s flags in camelCase. All but `image` may be left out; what is
@@ -155,8 +156,24 @@ export interface ContainerOptions {
    * @default false
    */
   readonly detach?: boolean
-  /** Keep standard input open, for `attach()` (`--interactive`). Otherwise it is /dev/null. @default false */
+  /**
+   * A terminal (pty(7)) as its standard input, output and error, and as /dev/console (`--tty`); of this size, or of none that it
+   * knows of, until {@link Container.resize}. TERM is then `xterm`, unless the image or `env` says another.
+   * @default false
+   */
+  readonly tty?: boolean | TerminalSize
+  /**
+   * It takes input from those who attach (`--interactive`), and waits for it whether one is attached or not. Otherwise its
+   * standard input is /dev/null, or a terminal that nobody types on.
+   * @default false
+   */
   readonly stdin?: boolean
+  /**
+   * With `stdin`: its standard input ends when the last who is attached ends its own, as with `podman run --interactive`.
+   * On a terminal the end is typed, as Ctrl-D.
+   * @default false
+   */
+  readonly stdinOnce?: boolean
   /**
    * Where output goes (`--log-driver`): a file in Podman's or Docker's format, systemd-journald, the streams of this
    * process (none of which may be a terminal), or nowhere. `logs()` reads the first three. @default 'k8s-file'

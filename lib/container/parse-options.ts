@@ -17,6 +17,7 @@ import { parseReady } from './parse-ready.js'
 import { parseDuration, parseSize } from '../schema/quantities.js'
 import { signalNumber } from './signals.js'
 import { checkSysctls } from './sysctls.js'
+import { unknownSize } from './terminal/size.js'
 
 const findFaults = faultFinder(optionsSchema, optionKeywords)
 
@@ -96,7 +97,9 @@ function normalize(
       (options.stopTimeout === undefined ? undefined : parseDuration(options.stopTimeout)) ?? defaults.stopTimeout,
     init: options.init ?? false,
     detach: options.detach ?? false,
+    tty: options.tty === true ? unknownSize : options.tty || undefined,
     stdin: options.stdin ?? false,
+    stdinOnce: options.stdinOnce ?? false,
     platform: options.platform,
   }
 }
@@ -217,6 +220,15 @@ function contradictions(options: ContainerOptions): Fault[] {
   }
   if (options.privileged && drop.length > 0) both('capDrop', 'privileged: true')
   if (options.uts === 'host' && options.hostname !== undefined) both('hostname', `uts: 'host'`)
+  if (options.logDriver === 'passthrough') {
+    if (options.tty) both('tty', "logDriver: 'passthrough'")
+    if (options.stdin) both('stdin', "logDriver: 'passthrough'")
+  }
+  if (options.stdinOnce && !options.stdin) {
+    faults.push({ path: 'stdinOnce', message: 'has no effect without stdin: true; add it' })
+  } else if (options.stdinOnce && options.tty) {
+    both('stdinOnce', 'tty')
+  }
   return faults
 }
 

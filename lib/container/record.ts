@@ -8,7 +8,18 @@ import type { OwnConfig } from './own-config.js'
 /** The options that matter after the creation; all others are in the spec. */
 export type StoredOptions = Pick<
   NormalizedOptions,
-  'labels' | 'detach' | 'init' | 'log' | 'stopTimeout' | 'network' | 'extraHosts' | 'dns' | 'dnsSearch' | 'dnsOptions'
+  | 'labels'
+  | 'detach'
+  | 'init'
+  | 'log'
+  | 'stopTimeout'
+  | 'network'
+  | 'extraHosts'
+  | 'dns'
+  | 'dnsSearch'
+  | 'dnsOptions'
+  | 'stdin'
+  | 'stdinOnce'
 > & {
   /** A signal's number. */
   readonly stopSignal: number

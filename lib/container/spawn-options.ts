@@ -1,3 +1,5 @@
+import type { TerminalSize } from './terminal/size.js'
+
 /** How a further process runs in a container. What isn't given is as for the container's own command. */
 export interface SpawnOptions {
   /** Further environment variables. */
@@ -8,9 +10,29 @@ export interface SpawnOptions {
   readonly user?: string
   /** All capabilities, as `podman exec --privileged`. @default false */
   readonly privileged?: boolean
+  /**
+   * A terminal as its standard streams, of this size, or of none that it knows of, until {@link ContainerProcess.resize}. All
+   * its output is on `stdout`. The end of its input is typed, as Ctrl-D.
+   * @default false
+   */
+  readonly tty?: boolean | TerminalSize
+  /**
+   * Keys that {@link ContainerProcess.detach | detach} when they are written to its standard input, as of
+   * {@link AttachOptions.detachKeys}. `exec()` knows none.
+   * @default 'ctrl-p,ctrl-q' with a terminal, else ''
+   */
+  readonly detachKeys?: string
   /** Ends the process with SIGKILL. */
   readonly signal?: AbortSignal
 }
 
 /** All of them. */
-export const spawnOptionNames = { env: true, workdir: true, user: true, privileged: true, signal: true } as const
+export const spawnOptionNames = {
+  env: true,
+  workdir: true,
+  user: true,
+  privileged: true,
+  tty: true,
+  detachKeys: true,
+  signal: true,
+} as const

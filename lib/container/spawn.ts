@@ -3,16 +3,18 @@ import { show } from '../schema/faults.js'
 import { compileExec } from '../launch/compile.js'
 import { execProcess } from './exec-process.js'
 import type { Lifecycle } from './lifecycle.js'
-import { ContainerProcess } from './process.js'
+import { ContainerProcess, type ProcessStreams } from './process.js'
 import { requireStatus } from './status.js'
 import type { SpawnOptions } from './spawn-options.js'
-import { inputEnd, outputEnd, type OutputEnd } from './stream-ends.js'
+import { inputEnd, outputEnd, type Output } from './stream-ends.js'
+import { defaultDetachKeys, parseDetachKeys } from './terminal/detach-keys.js'
+import { detachableStreams } from './terminal/streams.js'
 
 /** A started process with the counters that exec() needs to know when all its output is there. */
 export interface Spawned {
   readonly process: ContainerProcess
-  readonly stdout: OutputEnd
-  readonly stderr: OutputEnd
+  readonly stdout: Output
+  readonly stderr: Output
 }
 
 /** Start a process in a running container. */
@@ -23,25 +25,58 @@ export async function spawn(container: Lifecycle, argv: readonly string[], optio
   if (options.signal?.aborted) throw aborted(argv, options.signal)
   const monitor = container.requireMonitor('exec in')
   const { spec } = container
-  const plan = compileExec(spec, execProcess(spec, argv, options, monitor.started, context.host.capabilities ?? []), {
-    stdin: 'pass',
-    stdout: 'pass',
-    stderr: 'pass',
-  })
+  const program = execProcess(spec, argv, options, monitor.started, context.host.capabilities ?? [])
+  const { give, destroy, ...spawned } = options.tty ? onTerminal(options) : onPipes(options)
+  const mode = options.tty ? 'terminal' : 'pass'
+  try {
+    const started = await monitor.exec(compileExec(spec, program, { stdin: mode, stdout: mode, stderr: mode }), give)
+    container.tell('exec')
+    const process = new ContainerProcess(started, spawned.streams)
+    killOnAbort(process, options.signal)
+    return { process, stdout: spawned.stdout, stderr: spawned.stderr }
+  } catch (error) {
+    destroy()
+    throw error
+  }
+}
+
+/** Both ends of a process's streams, in the making. */
+interface Ends extends Omit<Spawned, 'process'> {
+  readonly streams: ProcessStreams
+  /** To the monitor, in this order. */
+  readonly give: readonly number[]
+  readonly destroy: () => void
+}
+
+function onPipes({ detachKeys }: SpawnOptions): Ends {
+  if (detachKeys !== undefined && detachKeys !== '') {
+    throw new PodlingError('INVALID_OPTION', 'detachKeys: has no effect without tty: true; leave it out')
+  }
   const input = inputEnd()
   const stdout = outputEnd()
   const stderr = outputEnd()
-  try {
-    const started = await monitor.exec(plan, [input.give, stdout.give, stderr.give])
-    container.tell('exec')
-    const process = new ContainerProcess(started, { stdin: input.stream, stdout: stdout.stream, stderr: stderr.stream })
-    killOnAbort(process, options.signal)
-    return { process, stdout, stderr }
-  } catch (error) {
-    input.stream.destroy()
-    stdout.stream.destroy()
-    stderr.stream.destroy()
-    throw error
+  return {
+    streams: { stdin: input.stream, stdout: stdout.stream, stderr: stderr.stream },
+    stdout,
+    stderr,
+    give: [input.give, stdout.give, stderr.give],
+    destroy() {
+      input.stream.destroy()
+      stdout.stream.destroy()
+      stderr.stream.destroy()
+    },
+  }
+}
+
+function onTerminal({ detachKeys = defaultDetachKeys }: SpawnOptions): Ends {
+  const streams = detachableStreams({ terminal: true, detachKeys: parseDetachKeys(detachKeys) })
+  const { stdin, stdout, stderr, give, ended, detached, detach } = streams
+  return {
+    streams: { stdin, stdout, stderr, terminal: { detached, detach } },
+    stdout: { stream: stdout, drained: () => ended },
+    stderr: { stream: stderr, drained: () => Promise.resolve() },
+    give,
+    destroy: detach,
   }
 }
 

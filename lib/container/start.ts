@@ -21,9 +21,10 @@ import { writeNetworkState } from './network-state.js'
 import { usedImages } from './record.js'
 import { RunLock } from './run-lock.js'
 import { launchOnPluginNetworks } from './plugin-networks.js'
-import { logStdio, passedStreams, requireNoTerminal } from './log/pass-streams.js'
+import { passedStreams, requireNoTerminal } from './log/pass-streams.js'
 import { planLog } from './log/plan-log.js'
 import { requireStatus } from './status.js'
+import { containerStdio } from './terminal/stdio.js'
 import { launchOnUserNetwork, userNetworkOf } from './user-network.js'
 import { verifyImages } from './verify-images.js'
 import { writeEtcFiles } from './write-etc-files.js'
@@ -144,7 +145,7 @@ function planOf(
     mountSources: volumes.sources,
     cgroup,
     cgroupMounts: cgroupMounts(context.cgroups.mode, cgroup, `/${context.cgroupParent}/${record.id}`),
-    stdio: logStdio(record),
+    stdio: containerStdio(record),
     monitor: {
       lifetime: options.detach ? 'detached' : 'bound',
       socket: paths.socket,

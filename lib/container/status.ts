@@ -24,6 +24,8 @@ const allowed = {
   unpause: ['paused'],
   wait: ['running', 'paused', 'stopping', 'exited'],
   exec: ['running', 'stopping'],
+  attach: ['running', 'paused', 'stopping'],
+  resize: ['running', 'paused', 'stopping'],
   remove: ['created', 'exited'],
   diff: ['created', 'running', 'paused', 'stopping', 'exited'],
   measure: ['created', 'running', 'paused', 'stopping', 'exited'],
@@ -41,6 +43,8 @@ const advice: Partial<Record<Verb, Partial<Record<ContainerStatus, string>>>> = 
     exited: 'Call start() first.',
     paused: 'Call unpause() first: a new process would be frozen at once.',
   },
+  attach: { created: 'Call start() first.', exited: 'Call start() first, or read its logs().' },
+  resize: { created: 'Call start() first.', exited: 'Call start() first.' },
   wait: { created: 'Call start() first: there is nothing to wait for.' },
   kill: { created: 'It was never started.', exited: 'It has ended already.' },
   remove: {

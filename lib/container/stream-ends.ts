@@ -2,16 +2,20 @@ import { Socket } from 'node:net'
 import type { Readable, Writable } from 'node:stream'
 import { close, pipe, readableBytes } from '../sys/libc.js'
 
-/** The host's end of a process's output, and the end to give to the process. */
-export interface OutputEnd {
+/** The host's end of a process's output. */
+export interface Output {
   readonly stream: Readable
-  /** Belongs to whoever starts the process. */
-  readonly give: number
   /**
    * Settles when all that was in the pipe at the time of the call has been read. What a process left behind in the
    * background may still hold the pipe open; this doesn't wait for it.
    */
   drained(): Promise<void>
+}
+
+/** With the end to give to the process. */
+export interface OutputEnd extends Output {
+  /** Belongs to whoever starts the process. */
+  readonly give: number
 }
 
 /** Bytes that a pipe holds. With the usual 64 KiB a fast writer waits for the reader after each of its reads. */

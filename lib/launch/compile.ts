@@ -75,7 +75,12 @@ export function compileExec(spec: Spec, process: SpecProcess, stdio: PlanStdio):
     join: [],
     cgroup: { directories: [], writes: [], attach: [] },
     stdio,
-    operations: [...limitOperations(process), ...identityOperations(spec, process), execOperation(process)],
+    operations: [
+      ...terminalOperations(process, stdio, false),
+      ...limitOperations(process),
+      ...identityOperations(spec, process),
+      execOperation(process),
+    ],
   }
 }
 
@@ -119,7 +124,7 @@ function idMaps(linux: Pick<SpecMount, 'uidMappings' | 'gidMappings'>): Pick<Pla
   return { idMaps: { uid: text(linux.uidMappings), gid: text(linux.gidMappings ?? []) } }
 }
 
-function rootOperations({ spec, root, cgroupMounts, mountSources = [] }: LaunchInput): Operation[] {
+function rootOperations({ spec, root, cgroupMounts, stdio, mountSources = [] }: LaunchInput): Operation[] {
   const propagation = spec.linux?.rootfsPropagation ?? 'private'
   const sources = new Map(mountSources.map((source) => [source.destination, source]))
   const mounts = (spec.mounts ?? []).flatMap((mount) => mountOperations(mount, cgroupMounts, sources))
@@ -135,8 +140,14 @@ function rootOperations({ spec, root, cgroupMounts, mountSources = [] }: LaunchI
     ...fillOperations(mountSources),
     ...rest,
     ...deviceOperations(spec),
+    ...terminalOperations(spec.process, stdio, true),
     { op: 'pivot-root' },
   ]
+}
+
+function terminalOperations(process: SpecProcess | undefined, { stdin }: PlanStdio, console: boolean): Operation[] {
+  const { width = 0, height = 0 } = process?.consoleSize ?? {}
+  return stdin === 'terminal' ? [{ op: 'terminal', columns: width, rows: height, console }] : []
 }
 
 function fillOperations(sources: readonly MountSource[]): Operation[] {
@@ -327,21 +338,24 @@ function identityOperations(spec: Spec, process: SpecProcess): Operation[] {
   const seccomp: Operation[] =
     spec.linux?.seccomp === undefined ? [] : [{ op: 'seccomp', ...compileSeccomp(spec.linux.seccomp, architecture) }]
   const { user } = process
+  // Found first, and become with the capabilities: the standard streams are made the user's before a filter may forbid that.
+  const found: Operation = {
+    op: 'user',
+    user: user.username ?? `${String(user.uid)}:${String(user.gid)}`,
+    groups: (user.additionalGids ?? []).map(String),
+    setHome: !(process.env ?? []).some((entry) => entry.startsWith('HOME=')),
+  }
   const identity: Operation[] = [
     { op: 'umask', mask: user.umask ?? 0o022 },
     // As root still, so that a directory of the image that only its owner may enter works, as with runc.
     { op: 'chdir', path: process.cwd, create: true },
-    {
-      op: 'user',
-      user: user.username ?? `${String(user.uid)}:${String(user.gid)}`,
-      groups: (user.additionalGids ?? []).map(String),
-      setHome: !(process.env ?? []).some((entry) => entry.startsWith('HOME=')),
-    },
     capabilityOperation(process.capabilities ?? {}),
   ]
   // Without no_new_privs only CAP_SYS_ADMIN may load a filter, so it must come before the capabilities go. With it the
   // filter comes last, and the profile need not allow what setting up the identity takes (seccomp(2)).
-  return process.noNewPrivileges ? [{ op: 'no-new-privs' }, ...identity, ...seccomp] : [...seccomp, ...identity]
+  return process.noNewPrivileges
+    ? [found, { op: 'no-new-privs' }, ...identity, ...seccomp]
+    : [found, ...seccomp, ...identity]
 }
 
 function capabilityOperation(sets: SpecCapabilities): Operation {

@@ -71,6 +71,8 @@ export function describeOperation(operation: Operation): string {
       return 'load the seccomp filter'
     case 'chdir':
       return `change into the directory ${operation.path}`
+    case 'terminal':
+      return operation.console ? 'make the terminal of the container' : 'make a terminal'
     case 'init':
       return 'start the init'
     case 'barrier':

@@ -6,7 +6,7 @@ import { PodlingError } from '../errors.js'
 import type { MountAttributes, NamespaceType, Operation, Plan, PlanCgroup, PlanLog, Propagation } from './plan.js'
 
 export const planMagic = 0x50444c50
-export const planVersion = 4
+export const planVersion = 5
 
 /** Numbers of the operations: `enum opcode`. */
 export const opcodes: Readonly<Record<Operation['op'], number>> = {
@@ -45,6 +45,7 @@ export const opcodes: Readonly<Record<Operation['op'], number>> = {
   take: 33,
   adopt: 34,
   'keep-root': 35,
+  terminal: 36,
 }
 
 /** `enum propagation`. */
@@ -57,7 +58,7 @@ export const propagations: Readonly<Record<Propagation | 'unchanged', number>> =
 }
 
 /** `enum stdio_mode`. */
-export const stdioModes = { null: 0, log: 1, pass: 2 } as const
+export const stdioModes = { null: 0, log: 1, pass: 2, open: 3, once: 4, terminal: 5 } as const
 
 /** `enum lifetime`. */
 export const lifetimes = { bound: 0, detached: 1 } as const
@@ -329,6 +330,11 @@ function writeFields(out: Writer, operation: Operation): void {
       return
     case 'netlink':
       out.blobs(operation.messages)
+      return
+    case 'terminal':
+      out.u32(operation.columns)
+      out.u32(operation.rows)
+      out.u8(operation.console)
       return
     case 'pivot-root':
     case 'loopback-up':

@@ -94,6 +94,12 @@ function explainReason({ reason, syscall }: Failure, errno: string, operation?: 
         why: '/dev/null of the container is not the null device',
         remedy: 'leave /dev/null as it is made by default',
       }
+    case 'not-devpts':
+      return {
+        code: 'START_FAILED',
+        why: 'what is mounted at /dev/pts of the container is not a devpts',
+        remedy: 'leave /dev/pts as it is made by default',
+      }
     case 'not-a-file':
       return {
         code: database,
@@ -218,6 +224,8 @@ function explainOperation({ syscall }: Failure, errno: string, operation: Operat
         }
       }
       return explainTarget(syscall, errno)
+    case 'terminal':
+      return explainTerminal(syscall, errno)
     case 'rlimit':
       return errno === 'EPERM'
         ? {
@@ -253,6 +261,21 @@ function explainOperation({ syscall }: Failure, errno: string, operation: Operat
     default:
       return undefined
   }
+}
+
+function explainTerminal(syscall: string, errno: string): Explanation | undefined {
+  if (errno === 'ELOOP') {
+    return { code: 'START_FAILED', why: '/dev/console is a symbolic link (ELOOP)', remedy: 'mount nothing at /dev' }
+  }
+  // ENOSPC is what /proc/sys/kernel/pty/max and a devpts's own `max` say.
+  if (syscall === 'openat2' && errno === 'ENOSPC') {
+    return {
+      code: 'LIMIT_REACHED',
+      why: 'there can be no more terminals (ENOSPC)',
+      remedy: 'raise /proc/sys/kernel/pty/max, or end something that has one',
+    }
+  }
+  return undefined
 }
 
 function explainTarget(syscall: string, errno: string): Explanation | undefined {

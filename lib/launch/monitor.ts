@@ -10,6 +10,8 @@ import type { ExitRecord, Started } from './protocol.js'
 import { Remote, Settled, endedError } from './remote.js'
 
 const EXEC = 'Execute a command in the container'
+const RESIZE = 'Resize the terminal'
+const ATTACH = 'Attach to the container'
 
 /** A process that was brought into a running container. */
 export class ExecProcess {
@@ -39,6 +41,15 @@ export class ExecProcess {
   async kill(signal: number): Promise<void> {
     if (this.#remote.exited.done) throw endedError(`Send signal ${signal} to the process`)
     await this.#remote.ask('kill', signal, 0, `Send signal ${signal} to the process`)
+  }
+
+  /**
+   * Change the size of its terminal; the foreground processes get SIGWINCH.
+   * @throws PodlingError `INVALID_STATE` when it has none, or has ended.
+   */
+  async resize(columns: number, rows: number): Promise<void> {
+    if (this.#remote.exited.done) throw endedError(RESIZE)
+    await this.#remote.ask('resize', columns, rows, RESIZE)
   }
 
   /** Drop the connection. The process is killed, unless it has ended. */
@@ -189,13 +200,17 @@ export class Monitor {
   /**
    * Run a process in the namespaces and cgroups of pid 1; the plan's own `create`, `join` and `cgroup` don't count.
    * Resolves when its program runs.
-   * @param stdio as of {@link Launcher.launch}: given away, and closed here in any case.
+   * @param stdio as of {@link Launcher.launch}: given away, and closed here in any case. For a plan with a terminal: a pipe to
+   * read its input from, whose end is typed there, and one to write its output to.
    */
   async exec(plan: Plan, stdio: readonly number[]): Promise<ExecProcess> {
+    const terminal = plan.stdio.stdin === 'terminal'
     let remote
     try {
       this.#assertLives(EXEC)
-      remote = await begin(plan, (theirs) => this.#remote.connection.send('exec', 0, 0, 0, [theirs, ...stdio]))
+      remote = await begin(plan, (theirs) =>
+        this.#remote.connection.send('exec', 0, terminal ? 1 : 0, 0, [theirs, ...stdio]),
+      )
     } catch (error) {
       if (error instanceof PodlingError && error.syscall !== 'sendmsg') throw error
       throw await this.#remote.whyGone(EXEC, error)
@@ -246,6 +261,31 @@ export class Monitor {
     })
     await this.#remote.ask('proceed', 0, 0, 'Let the container go on')
     await this.#remote.connection.holdWhile(running.promise)
+  }
+
+  /**
+   * Attach pipes: they get all that pid 1 writes from here on, and nothing of before. When one isn't read, the container waits
+   * with its writing; when it is closed, it is dropped.
+   * @param stdin whether the first is to be read as input of the container
+   * @param pipes in the order stdin, stdout, stderr; a terminal has one output. Given away, and closed here in any case.
+   * @throws PodlingError `INVALID_STATE` when it has ended, or its input has
+   */
+  async attach(stdin: boolean, pipes: readonly number[]): Promise<void> {
+    try {
+      this.#assertLives(ATTACH)
+      await this.#remote.ask('attach', stdin ? 1 : 0, 0, ATTACH, pipes)
+    } catch (error) {
+      if (!(error instanceof PodlingError && error.errno === 'EPIPE')) throw error
+      throw new PodlingError('INVALID_STATE', `${ATTACH}: its standard input has ended`, { cause: error })
+    } finally {
+      closeAll(pipes)
+    }
+  }
+
+  /** Change the size of pid 1's terminal. @throws PodlingError `INVALID_STATE` when it has none, or has ended. */
+  async resize(columns: number, rows: number): Promise<void> {
+    this.#assertLives(RESIZE)
+    await this.#remote.ask('resize', columns, rows, RESIZE)
   }
 
   /** Freeze all processes. Resolves when none runs any more. */

@@ -171,6 +171,18 @@ export type Operation =
   | { readonly op: 'seccomp'; readonly filter: Uint8Array; readonly flags: number }
   /** chdir inside the container, checked to lie below its root. `create`: make it when missing. */
   | { readonly op: 'chdir'; readonly path: string; readonly create: boolean }
+  /**
+   * Make a terminal in the container's devpts, give its master to the monitor, and become the leader of a session on it. Goes
+   * with a {@link PlanStdio} of `terminal`.
+   */
+  | {
+      readonly op: 'terminal'
+      /** Characters; 0: unknown, as the kernel has it. */
+      readonly columns: number
+      readonly rows: number
+      /** Mount it at /dev/console. */
+      readonly console: boolean
+    }
   /** Stay as pid 1 that reaps and passes signals on; the following `exec` runs as its child (`init: true`). */
   | { readonly op: 'init' }
   /** Tell the monitor that all is prepared and wait for its word to go on (OCI create and start told apart). */
@@ -187,11 +199,12 @@ export type PlanCgroup = CgroupPlan
 export interface PlanStdio {
   /**
    * `null`: /dev/null. `log`: a pipe that the monitor reads and writes to the log. `pass`: the descriptor that came with
-   * the request, in the order stdin, stdout, stderr.
+   * the request, in the order stdin, stdout, stderr. `open`: a pipe that those write to who are attached. `once`: the same,
+   * ended with the last of them that ends its own. `terminal`: all three are the one that an operation makes.
    */
-  readonly stdin: 'null' | 'pass'
-  readonly stdout: 'null' | 'log' | 'pass'
-  readonly stderr: 'null' | 'log' | 'pass'
+  readonly stdin: 'null' | 'pass' | 'open' | 'once' | 'terminal'
+  readonly stdout: 'null' | 'log' | 'pass' | 'terminal'
+  readonly stderr: 'null' | 'log' | 'pass' | 'terminal'
 }
 
 /** What the monitor does in the host's network namespace. */

@@ -13,7 +13,7 @@
  *   │ request EXEC + stream, stdio ──────────────────▶│ fork, setns, clone ───▶│ ...
  *   │ plan, over that stream ────────────────────────▶│
  *   │◀───────── frame STARTED, EXITED on that stream ─│
- *   │ request KILL, FREEZE ... ──────────────────────▶│
+ *   │ request ATTACH + its pipes, KILL, FREEZE ... ──▶│
  *   │◀───────────────────────────────── frame ANSWER ─│
  *   │◀───────────────────────────── frame LOST_LINES ─│ a log that can't be written
  *   │◀───────────────────────────────── frame EXITED ─│◀──────────────── death │
@@ -35,6 +35,8 @@ export const requestKinds = {
   freeze: 6,
   spare: 7,
   copy: 8,
+  attach: 9,
+  resize: 10,
 } as const
 export type RequestKind = keyof typeof requestKinds
 
@@ -82,6 +84,7 @@ export const reasons = {
   'not-dev-null': 9,
   'not-a-file': 10,
   'too-large': 11,
+  'not-devpts': 12,
 } as const
 export type Reason = keyof typeof reasons
 

@@ -123,13 +123,19 @@ export class Remote {
     return exit
   }
 
-  /** Ask, and wait for the answer. `what` begins the message of an error. */
-  async ask(kind: RequestKind, first: number, second: number, what: string): Promise<void> {
+  /** Ask, and wait for the answer. `what` begins the message of an error. @param descriptors stay the caller's */
+  async ask(
+    kind: RequestKind,
+    first: number,
+    second: number,
+    what: string,
+    descriptors: readonly number[] = [],
+  ): Promise<void> {
     const id = this.#nextId++
     const answer = new Settled<number>()
     this.#answers.set(id, { answer, what })
     try {
-      await this.connection.send(kind, id, first, second, [])
+      await this.connection.send(kind, id, first, second, descriptors)
     } catch (error) {
       this.#answers.delete(id)
       throw await this.whyGone(what, error)
@@ -137,6 +143,7 @@ export class Remote {
     const number = await this.connection.holdWhile(answer.promise)
     if (number === 0) return
     const errno = errnoName(number)
+    if (errno === 'ENOTTY') throw new PodlingError('INVALID_STATE', `${what}: it has none; start it with tty: true`)
     throw errno === 'ESRCH' ? endedError(what) : new PodlingError(codeForErrno(errno), `${what}: ${errno}`, { errno })
   }
 }

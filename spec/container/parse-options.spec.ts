@@ -67,6 +67,7 @@ t.test('defaults are those of podman run', (t) => {
     init: false,
     detach: false,
     stdin: false,
+    stdinOnce: false,
     log: {
       driver: 'k8s-file',
       path: undefined,
@@ -217,7 +218,7 @@ t.test('one mistake, one sentence', (t) => {
     [{ ready: [{ port: 80 }, { http: 'x', port: 80 }] }, `ready[1].http: must be a path such as '/health', got 'x'`],
     [{ ready: { http: '/', port: 80 }, network: 'none' }, /^ready: an http check needs network: 'host'/],
     [{ ready: { healthy: true } }, 'ready.healthy: not supported by this version'],
-    [{ tty: true }, 'tty: not supported by this version'],
+    [{ userns: 'auto' }, 'userns: not supported by this version'],
     [{ sysctls: { 'kernel.hostname': 'x' } }, /is set by the option hostname/],
     [{ sysctls: { 'net.ipv4/../../x': 1 } }, /must be the name of a kernel parameter/],
     [{ privileged: 1 }, 'privileged: must be true or false, got 1'],
@@ -280,5 +281,5 @@ export const rightTypes: ContainerOptions[] = [
   // @ts-expect-error: no such limit
   { image: 'app', ulimits: { nofil: 1 } },
   // @ts-expect-error: not supported by this version
-  { image: 'app', tty: true },
+  { image: 'app', userns: 'auto' },
 ]

@@ -147,3 +147,16 @@ t.test('init: true reaps and passes signals on', async (t) => {
   t.notMatch(stdout, /^sh/)
   t.equal((await container.stop())?.exitCode, 5)
 })
+
+t.test('a user who is not root can open its standard streams anew', async (t) => {
+  await using container = await runtime.run({
+    image,
+    network: 'none',
+    user: 'app',
+    command: ['sh', '-c', 'echo out > /dev/stdout; echo err > /proc/self/fd/2'],
+  })
+  t.match(await container.wait(), { exitCode: 0 })
+  const lines: string[] = []
+  for await (const { stream, text } of container.logs()) lines.push(`${stream} ${text}`)
+  t.strictSame(lines, ['stdout out', 'stderr err'])
+})

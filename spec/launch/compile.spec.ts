@@ -89,7 +89,8 @@ t.test('volumes: made, then filled from the bare image, then bound', (t) => {
 
 t.test('seccomp comes where the kernel lets it', (t) => {
   const without = compilePlan(input).operations
-  t.ok(at(without, 'seccomp') < at(without, 'user'), 'with privileges still, without no_new_privs')
+  t.ok(at(without, 'user') < at(without, 'seccomp'), 'whose the streams are is known before')
+  t.ok(at(without, 'seccomp') < at(without, 'capabilities'), 'with privileges still, without no_new_privs')
   const { process } = spec
   if (process === undefined) throw new Error('no process')
   const withNoNewPrivs = compilePlan({
@@ -163,10 +164,10 @@ t.test('an exec makes nothing new', (t) => {
   t.strictSame(order(plan.operations), [
     'rlimit',
     'oom-score-adj',
+    'user',
     'seccomp',
     'umask',
     'chdir',
-    'user',
     'capabilities',
     'exec',
   ])

@@ -2,12 +2,12 @@
 import { isatty } from 'node:tty'
 import { PodlingError } from '../../errors.js'
 import { close, duplicate } from '../../sys/libc.js'
-import type { PlanStdio } from '../../launch/plan.js'
 import type { ContainerRecord } from '../record.js'
 
 const streams = ['stdin', 'stdout', 'stderr'] as const
 
-function passes({ options }: ContainerRecord): boolean {
+/** Are its streams those of this process? */
+export function passes({ options }: Pick<ContainerRecord, 'options'>): boolean {
   return options.log.driver === 'passthrough'
 }
 
@@ -22,13 +22,6 @@ export function requireNoTerminal(record: ContainerRecord): void {
     'INVALID_STATE',
     `start container ${record.name}: logDriver 'passthrough' would give it the terminal at ${terminals.join(', ')} of this process; redirect that, to /dev/null or a file`,
   )
-}
-
-/** What its process has as streams, as far as the log says. */
-export function logStdio(record: ContainerRecord): PlanStdio {
-  if (passes(record)) return { stdin: 'pass', stdout: 'pass', stderr: 'pass' }
-  const output = record.options.log.driver === 'none' ? 'null' : 'log'
-  return { stdin: 'null', stdout: output, stderr: output }
 }
 
 /** Copies of the streams, to be given away first of all; none where none is passed. */
