@@ -73,6 +73,7 @@ export type ContainerErrorCode =
   | 'WORKDIR_INVALID'
   | 'MOUNT_SOURCE_NOT_FOUND'
   | 'PATH_NOT_FOUND'
+  | 'DEVICE_NOT_FOUND'
   | 'SPEC_INVALID'
   | 'OUTPUT_TOO_LARGE'
   | 'LOG_UNREADABLE'
@@ -83,7 +84,7 @@ export type ContainerErrorCode =
 export type LaunchErrorCode = 'HELPER_NOT_FOUND' | 'LAUNCHER_DIED' | 'MONITOR_DIED' | 'START_FAILED'
 
 /** Codes of lib/cgroup. */
-export type CgroupErrorCode = 'CGROUP_UNAVAILABLE' | 'CGROUP_CONTROLLER_MISSING' | 'CGROUP_NOT_FOUND'
+export type CgroupErrorCode = 'CGROUP_UNAVAILABLE' | 'CGROUP_CONTROLLER_MISSING' | 'CGROUP_NOT_FOUND' | 'LIMIT_REFUSED'
 
 /** Codes of lib/security: capabilities, seccomp profiles, labels. */
 export type SecurityErrorCode = 'SECCOMP_PROFILE_INVALID' | 'CAPABILITY_UNKNOWN'

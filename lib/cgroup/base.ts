@@ -4,6 +4,7 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PodlingError } from '../errors.js'
+import { afterUndo } from '../teardown.js'
 import type { CgroupPlan, Cgroups } from './cgroups.js'
 import {
   childDirectories,
@@ -17,6 +18,7 @@ import {
   writeValue,
 } from './directories.js'
 import type { CgroupMode } from './layout.js'
+import { OldLimits } from './old-limits.js'
 import { checkId, placeLimits, type Places, type Write } from './places.js'
 import type { LinuxResources } from './resources.js'
 import { StatsReader, type CgroupStats } from './stats.js'
@@ -74,7 +76,7 @@ export abstract class BaseCgroups implements Cgroups {
     return stats
   }
 
-  async update(id: string, resources: LinuxResources): Promise<void> {
+  async update(id: string, resources: LinuxResources): Promise<() => Promise<void>> {
     this.#mustExist(id)
     if (resources.devices !== undefined) {
       throw new PodlingError(
@@ -82,9 +84,9 @@ export abstract class BaseCgroups implements Cgroups {
         'devices: the device rules of a running container are fixed at its start',
       )
     }
-    const complete = await this.#withCurrentMemory(id, resources)
+    const complete = this.#withCurrentMemory(id, resources)
     const { entered, writes } = placeLimits(this.places, id, complete)
-    await this.#checkMemoryInUse(id, resources)
+    this.#checkMemoryInUse(id, resources)
     for (const directory of this.v1Directories(id, entered)) {
       if (existsSync(directory)) continue
       await makeDirectory(directory)
@@ -92,7 +94,16 @@ export abstract class BaseCgroups implements Cgroups {
       for (const write of own) await this.#write(id, write)
       await this.#moveInto(id, directory)
     }
-    for (const write of await this.#inSafeOrder(writes)) await this.#write(id, write)
+    const undone = new OldLimits()
+    try {
+      for (const write of await this.#inSafeOrder(writes)) {
+        await undone.keep(write)
+        await this.#write(id, write)
+      }
+    } catch (error) {
+      throw await afterUndo(error, () => undone.restore())
+    }
+    return () => undone.restore()
   }
 
   exists(id: string): boolean {
@@ -203,7 +214,7 @@ export abstract class BaseCgroups implements Cgroups {
   }
 
   /** A swap alone is measured against the limit in force. */
-  async #withCurrentMemory(id: string, resources: LinuxResources): Promise<LinuxResources> {
+  #withCurrentMemory(id: string, resources: LinuxResources): LinuxResources {
     const { memory } = resources
     if (memory?.swap === undefined || memory.swap <= 0 || memory.limit !== undefined) return resources
     const { memory: current } = this.stats(id)
@@ -211,13 +222,15 @@ export abstract class BaseCgroups implements Cgroups {
     return { ...resources, memory: { ...memory, limit: current.limit } }
   }
 
-  async #checkMemoryInUse(id: string, { memory }: LinuxResources): Promise<void> {
+  /** v1 refuses by itself what it can't reclaim; v2 takes such a limit, and kills. */
+  #checkMemoryInUse(id: string, { memory }: LinuxResources): void {
     if (memory?.checkBeforeUpdate !== true || memory.limit === undefined || memory.limit <= 0) return
+    if (this.places.v1.has('memory')) return
     const { memory: current } = this.stats(id)
-    if (current === undefined || current.usage <= memory.limit) return
+    if (current === undefined || current.workingSet <= memory.limit) return
     throw new PodlingError(
-      'INVALID_OPTION',
-      `memory.limit: ${String(memory.limit)} is below the ${String(current.usage)} bytes that ${id} uses now`,
+      'LIMIT_REFUSED',
+      `memory.limit: ${String(memory.limit)} is below the ${String(current.workingSet)} bytes that ${id} uses now`,
     )
   }
 
@@ -237,7 +250,7 @@ export abstract class BaseCgroups implements Cgroups {
     } catch (error) {
       if (optional === true) return
       if (isGone(error)) this.#mustExist(id)
-      throw failure('write', `set a limit of ${id} to "${value}"`, path, error)
+      throw refusedLimit(id, value, path, error)
     }
   }
 
@@ -256,6 +269,20 @@ export abstract class BaseCgroups implements Cgroups {
       }
     }
   }
+}
+
+function refusedLimit(id: string, value: string, path: string, cause: unknown): PodlingError {
+  const errno = errnoOf(cause)
+  const why =
+    errno === 'EBUSY' && path.includes('/memory.')
+      ? 'it uses more than that, and the kernel could not take enough of it back'
+      : 'the kernel takes no such value here; those of the cgroups above bound it'
+  return new PodlingError('LIMIT_REFUSED', `set a limit of ${id} to "${value}": ${errno}: ${why} (${path})`, {
+    cause,
+    syscall: 'write',
+    errno,
+    path,
+  })
 }
 
 function notRunning(id: string): PodlingError {

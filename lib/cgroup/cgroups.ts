@@ -37,9 +37,11 @@ export interface Cgroups {
   stats(id: string): CgroupStats
   /**
    * Set what `resources` names and leave the rest as it is. Devices can't be changed.
-   * @throws CGROUP_NOT_FOUND, and what plan() throws.
+   * @returns what sets them to what they were
+   * @throws CGROUP_NOT_FOUND, LIMIT_REFUSED when the kernel doesn't take a value, and then the old ones stand; and what
+   * plan() throws.
    */
-  update(id: string, resources: LinuxResources): Promise<void>
+  update(id: string, resources: LinuxResources): Promise<() => Promise<void>>
   exists(id: string): boolean
   /** The pids of all processes of the container, nested cgroups and all, as the host counts. */
   processes(id: string): Promise<number[]>

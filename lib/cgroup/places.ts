@@ -122,7 +122,8 @@ export function placeLimits(places: Places, id: string, resources: LinuxResource
 /** The `unified` map: files of the cgroup2 directory, named by the caller. */
 function unifiedWrites(places: Places, id: string, resources: LinuxResources): Write[] {
   return Object.entries(resources.unified ?? {}).flatMap(([file, value]) => {
-    const what = `unified["${file}"]`
+    const option = { 'memory.high': 'memoryHigh', 'cpu.weight': 'cpuWeight' }[file]
+    const what = option === undefined ? `unified["${file}"]` : `${option} (${file} of cgroup v2)`
     if (!/^[a-z0-9_]+(\.[A-Za-z0-9_]+)+$/.test(file)) {
       throw new PodlingError('INVALID_OPTION', `${what}: must be the name of a cgroup2 file, such as "memory.high"`)
     }

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'eventemitter3'
 import type { Readable } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { PodlingError } from '../errors.js'
+import type { PodlingError } from '../errors.js'
 import { checkKnown } from '../schema/known-options.js'
 import type { ContainerContext, Image } from './context.js'
 import type { Created } from './create.js'
@@ -13,6 +13,8 @@ import { exec, type ExecOptions, type ExecResult } from './exec.js'
 import type { ExitStatus } from './exit-status.js'
 import { inspect, type ContainerInspect } from './inspect.js'
 import { Lifecycle } from './lifecycle.js'
+import type { LimitOptions } from './limits/options.js'
+import { update } from './limits/update.js'
 import type { LogLine } from './log/line.js'
 import type { LogOptions } from './log/log-options.js'
 import { logSource, readLog } from './log/read-log.js'
@@ -23,6 +25,7 @@ import type { RunningContainer } from '../network/container-access.js'
 import { runningContainer } from './network-access.js'
 import { readNetworkState } from './network-state.js'
 import { killNow, remove, type RemoveOptions } from './remove.js'
+import { rename } from './rename.js'
 import { signalNumber, type Signal } from './signals.js'
 import { containerSpace, type ContainerSpace } from './space.js'
 import { spawnOptionNames, type SpawnOptions } from './spawn-options.js'
@@ -37,6 +40,7 @@ import type { ProcessDescriptor, ProcessInfo } from './top/process-info.js'
 import { defaultDescriptors, top, type DefaultDescriptor } from './top/top.js'
 import { attach, resize, type AttachOptions, type ContainerAttachment } from './terminal/attach.js'
 import type { TerminalSize } from './terminal/size.js'
+import { wait, type WaitOptions } from './wait.js'
 
 /** What a {@link Container} tells of itself. */
 export interface ContainerEvents {
@@ -176,17 +180,31 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
 
   /**
    * Wait until it has ended; at once for one that has.
-   * @throws PodlingError `INVALID_STATE` for one that was never started, `MONITOR_DIED` when nobody knows how it ended
+   * @throws PodlingError `INVALID_STATE` for one that was never started, `MONITOR_DIED` when nobody knows how it ended,
+   * `ABORTED`
    */
-  async wait(): Promise<ExitStatus> {
-    requireStatus('wait', this.status, this.name)
-    const { ended } = this.#lifecycle
-    if (ended === undefined)
-      throw new PodlingError(
-        'MONITOR_DIED',
-        `wait for container ${this.name}: its monitor was killed before it could record the exit status`,
-      )
-    return ended
+  wait(options?: WaitOptions & { readonly condition?: 'stopped' | 'exited' }): Promise<ExitStatus>
+  /** Wait until it is so, whichever process makes it so. @throws PodlingError `INVALID_STATE` when it is removed, `ABORTED` */
+  wait(options: WaitOptions): Promise<ExitStatus | undefined>
+  async wait(options: WaitOptions = {}): Promise<ExitStatus | undefined> {
+    return wait(this.#lifecycle, options)
+  }
+
+  /**
+   * Give it other limits: those that are named, and all of them or none. They hold at once and at its next starts.
+   * @throws PodlingError `INVALID_OPTION` with all mistakes at once, `CGROUP_CONTROLLER_MISSING`, `DEVICE_NOT_FOUND`,
+   * `LIMIT_REFUSED` for what the kernel doesn't take; the old ones stand then. `INVALID_STATE`
+   */
+  async update(limits: LimitOptions): Promise<void> {
+    return this.#lifecycle.queue.run(() => update(this.#lifecycle, limits))
+  }
+
+  /**
+   * Give it another name. Others on its networks find it by that at once, and by the old one no more.
+   * @throws PodlingError `NAME_IN_USE`, `INVALID_OPTION`, `INVALID_STATE`
+   */
+  async rename(name: string): Promise<void> {
+    return this.#lifecycle.queue.run(() => rename(this.#lifecycle, name))
   }
 
   /**

@@ -198,7 +198,11 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
 
   #handle(record: ContainerRecord): Container {
     const known = this.#handles.get(record.id)
-    if (known !== undefined) return known
+    if (known !== undefined) {
+      // Another process may have changed it.
+      Container.lifecycleOf(known).record = record
+      return known
+    }
     const container = new Container(this.#context, record)
     this.#handles.set(record.id, container)
     const tell = (type: 'start' | 'pause' | 'unpause' | 'remove') => () =>

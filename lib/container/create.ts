@@ -165,6 +165,8 @@ async function specOf(
     host: context.host,
   })
   validateSpec(spec)
+  // Pure: what this machine can't carry out is told before anything is made.
+  context.cgroups.plan(id, spec.linux?.resources ?? {})
   return spec
 }
 

@@ -41,7 +41,7 @@ export function defaultMounts(options: NormalizedOptions, files: EtcFiles): Spec
   return [...kernel, ...readOnlyTmpfs(options), ...etcBinds(files, options.readOnly)]
 }
 
-function sharedMemory({ ipc }: NormalizedOptions): SpecMount {
+function sharedMemory({ ipc, shmSize }: NormalizedOptions): SpecMount {
   if (ipc === 'host') {
     return {
       destination: '/dev/shm',
@@ -54,7 +54,13 @@ function sharedMemory({ ipc }: NormalizedOptions): SpecMount {
     destination: '/dev/shm',
     type: 'tmpfs',
     source: 'shm',
-    options: ['nosuid', 'noexec', 'nodev', 'mode=1777', 'size=65536k'],
+    options: [
+      'nosuid',
+      'noexec',
+      'nodev',
+      'mode=1777',
+      shmSize === undefined ? 'size=65536k' : `size=${String(shmSize)}`,
+    ],
   }
 }
 

@@ -18,6 +18,7 @@ import { defaultSeccomp } from '../security/default-seccomp-profile.js'
 import type { LinuxSeccomp } from '../security/linux-seccomp.js'
 import { resolveSeccompProfile, type MachineArchitecture, type SeccompProfile } from '../security/seccomp-profile.js'
 import { defaultMaskedPaths, defaultMounts, defaultReadonlyPaths, type EtcFiles } from './default-mounts.js'
+import { limitResources } from './limits/resources.js'
 import type { MountRequest } from './mount-request.js'
 import type { NormalizedOptions } from './normalized-options.js'
 import type { TerminalSize } from './terminal/size.js'
@@ -51,6 +52,8 @@ export interface HostFacts {
   readonly capabilities?: readonly CapabilityName[]
   /** The most that this process may give its children (`Max open files`, `Max processes` of /proc/self/limits). */
   readonly limits?: { readonly nofile?: number; readonly nproc?: number }
+  /** All limits of this process. */
+  readonly rlimits?: readonly SpecRlimit[]
   /** Device nodes for `privileged`. */
   readonly devices?: readonly SpecDevice[]
 }
@@ -89,6 +92,7 @@ export function generateSpec(input: SpecInput): Spec {
       capabilities,
       rlimits: chooseRlimits(options, host),
       noNewPrivileges: options.noNewPrivileges,
+      ...(options.oomScoreAdj === undefined ? {} : { oomScoreAdj: options.oomScoreAdj }),
     },
     root: { path: input.rootPath, readonly: options.readOnly },
     ...(ownUts ? { hostname } : {}),
@@ -201,7 +205,8 @@ function chooseSeccomp(
   }
 }
 
-function chooseRlimits(options: NormalizedOptions, { limits = {} }: HostFacts): SpecRlimit[] {
+function chooseRlimits(options: NormalizedOptions, { limits = {}, rlimits = [] }: HostFacts): SpecRlimit[] {
+  if (options.hostUlimits) return [...rlimits]
   const most = 1_048_576
   const chosen = new Map<string, SpecRlimit>()
   for (const [type, limit] of [
@@ -231,21 +236,8 @@ function namespaces({ network, pidns, ipc, uts }: NormalizedOptions): SpecNamesp
   ]
 }
 
-function resources({ memory, cpus, cpuset, pidsLimit, privileged }: NormalizedOptions): LinuxResources {
-  const period = 100_000
-  return {
-    devices: [{ allow: privileged, access: 'rwm' }],
-    ...(memory === undefined ? {} : { memory: { limit: memory, swap: memory * 2 } }),
-    ...(cpus === undefined && cpuset === undefined
-      ? {}
-      : {
-          cpu: {
-            ...(cpus === undefined ? {} : { quota: Math.round(cpus * period), period }),
-            ...(cpuset === undefined ? {} : { cpus: cpuset }),
-          },
-        }),
-    pids: { limit: pidsLimit },
-  }
+function resources(options: NormalizedOptions): LinuxResources {
+  return { devices: [{ allow: options.privileged, access: 'rwm' }], ...limitResources(options) }
 }
 
 /** Every group may send pings, as with Podman (icmp(7)); it is a parameter of the container's own network. */

@@ -2,15 +2,19 @@
 import { readFileSync } from 'node:fs'
 import { hostname, release } from 'node:os'
 import { capabilitiesOf } from '../security/capabilities.js'
+import { unlimited } from '../launch/rlimits.js'
+import type { SpecRlimit } from '../launch/oci-spec.js'
 import type { HostFacts } from './generate-spec.js'
 
 export function readHostFacts(): HostFacts {
+  const limits = readFileSync('/proc/self/limits', 'utf8')
   return {
     arch: process.arch === 'arm64' ? 'arm64' : 'amd64',
     hostname: hostname(),
     kernel: release(),
     capabilities: capabilitiesOf(parseBoundingSet(readFileSync('/proc/self/status', 'utf8'))),
-    limits: parseLimits(readFileSync('/proc/self/limits', 'utf8')),
+    limits: parseLimits(limits),
+    rlimits: parseRlimits(limits),
   }
 }
 
@@ -28,4 +32,34 @@ export function parseLimits(limits: string): { nofile?: number; nproc?: number }
   }
   const [nofile, nproc] = [hard('Max open files'), hard('Max processes')]
   return { ...(nofile === undefined ? {} : { nofile }), ...(nproc === undefined ? {} : { nproc }) }
+}
+
+/** The names that proc_pid_limits(5) has for those of getrlimit(2). */
+const limitNames: Readonly<Record<string, string>> = {
+  'Max cpu time': 'CPU',
+  'Max file size': 'FSIZE',
+  'Max data size': 'DATA',
+  'Max stack size': 'STACK',
+  'Max core file size': 'CORE',
+  'Max resident set': 'RSS',
+  'Max processes': 'NPROC',
+  'Max open files': 'NOFILE',
+  'Max locked memory': 'MEMLOCK',
+  'Max address space': 'AS',
+  'Max file locks': 'LOCKS',
+  'Max pending signals': 'SIGPENDING',
+  'Max msgqueue size': 'MSGQUEUE',
+  'Max nice priority': 'NICE',
+  'Max realtime priority': 'RTPRIO',
+  'Max realtime timeout': 'RTTIME',
+}
+
+/** All limits of proc_pid_limits(5), the present and the highest. */
+export function parseRlimits(limits: string): SpecRlimit[] {
+  const value = (text: string | undefined): number => (text === 'unlimited' ? unlimited : Number(text))
+  return limits.split('\n').flatMap((line) => {
+    const [, name = '', soft, hard] = /^(\S.*?) {2,}(\S+)\s+(\S+)/.exec(line) ?? []
+    const type = limitNames[name]
+    return type === undefined ? [] : [{ type: `RLIMIT_${type}`, soft: value(soft), hard: value(hard) }]
+  })
 }

@@ -2,11 +2,12 @@ import type { LogSettings } from './log/settings.js'
 import type { CapabilityName } from '../security/capabilities.js'
 import type { SeccompProfile } from '../security/seccomp-profile.js'
 import type { NetworkMode } from '../network/mode.js'
+import type { NormalizedLimits } from './limits/parse-limits.js'
 import type { MountRequest } from './mount-request.js'
 import type { TerminalSize } from './terminal/size.js'
 
 /** {@link ContainerOptions} checked and in one form: numbers for sizes, milliseconds for durations, defaults filled in. */
-export interface NormalizedOptions {
+export interface NormalizedOptions extends NormalizedLimits {
   readonly image: string
   /** Empty: as the image says. */
   readonly command: readonly string[]
@@ -27,12 +28,12 @@ export interface NormalizedOptions {
   readonly dns: readonly string[]
   readonly dnsSearch: readonly string[]
   readonly dnsOptions: readonly string[]
-  /** Bytes. */
-  readonly memory: number | undefined
-  readonly cpus: number | undefined
-  readonly cpuset: string | undefined
-  /** -1: no limit. */
   readonly pidsLimit: number
+  /** All of this process, and `ulimits` on top. */
+  readonly hostUlimits?: true
+  readonly oomScoreAdj?: number
+  /** Bytes. */
+  readonly shmSize?: number
   /** `RLIMIT_…` names; {@link unlimited} for no limit. */
   readonly ulimits: readonly { readonly type: string; readonly soft: number; readonly hard: number }[]
   readonly sysctls: Readonly<Record<string, string>>

@@ -5,11 +5,11 @@ import { rlimitNumbers } from '../launch/rlimits.js'
 import { findCapability, isAll, unknownCapability } from '../security/capabilities.js'
 import { volumeName, volumeNameWords } from '../storage/volumes/volume.js'
 import { durationWords, parseDuration, parseSize, sizeWords } from '../schema/quantities.js'
+import { limitKeywords, limitProperties } from './limits/schema.js'
 import { logDrivers } from './log/settings.js'
 import { signalNumber } from './signals.js'
 import { terminalSize } from './terminal/size.js'
 
-const minimumMemory = 512 * 1024
 /** What is written to a log at a time. */
 const minimumLogSize = 64 * 1024
 /** 2^32-1 is how the kernel says 'no id'. */
@@ -97,11 +97,7 @@ export const optionKeywords: readonly FaultKeyword[] = [
         ? `must be a file mode such as 0o755 or '755', got ${show(value)}`
         : undefined,
   },
-  {
-    keyword: 'cpuList',
-    type: 'string',
-    fault: (value) => (isCpuList(String(value)) ? undefined : `must be a list such as '0-3,7', got ${show(value)}`),
-  },
+  ...limitKeywords,
   {
     keyword: 'regExp',
     fault: (value) =>
@@ -125,13 +121,6 @@ function isUser(text: string): boolean {
   )
 }
 
-function isCpuList(text: string): boolean {
-  return text.split(',').every((part) => {
-    const range = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(part)
-    return range !== null && Number(range[2] ?? range[1]) >= Number(range[1])
-  })
-}
-
 const text = { type: 'string', noNul: true }
 const texts = { type: 'array', items: text }
 const flag = { type: 'boolean' }
@@ -145,6 +134,13 @@ function limits(): object {
 }
 
 const privateOrHost = { enum: ['private', 'host'] }
+
+export const nameSchema = {
+  type: 'string',
+  pattern: name,
+  maxLength: 255,
+  says: `letters, digits, '_', '.' and '-', the first one a letter or digit`,
+} as const
 
 export const optionsSchema = {
   type: 'object',
@@ -163,12 +159,7 @@ export const optionsSchema = {
     env: { type: 'object', variables: true, additionalProperties: text },
     workdir: { type: 'string', absolute: true },
     user: { type: ['string', 'integer'], minimum: 0, maximum: maximumId, userName: true },
-    name: {
-      type: 'string',
-      pattern: name,
-      maxLength: 255,
-      says: `letters, digits, '_', '.' and '-', the first one a letter or digit`,
-    },
+    name: nameSchema,
     hostname: {
       type: 'string',
       pattern: '^[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9])?$',
@@ -204,12 +195,13 @@ export const optionsSchema = {
         says: `an option of resolv.conf(5) such as 'ndots:2'`,
       },
     },
-    memory: { type: ['string', 'number'], size: minimumMemory },
-    cpus: { type: 'number', minimum: 0.01, maximum: 1e6 },
-    cpuset: { type: 'string', cpuList: true },
-    pidsLimit: { type: 'integer', minimum: -1 },
+    ...limitProperties,
+    oomScoreAdj: { type: 'integer', minimum: -1000, maximum: 1000 },
+    shmSize: { type: ['string', 'number'], size: 1 },
     ulimits: {
-      type: ['object', 'array'],
+      type: ['object', 'array', 'string'],
+      pattern: '^host$',
+      says: `'host', or limits by their names`,
       member: 'limit',
       additionalProperties: false,
       properties: Object.fromEntries(Object.keys(rlimitNumbers).map((key) => [key.slice(7).toLowerCase(), ulimit])),

@@ -1,6 +1,7 @@
 import type { PortOption } from '../network/ports.js'
 import type { SeccompProfile } from '../security/seccomp-profile.js'
 import type { Duration, Size } from '../schema/quantities.js'
+import type { LimitOptions } from './limits/options.js'
 import type { LogDriver, LogDriverOptions } from './log/settings.js'
 import type { TerminalSize } from './terminal/size.js'
 
@@ -8,7 +9,7 @@ import type { TerminalSize } from './terminal/size.js'
  * What a container is to be: the words of podman-run(1)'s flags in camelCase. All but `image` may be left out; what is
  * left out is as `podman run` has it, or as the image says.
  */
-export interface ContainerOptions {
+export interface ContainerOptions extends LimitOptions {
   /** The image, as {@link Images} gave it, or its name or id. */
   readonly image: string | { readonly id: string }
   /**
@@ -98,20 +99,19 @@ export interface ContainerOptions {
   /** What the resolver is to do otherwise, `['ndots:2', 'rotate']`: `options` of resolv.conf(5) (`--dns-option`). @default the host's */
   readonly dnsOptions?: readonly string[]
 
-  /** Most memory, at least 512k; as much again of swap (`--memory`). @default no limit */
-  readonly memory?: Size
-  /** Most processor time, in processors; 0.5 is half of one (`--cpus`). At least 0.01. @default no limit */
-  readonly cpus?: number
-  /** Processors to run on, `'0-3,7'` (`--cpuset-cpus`). @default all */
-  readonly cpuset?: string
-  /** Most processes and threads; -1: no limit (`--pids-limit`). @default 2048 */
-  readonly pidsLimit?: number
   /**
    * getrlimit(2) by name, `{ nofile: 1024, core: { soft: 0, hard: -1 } }`, or `['nofile=1024:2048']`; -1: no limit (`--ulimit`).
+   * `'host'`: all of this process. Above a hard limit of its own this process can give nothing without CAP_SYS_RESOURCE.
    * @default nofile and nproc: 1048576, or the most that the host's process may give
    */
   readonly ulimits?:
-    Readonly<Partial<Record<UlimitName, number | { readonly soft: number; readonly hard: number }>>> | readonly string[]
+    | 'host'
+    | Readonly<Partial<Record<UlimitName, number | { readonly soft: number; readonly hard: number }>>>
+    | readonly string[]
+  /** How readily it is killed when the host is out of memory, -1000 to 1000 (`--oom-score-adj`). @default the host process's */
+  readonly oomScoreAdj?: number
+  /** The size of /dev/shm (`--shm-size`). @default '64m' */
+  readonly shmSize?: Size
   /** Kernel parameters of its own namespaces (`--sysctl`): net.*, fs.mqueue.*, and the IPC ones of kernel.*. */
   readonly sysctls?: Readonly<Record<string, string | number>>
 

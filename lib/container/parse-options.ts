@@ -7,6 +7,7 @@ import { parseNetworkMode, type DefaultNetwork, type NetworkMode } from '../netw
 import { capabilityName, isAll, type CapabilityName } from '../security/capabilities.js'
 import { seccompProfileFaults } from '../security/seccomp-profile.js'
 import { nearestName } from '../schema/nearest-name.js'
+import { limitContradictions, normalizeLimits } from './limits/parse-limits.js'
 import type { NormalizedOptions, ReadyCondition, SeccompChoice } from './normalized-options.js'
 import type { ContainerOptions } from './options.js'
 import { optionKeywords, optionsSchema, parseMode, unsupportedOptions } from './options-schema.js'
@@ -55,7 +56,7 @@ export function parseOptions(options: ContainerOptions, defaultNetwork: DefaultN
     log: parseLog(sound, faults),
   }
   faults.push(...unreachable(parts.ready, parts.network), ...unreadable(parts.ready, parts.log))
-  faults.push(...contradictions(sound), ...checkSysctls(sound))
+  faults.push(...contradictions(sound), ...checkSysctls(sound), ...limitContradictions(sound, normalizeLimits(sound)))
   if (faults.length > 0) throw new PodlingError('INVALID_OPTION', formatFaults('container options', unique(faults)))
   return { ...normalize(sound), ...parts }
 }
@@ -64,6 +65,7 @@ function normalize(
   options: ContainerOptions,
 ): Omit<NormalizedOptions, 'mounts' | 'extraHosts' | 'ulimits' | 'seccomp' | 'ready' | 'network' | 'log'> {
   const { image, entrypoint, user } = options
+  const limits = normalizeLimits(options)
   return {
     image: typeof image === 'string' ? image : image.id,
     command: options.command ?? [],
@@ -79,10 +81,11 @@ function normalize(
     dns: options.dns ?? [],
     dnsSearch: options.dnsSearch ?? [],
     dnsOptions: options.dnsOptions ?? [],
-    memory: options.memory === undefined ? undefined : parseSize(options.memory),
-    cpus: options.cpus,
-    cpuset: options.cpuset,
-    pidsLimit: options.pidsLimit === 0 ? -1 : (options.pidsLimit ?? defaults.pidsLimit),
+    ...limits,
+    pidsLimit: limits.pidsLimit ?? defaults.pidsLimit,
+    ...(options.ulimits === 'host' ? { hostUlimits: true } : {}),
+    ...(options.oomScoreAdj === undefined ? {} : { oomScoreAdj: options.oomScoreAdj }),
+    ...(options.shmSize === undefined ? {} : { shmSize: parseSize(options.shmSize) ?? 0 }),
     sysctls: Object.fromEntries(Object.entries(options.sysctls ?? {}).map(([key, value]) => [key, String(value)])),
     capAdd: (options.capAdd ?? []).map(fullName),
     capDrop: (options.capDrop ?? []).map(fullName),
@@ -139,6 +142,7 @@ function parseExtraHosts(entries: readonly string[] | undefined, faults: Fault[]
 }
 
 function parseUlimits(ulimits: ContainerOptions['ulimits'], faults: Fault[]): NormalizedOptions['ulimits'] {
+  if (ulimits === 'host') return []
   const entries: readonly [string, Limit][] = isList(ulimits)
     ? parseUlimitTexts(ulimits, faults)
     : Object.entries(ulimits ?? {})
@@ -219,6 +223,7 @@ function contradictions(options: ContainerOptions): Fault[] {
     if (add.has(name)) faults.push({ path: 'capDrop', message: `${name} can't be dropped and added` })
   }
   if (options.privileged && drop.length > 0) both('capDrop', 'privileged: true')
+  if (options.ipc === 'host' && options.shmSize !== undefined) both('shmSize', `ipc: 'host'`)
   if (options.uts === 'host' && options.hostname !== undefined) both('hostname', `uts: 'host'`)
   if (options.logDriver === 'passthrough') {
     if (options.tty) both('tty', "logDriver: 'passthrough'")

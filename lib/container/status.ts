@@ -29,6 +29,8 @@ const allowed = {
   remove: ['created', 'exited'],
   diff: ['created', 'running', 'paused', 'stopping', 'exited'],
   measure: ['created', 'running', 'paused', 'stopping', 'exited'],
+  update: ['created', 'running', 'paused', 'stopping', 'exited'],
+  rename: ['created', 'running', 'paused', 'stopping', 'exited'],
   stats: ['running', 'paused', 'stopping'],
   top: ['running', 'paused', 'stopping'],
   commit: ['created', 'running', 'paused', 'stopping', 'exited'],

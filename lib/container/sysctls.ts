@@ -34,6 +34,10 @@ export function checkSysctls({ sysctls = {}, network = 'none', ipc, uts }: Conta
     if (namespace === undefined) {
       return fault(`belongs to the whole host; a container can have net.*, fs.mqueue.* and ${[...ipcKeys].join(', ')}`)
     }
+    const joined = typeof network === 'string' && /^(container|ns):/.test(network)
+    if (namespace === 'network' && joined) {
+      return fault(`can't be set with network: ${show(network)}: the network namespace is another's`)
+    }
     const host = { network: network === 'host', ipc: ipc === 'host', uts: uts === 'host' }[namespace]
     const option = { network: 'network', ipc: 'ipc', uts: 'uts' }[namespace]
     return host ? fault(`can't be set with ${option}: 'host', it would change the host`) : []

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Places } from '../../lib/cgroup/places.js'
 import { parseBlkio, parseIoStat, StatsReader, valueOf } from '../../lib/cgroup/stats.js'
+import { oldValue } from '../../lib/cgroup/old-limits.js'
 import { parsePressure } from '../../lib/cgroup/pressure.js'
 import { V2Cgroups } from '../../lib/cgroup/v2.js'
 
@@ -118,7 +119,39 @@ t.test('v2: an update writes only what it names, and the swap against the limit 
   t.match(read('memory.swap.max'), /^6144/)
   t.match(read('memory.max'), /^4096/)
   await t.rejects(cgroups.update('web', { memory: { limit: 400, checkBeforeUpdate: true } }), {
-    code: 'INVALID_OPTION',
+    code: 'LIMIT_REFUSED',
     message: /400 is below the 500 bytes/,
   })
+})
+
+t.test('v2: an update that fails in its middle is taken back', async (t) => {
+  const parent = t.testdir()
+  const files = { 'cpu.stat': '', 'memory.current': '500\n', 'memory.max': '4096\n', 'memory.low': '0\n' }
+  const places = v2Machine(parent, 'web', files)
+  const v2 = new Map([
+    ['memory', true],
+    ['pids', true],
+  ])
+  const cgroups = new V2Cgroups({ ...places, v2 })
+  // There is no pids.max.
+  const resources = { memory: { limit: 8192, reservation: 1024 }, pids: { limit: 3 } }
+  await t.rejects(cgroups.update('web', resources), { code: 'LIMIT_REFUSED', errno: 'ENOENT', syscall: 'write' })
+  const read = (file: string): string => readFileSync(join(parent, 'web', file), 'utf8')
+  t.equal(read('memory.max'), '4096\n')
+  t.match(read('memory.low'), /^0\n/)
+  const undo = await cgroups.update('web', { memory: { limit: 8192 } })
+  t.match(read('memory.max'), /^8192/)
+  await undo()
+  t.match(read('memory.max'), /^4096/)
+})
+
+t.test('what a file said, so that it can be told again', async (t) => {
+  t.equal(oldValue('memory.limit_in_bytes', '1', '4096\n'), '4096\n')
+  t.equal(oldValue('cpuset.cpus', '0', ''), '\n')
+  t.equal(oldValue('blkio.throttle.read_bps_device', '8:0 7', '8:16 1\n8:0 5\n'), '8:0 5')
+  t.equal(oldValue('blkio.throttle.read_bps_device', '8:0 7', ''), '8:0 0')
+  t.equal(oldValue('io.max', '8:0 rbps=7', '8:0 rbps=max wiops=5\n'), '8:0 rbps=max wiops=5')
+  t.equal(oldValue('io.max', '8:0 rbps=7', ''), '8:0 rbps=max wbps=max riops=max wiops=max')
+  t.equal(oldValue('io.weight', 'default 7', 'default 100\n'), 'default 100')
+  t.equal(oldValue('memory.oom_control', '1', 'oom_kill_disable 0\nunder_oom 0\noom_kill 0\n'), '0')
 })

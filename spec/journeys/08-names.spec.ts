@@ -35,6 +35,17 @@ if (inOwnNetwork(import.meta.url)) {
       t.equal(await lookUp(db, 'www.dns.podling'), '', 'one that has ended is not found')
     })
 
+    await t.test('by its new name, and by the old one no more', async (t) => {
+      await using web = await start('old')
+      await using db = await start('db')
+      t.equal(await lookUp(db, 'old'), addressOf(web))
+      await web.rename('new')
+      t.equal(await lookUp(db, 'new'), addressOf(web))
+      t.equal(await lookUp(db, 'old'), '')
+      await web.restart({ timeout: 0 })
+      t.equal(await lookUp(db, 'new'), addressOf(web), 'at its next start')
+    })
+
     await t.test('search domains and options, on every kind of network', async (t) => {
       await runtime.networks.create({ name: 'quiet', dns: false })
       for (const [network, domain] of [
