@@ -193,6 +193,12 @@ export const peers = {
     reason: 'kills a process in the middle of what it says to the kernel',
     specs: 'spec/journeys',
   },
+  systemd: {
+    package: 'systemd',
+    provides: '/usr/lib/systemd/systemd-journald',
+    reason: 'a real journal for logs',
+    specs: 'spec/journeys',
+  },
   zstd: {
     package: 'zstd',
     provides: 'zstd',

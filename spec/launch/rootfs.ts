@@ -15,7 +15,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Launcher } from '../../lib/launch/launcher.js'
 import type { Monitor } from '../../lib/launch/monitor.js'
-import type { NamespaceType, Operation, Plan, PlanCgroup, PlanStdio } from '../../lib/launch/plan.js'
+import type { NamespaceType, Operation, Plan, PlanLog, PlanCgroup, PlanStdio } from '../../lib/launch/plan.js'
 import type { ExitRecord } from '../../lib/launch/protocol.js'
 import { close, pipe } from '../../lib/sys/libc.js'
 
@@ -111,8 +111,13 @@ export interface PlanOptions {
   /** Before the root is entered. */
   readonly mounts?: readonly Operation[]
   readonly lifetime?: 'bound' | 'detached'
-  readonly log?: string
+  /** A path: of a k8s-file that is never full. */
+  readonly log?: string | PlanLog
   readonly overlay?: boolean
+}
+
+export function planLog(target: string, more: Partial<PlanLog> = {}): PlanLog {
+  return { driver: 'k8s-file', target, fields: '', maxFiles: 1, stopsWhenFull: false, ...more }
 }
 
 /** What a container usually is: its own namespaces, the default mounts and devices. */
@@ -188,7 +193,7 @@ export function makePlan(rootfs: Rootfs, options: PlanOptions): Plan {
       exitFile: join(upper, 'exit'),
       ...(options.log === undefined
         ? {}
-        : { log: { driver: 'k8s-file', target: options.log, fields: '', maxFiles: 1, stopsWhenFull: false } }),
+        : { log: typeof options.log === 'string' ? planLog(options.log) : options.log }),
     },
   }
 }

@@ -39,8 +39,9 @@ async function openLog(path: string, number: number | undefined): Promise<LogFil
   }
   try {
     const locked = tryLock(handle.fd, 'shared')
-    const { ino, nlink } = await handle.stat()
-    if (locked && nlink > 0) return { handle, inode: ino, number }
+    const status = await handle.stat()
+    // What is no file, such as /dev/full, may have no end.
+    if (locked && status.nlink > 0 && status.isFile()) return { handle, inode: status.ino, number }
   } catch (error) {
     await handle.close()
     throw error

@@ -15,7 +15,8 @@ export interface LogDriverOptions {
   readonly path?: string
   /**
    * A file that has reached this size, 64k or more, gets a number behind its name, and a new one begins; of `'k8s-file'`
-   * and `'json-file'`. @default never
+   * and `'json-file'`. What goes first is files, not lines: the first line that is kept may lack its begin. A file may be larger by
+   * what was read at once, 64k of output and the times of its lines. @default never
    */
   readonly maxSize?: Size
   /**
