@@ -25,7 +25,7 @@ export interface RecoveryReport {
 }
 
 /**
- * Remove the bound containers of hosts that are dead. Their monitors have ended them already, or are about to; what a
+ * Remove the bound containers of hosts that are dead, and finish the removal of detached ones. Their monitors have ended them already, or are about to; what a
  * monitor could not do, because it was killed too, is done here.
  *
  * @param hostLives tells whether the runtime instance of that id still has its lock
@@ -44,7 +44,8 @@ export async function recoverContainers(
     Promise.all([removeStrays(context), releaseStrayLayers(context)]).then(() => removeStrayRunDirectories(context)),
   ])
   await unmountLeftVolumes(context)
-  return orphans.map(({ id, name, image, createdAt }) => ({
+  const halfGone = await finishRemovals(context)
+  return [...orphans, ...halfGone].map(({ id, name, image, createdAt }) => ({
     id,
     name,
     ...(image === undefined ? {} : { image }),
@@ -64,6 +65,23 @@ async function removeOrphan(context: ContainerContext, record: ContainerRecord):
     // A driver of volumes that isn't there now is asked again at the next open.
     if (!(error instanceof PodlingError && error.code === 'VOLUME_FAILED')) throw error
   }
+}
+
+/** What a container has written goes first when it is removed: a detached one that has only its record is on its way out. */
+async function finishRemovals(context: ContainerContext): Promise<ContainerRecord[]> {
+  const { records, driver } = context
+  const prepared = new Set(await driver.list())
+  const finished: ContainerRecord[] = []
+  for (const [id, record] of records.entries()) {
+    if (!record.options.detach || prepared.has(id)) continue
+    await unlessBeingMade(context, id, async () => {
+      // It may have been made just now.
+      if (records.get(id) === undefined || (await driver.list()).includes(id)) return
+      await removeOrphan(context, record)
+      finished.push(record)
+    })
+  }
+  return finished
 }
 
 /** What drivers of volumes did for containers that don't run: those ended while nobody was there to give it back. */

@@ -365,7 +365,8 @@ export class Layers {
         const gone: LayerRecord | undefined = await this.#forget(id)
         if (gone === undefined) return
         const name = digestHex(id)
-        renameSync(this.#path(id), join(this.#temporary, name))
+        // Its files may be gone before it, by whatever hand.
+        if (this.#found([name]).length > 0) renameSync(this.#path(id), join(this.#temporary, name))
         await removeTrees(this.#openUnpacker, this.#temporary, [name])
         id = gone.parent
       } catch (error) {
