@@ -17,10 +17,16 @@ export class BlobGrowth {
   /** To be handed to other threads. */
   readonly shared: BigInt64Array
 
-  constructor(total: number, bytes: number) {
-    this.shared = new BigInt64Array(new SharedArrayBuffer(8 * 3))
-    Atomics.store(this.shared, places.total, BigInt(total))
-    this.reach(bytes)
+  /** @param shared of the same blob's growth in another thread. @default that of a new one */
+  constructor(shared: BigInt64Array = new BigInt64Array(new SharedArrayBuffer(8 * 3))) {
+    this.shared = shared
+  }
+
+  static start(total: number, bytes: number): BlobGrowth {
+    const growth = new BlobGrowth()
+    Atomics.store(growth.shared, places.total, BigInt(total))
+    growth.reach(bytes)
+    return growth
   }
 
   /** So many bytes are there. */

@@ -4,6 +4,7 @@ import type { BlobStore } from './blob-store.js'
 import { Arrivals, type LayerArrivals } from './arrivals.js'
 import type { ArrivingBlob } from './blob-growth.js'
 import { downloadBlob, type DownloadContext } from './download.js'
+import type { Fetcher } from './fetcher.js'
 import { parseImageDocument } from './image-config.js'
 import { checkParts, type ImageParts } from './image-parts.js'
 import { describe, flattenTree, readTree } from './image-tree.js'
@@ -14,10 +15,9 @@ import { forEachParallel } from './parallel.js'
 import { formatPlatform, hostPlatform, platformFit, selectPlatform, type Platform } from './platform.js'
 import type { OnProgress } from './progress.js'
 import { formatReference, type Reference } from './reference.js'
-import type { RegistryClient } from './registry.js'
 
 export interface PullContext {
-  readonly client: RegistryClient
+  readonly fetcher: Fetcher
   readonly store: BlobStore
   /** @default the machine's */
   readonly platform?: Platform | undefined
@@ -49,12 +49,12 @@ export type Consume<T> = (
  * SIZE_MISMATCH, REGISTRY_*, CREDENTIALS_INVALID, ABORTED
  */
 export async function pullImage<T>(reference: Reference, context: PullContext, consume: Consume<T>): Promise<T> {
-  const { client, store, signal, onProgress } = context
+  const { fetcher, store, signal, onProgress } = context
   const name = formatReference(reference)
   const wanted = context.platform ?? hostPlatform()
   const { manifest, digest, indexes } = await resolve(reference, wanted, context)
 
-  const download: DownloadContext = { client, repository: reference.repository, store, onProgress }
+  const download: DownloadContext = { fetcher, repository: reference.repository, store, onProgress }
   if (manifest.config.size > maxDocumentBytes) {
     throw new PodlingError(
       'IMAGE_INVALID',
@@ -86,10 +86,10 @@ async function downloadIndex(
   name: string,
   signal: AbortSignal | undefined,
 ): Promise<{ index: string; blobs: string[] }> {
-  const { client, repository, store } = download
+  const { fetcher, repository, store } = download
   const read = async ({ digest }: Descriptor): Promise<Buffer> => {
     if (await store.has(digest)) return store.read(digest, maxDocumentBytes)
-    const { bytes } = await client.manifest(repository, digest, signal)
+    const { bytes } = await fetcher.manifest(repository, digest, signal)
     await store.put(bytes)
     return bytes
   }
@@ -142,14 +142,14 @@ async function downloadBeside<T>(
 async function resolve(
   reference: Reference,
   wanted: Platform,
-  { client, store, signal, onProgress }: PullContext,
+  { fetcher, store, signal, onProgress }: PullContext,
 ): Promise<{ manifest: Manifest; digest: string; indexes: string[] }> {
   const name = formatReference(reference)
   const indexes: string[] = []
   let target = reference.digest ?? reference.tag ?? 'latest'
   let entry: IndexEntry | undefined
   for (let depth = 0; depth < maxIndexDepth; depth += 1) {
-    const { bytes, digest, mediaType } = await client.manifest(reference.repository, target, signal)
+    const { bytes, digest, mediaType } = await fetcher.manifest(reference.repository, target, signal)
     if (entry && entry.size !== bytes.byteLength) {
       throw new PodlingError(
         'SIZE_MISMATCH',

@@ -124,6 +124,7 @@ async function open(
     programs,
     mount: (chainId) => openImageRoot(context, chainId),
   })
+  teardown.add(() => images.close())
   const networks = await keep(
     Promise.resolve(
       new Networks({

@@ -2,7 +2,15 @@
 import type { Database, Table } from './database.js'
 import { stampOf, type Stamp } from './stamp.js'
 
-export class BlobStamps {
+/** What a content store asks of them. */
+export interface Stamps {
+  matches(digest: string, path: string): boolean | undefined
+  take(digest: string, stamp: Stamp): void
+  save(digests: readonly string[]): Promise<void>
+  keepOnly(digests: ReadonlySet<string>): Promise<void>
+}
+
+export class BlobStamps implements Stamps {
   readonly #database: Database
   readonly #table: Table<Stamp>
   /** Those that were read or taken by this process: to read one from the database costs more than to look at its file. */

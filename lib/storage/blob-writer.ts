@@ -94,7 +94,7 @@ export class BlobWriter {
     const { size, lock } = this.#parts
     if (this.complete || size === undefined) return undefined
     this.#check()
-    this.#growth ??= new BlobGrowth(size, this.#offset)
+    this.#growth ??= BlobGrowth.start(size, this.#offset)
     return { fd: openSync(lock.path, 'r'), growth: this.#growth }
   }
 

@@ -10,12 +10,12 @@ import { mkdirSync, readdirSync, statSync } from 'node:fs'
 import { open, opendir, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PodlingError } from '../errors.js'
-import type { BlobStamps } from './blob-stamps.js'
+import type { Stamps } from './blob-stamps.js'
 import { BlobWriter } from './blob-writer.js'
 import { parseDigest } from './digest-path.js'
 import { fileError, isErrno } from './file-error.js'
 import { lockFile, tryLockFile } from './lock.js'
-import { digestOfFile, stampOf } from './stamp.js'
+import { digestOfFile, stampOf, type Stamp } from './stamp.js'
 
 /** Bytes that {@link ContentStore.read} returns at most unless told otherwise: manifests and configs are far smaller. */
 const defaultReadLimit = 16 * 1024 * 1024
@@ -25,9 +25,9 @@ const partialLifetime = 7 * 24 * 3600 * 1000
 
 export class ContentStore {
   readonly #directory: string
-  readonly #stamps: BlobStamps | undefined
+  readonly #stamps: Stamps | undefined
 
-  private constructor(directory: string, stamps: BlobStamps | undefined) {
+  private constructor(directory: string, stamps: Stamps | undefined) {
     this.#directory = directory
     this.#stamps = stamps
   }
@@ -36,7 +36,7 @@ export class ContentStore {
    * Open the store in `directory`, made when missing. What killed processes left half-made is removed.
    * @param stamps by which blobs that change on disk are found. @default none: they aren't looked for
    */
-  static async open(directory: string, stamps?: BlobStamps): Promise<ContentStore> {
+  static async open(directory: string, stamps?: Stamps): Promise<ContentStore> {
     try {
       mkdirSync(join(directory, 'sha256'), { recursive: true, mode: 0o700 })
       mkdirSync(join(directory, 'partial'), { recursive: true, mode: 0o700 })
@@ -46,6 +46,11 @@ export class ContentStore {
     const store = new ContentStore(directory, stamps)
     store.#removeLeftovers()
     return Promise.resolve(store)
+  }
+
+  /** Where it is. */
+  get directory(): string {
+    return this.#directory
   }
 
   /** Whether the blob is there, whole. One that was changed since counts as missing, so that who brings it replaces it. */
@@ -76,6 +81,11 @@ export class ContentStore {
     this.#stamps?.take(digest, stamp)
     await this.#stamps?.save([digest])
     return 'sound'
+  }
+
+  /** Another thread has verified the blob, and its file looked so. */
+  takeStamp(digest: string, stamp: Stamp): void {
+    this.#stamps?.take(digest, stamp)
   }
 
   /** Within a transaction: write down how these blobs looked when they were verified. */

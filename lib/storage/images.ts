@@ -16,7 +16,6 @@ import { throwIfAborted } from '../image/progress.js'
 import { pullImage } from '../image/pull.js'
 import { ImagePolicy } from '../image/policy/image-policy.js'
 import { shortName } from '../image/reference.js'
-import { RegistryClient } from '../image/registry.js'
 import type { SaveDestination } from '../image/save.js'
 import type { ArchiveSource } from '../image/source.js'
 import { checkBlobs } from './check/check-blobs.js'
@@ -25,6 +24,7 @@ import { checkLayers, type LayerCheckParts } from './check/check-layers.js'
 import type { CheckReport, Findings } from './check/report.js'
 import type { ContentStore } from './content.js'
 import type { Database } from './database.js'
+import { FetchThread } from './fetch-thread.js'
 import { fileError } from './file-error.js'
 import { HostImageMemory } from './host-image-memory.js'
 import { ImageIndex } from './image-index.js'
@@ -113,11 +113,13 @@ export class Images {
   readonly #journal: ImageJournal
   readonly #hostImages: HostImageMemory
   readonly #policy: ImagePolicy
+  readonly #fetching: FetchThread
 
   private constructor(parts: ImagesParts) {
     this.#parts = parts
     this.#index = new ImageIndex(parts.database)
     this.#policy = parts.policy ?? new ImagePolicy({})
+    this.#fetching = new FetchThread(parts.content)
     this.#hostImages = new HostImageMemory(parts)
     this.#journal = new ImageJournal({ ...parts, lock: new ImageLock(join(parts.directory, 'images.lock')) })
   }
@@ -153,16 +155,21 @@ export class Images {
       // What the caller says is about the registry that the name names, and no mirror's business.
       const insecure = source.isMirror ? source.insecure : (options.insecure ?? source.insecure)
       const access = source.isMirror ? { insecure, signal } : { insecure, signal, auth: options.auth }
-      const client = new RegistryClient(registry, await registryOptions(registry, access, authFiles))
+      const fetcher = this.#fetching.open(registry, await registryOptions(registry, access, authFiles))
       try {
-        const context = { client, store, platform, allPlatforms, onProgress, signal, name }
+        const context = { fetcher, store, platform, allPlatforms, onProgress, signal, name }
         return await this.#work('pulled', options, (add) =>
           pullImage(source.reference, context, (parts, layers, ending) => add(parts, ending, layers)),
         )
       } finally {
-        client.close()
+        fetcher.close()
       }
     })
+  }
+
+  /** @internal Let go of the thread. */
+  close(): Promise<void> {
+    return this.#fetching.close()
   }
 
   /**

@@ -11,6 +11,7 @@ import type { ImageParts } from '../../lib/image/image-parts.js'
 import { testBlobStore, wholeImage, type TestBlobStore } from '../fixtures/blob-store.js'
 import { temporaryDirectory } from '../fixtures/directory.js'
 import { rejectsWith } from '../fixtures/errors.js'
+import { fetchHere } from '../fixtures/fetch-here.js'
 import { busyboxLayout, digestOf, makeLayout, makeTar, pushLayout, skopeoCopy } from '../fixtures/images.js'
 import { freePort, startRegistry } from '../fixtures/registry.js'
 import { needs } from '../peers.js'
@@ -20,13 +21,17 @@ const peers = needs('skopeo', 'docker-registry', 'busybox')
 async function pull(
   text: string,
   store: TestBlobStore,
-  options: RegistryOptions & Partial<Omit<PullContext, 'client' | 'store'>> = {},
+  options: RegistryOptions & Partial<Omit<PullContext, 'fetcher' | 'store'>> = {},
 ): Promise<ImageParts> {
   const reference = parseReference(text)
   const client = new RegistryClient(reference.registry, { retryDelay: 5, ...options })
   try {
     const { platform, onProgress, signal } = options
-    return await pullImage(reference, { client, store, platform, onProgress, signal }, wholeImage)
+    return await pullImage(
+      reference,
+      { fetcher: fetchHere(client, store), store, platform, onProgress, signal },
+      wholeImage,
+    )
   } finally {
     client.close()
     t.equal(store.open, 0, 'no writer stays open')

@@ -5,13 +5,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import t from 'tap'
 import { downloadBlob } from '../../lib/image/download.js'
 import type { ImageProgress } from '../../lib/image/progress.js'
+import type { Fetcher } from '../../lib/image/fetcher.js'
 import { pullImage } from '../../lib/image/pull.js'
 import { parseReference } from '../../lib/image/reference.js'
 import { RegistryClient, type RegistryOptions } from '../../lib/image/registry.js'
 import { retryAfter } from '../../lib/image/registry-errors.js'
-import { testBlobStore, wholeImage } from '../fixtures/blob-store.js'
+import { testBlobStore, wholeImage, type TestBlobStore } from '../fixtures/blob-store.js'
 import { temporaryDirectory, type Teardown } from '../fixtures/directory.js'
 import { rejectsWith } from '../fixtures/errors.js'
+import { fetchHere } from '../fixtures/fetch-here.js'
 import { digestOf, makeLayout, pushLayout } from '../fixtures/images.js'
 import { randomSource } from '../fixtures/random.js'
 import { selfSigned, startRegistry } from '../fixtures/registry.js'
@@ -24,6 +26,16 @@ function client(t: Teardown, host: string, options: RegistryOptions = {}): Regis
     registry.close()
   })
   return registry
+}
+
+/** What a pull into a store of its own needs. */
+async function pulling(
+  t: Teardown,
+  host: string,
+  options?: RegistryOptions,
+): Promise<{ fetcher: Fetcher; store: TestBlobStore }> {
+  const store = await testBlobStore(t)
+  return { fetcher: fetchHere(client(t, host, options), store), store }
 }
 
 const manifest = Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: [] }))
@@ -130,13 +142,13 @@ t.test('an index that lies about its manifests', async (t) => {
     const server = await startServer(t, (request, response) => {
       answer(response, 200, {}, request.url?.endsWith('/1') ? index(size) : manifest)
     })
-    const context = { client: client(t, server.host), store: await testBlobStore(t) }
+    const context = await pulling(t, server.host)
     await rejectsWith(t, () => pullImage(parseReference(`${server.host}/app:1`), context, wholeImage), code)
   }
   const ring = await startServer(t, (_, response) => {
     answer(response, 200, {}, index(1))
   })
-  const context = { client: client(t, ring.host), store: await testBlobStore(t) }
+  const context = await pulling(t, ring.host)
   await rejectsWith(t, () => pullImage(parseReference(`${ring.host}/app:1`), context, wholeImage), 'DIGEST_MISMATCH')
 })
 
@@ -206,7 +218,7 @@ t.test('blobs of liars', async (t) => {
   for (const [name, handle, code] of cases) {
     const server = await startServer(t, handle)
     const store = await testBlobStore(t)
-    const context = { client: client(t, server.host, { attempts: 2 }), repository: 'app', store }
+    const context = { fetcher: fetchHere(client(t, server.host, { attempts: 2 }), store), repository: 'app', store }
     await rejectsWith(
       t,
       () => downloadBlob(context, { mediaType: 'x', digest, size: blob.length }, 'layer', undefined),
@@ -243,7 +255,7 @@ t.test('resuming', async (t) => {
     const store = await testBlobStore(t)
     const events: ImageProgress[] = []
     const context = {
-      client: client(t, server.host),
+      fetcher: fetchHere(client(t, server.host), store),
       repository: 'app',
       store,
       onProgress: (event: ImageProgress) => {
@@ -282,7 +294,7 @@ t.test('an aborted download goes on later', async (t) => {
   const store = await testBlobStore(t)
   const descriptor = { mediaType: 'x', digest, size: blob.length }
   const context = {
-    client: client(t, server.host),
+    fetcher: fetchHere(client(t, server.host), store),
     repository: 'app',
     store,
     onProgress: ({ current }: ImageProgress): void => {
@@ -311,7 +323,7 @@ t.test('what an earlier try left may be bad', async (t) => {
   const writer = await store.writer({ digest, size: blob.length })
   await writer.write(Buffer.alloc(1000))
   await writer.keep()
-  const context = { client: client(t, server.host), repository: 'app', store }
+  const context = { fetcher: fetchHere(client(t, server.host), store), repository: 'app', store }
   await downloadBlob(context, { mediaType: 'x', digest, size: blob.length }, 'layer', undefined)
   t.ok(await store.has(digest))
   t.same(server.requests.length, 2, 'one clean try more')
@@ -327,7 +339,7 @@ t.test('a real registry behind a line that breaks', needs('skopeo', 'docker-regi
   const store = await testBlobStore(t)
   const parts = await pullImage(
     parseReference(`${proxy.host}/app:1`),
-    { client: client(t, proxy.host), store },
+    { fetcher: fetchHere(client(t, proxy.host), store), store },
     wholeImage,
   )
   t.equal(proxy.cuts(), 4)
@@ -366,14 +378,7 @@ t.test('tokens', needs('skopeo', 'docker-registry'), async (t) => {
     await pushLayout(layout, `${registry.host}/${name}:1`, '--dest-creds', 'me:secret', '--preserve-digests')
   const pull = async (name: string, options: RegistryOptions = {}): Promise<unknown> => {
     asked.length = 0
-    return pullImage(
-      parseReference(`${registry.host}/${name}:1`),
-      {
-        client: client(t, registry.host, options),
-        store: await testBlobStore(t),
-      },
-      wholeImage,
-    )
+    return pullImage(parseReference(`${registry.host}/${name}:1`), await pulling(t, registry.host, options), wholeImage)
   }
   t.ok(await pull('public'), 'nobody in particular')
   t.same(asked, ['repository:public:pull'], 'one token for all of one pull, and only to pull')

@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
+import type { Worker } from 'node:worker_threads'
 import t, { type Test } from 'tap'
 import { ContentStore } from '../../lib/storage/content.js'
 import { Database } from '../../lib/storage/database.js'
@@ -61,6 +62,20 @@ async function registry(t: Test, layers: readonly Buffer[], sends: readonly Send
 }
 
 const whole: Send = (bytes, _request, response) => response.end(bytes)
+
+/** What is asked for, as far as to this byte; then nothing more comes, unless that was the end. */
+function sendRange(bytes: Buffer, request: IncomingMessage, response: ServerResponse, to: number): void {
+  const from = Number(/^bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0)
+  response.writeHead(from > 0 ? 206 : 200, {
+    'Content-Length': bytes.length - from,
+    ...(from > 0
+      ? { 'Content-Range': `bytes ${String(from)}-${String(bytes.length - 1)}/${String(bytes.length)}` }
+      : {}),
+  })
+  response.write(bytes.subarray(from, to))
+  if (to === bytes.length) response.end()
+}
+
 /** Bytes that don't pack. */
 const big = (name: string): Promise<Buffer> => makeTar([{ name, content: randomBytes(3_000_000) }])
 
@@ -118,16 +133,8 @@ for (const format of [directoryFormat, erofsFormat]) {
       [await big('a')],
       [
         (bytes, request, response) => {
-          const from = Number(/^bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0)
           ranges.push(request.headers.range)
-          response.writeHead(from > 0 ? 206 : 200, {
-            'Content-Length': bytes.length - from,
-            ...(from > 0
-              ? { 'Content-Range': `bytes ${String(from)}-${String(bytes.length - 1)}/${String(bytes.length)}` }
-              : {}),
-          })
-          if (cut) response.write(bytes.subarray(from, 1_000_000))
-          else response.end(bytes.subarray(from))
+          sendRange(bytes, request, response, cut ? 1_000_000 : bytes.length)
         },
       ],
     )
@@ -211,3 +218,25 @@ for (const format of [directoryFormat, erofsFormat]) {
     }
   })
 }
+
+t.test('when the thread that fetches dies, the pull fails, and another one goes on where it was', async (t) => {
+  const ranges: (string | undefined)[] = []
+  let cut = true
+  const send: Send = (bytes, request, response) => {
+    ranges.push(request.headers.range)
+    sendRange(bytes, request, response, cut ? 1_000_000 : bytes.length)
+  }
+  const server = await registry(t, [await big('a')], [send])
+  const { images } = await world(t, directoryFormat)
+  const begun = once(process, 'worker') as Promise<[Worker]>
+  const pull = images.pull(`${server.host}/app:1`, {
+    onProgress({ phase, current }) {
+      if (phase === 'download' && current >= 1_000_000) void begun.then(([thread]) => thread.terminate())
+    },
+  })
+  await t.rejects(pull, { code: 'SYSTEM_CALL_FAILED', message: /the thread that fetched an image died/ })
+  cut = false
+  await images.pull(`${server.host}/app:1`)
+  t.strictSame(ranges, [undefined, 'bytes=1000000-'])
+  await images.close()
+})
