@@ -1,7 +1,7 @@
 /**
  * The benchmark: `npm run bench [-- WORD... --runs N --out FILE]`.
  *
- * Words pick trials (start, bridge, exec, stats, loop, many, published, parallel, pull, create, storage, stream, traffic, events) and subjects (floor, podling, crun, runc, bwrap, podman);
+ * Words pick trials (start, bridge, exec, stats, loop, many, published, parallel, pull, create, storage, stream, logs, traffic, events) and subjects (floor, podling, crun, runc, bwrap, podman);
  * without words everything runs, in a network namespace of its own that stands for the host. The table goes to stdout, and to a file with --out; what is going on goes to stderr.
  */
 import { execFile } from 'node:child_process'
@@ -14,6 +14,7 @@ import { bridge } from './trial-bridge.js'
 import { create, storage } from './trial-create.js'
 import { events } from './trial-events.js'
 import { exec } from './trial-exec.js'
+import { logs } from './trial-logs.js'
 import { loop } from './trial-loop.js'
 import { many } from './trial-many.js'
 import { parallel } from './trial-parallel.js'
@@ -40,6 +41,7 @@ const TRIALS: readonly Trial[] = [
   create,
   storage,
   stream,
+  logs,
   traffic,
   events,
 ]
