@@ -213,11 +213,11 @@ bool cgroup_populated(const struct plan *plan) {
   return directory >= 0 && tree_populated(directory, 0);
 }
 
-bool cgroup_oom_killed(const struct plan *plan) {
+uint64_t cgroup_oom_kills(const struct plan *plan) {
   char text[512];
-  if (!plan->oom_events || read_file_at(AT_FDCWD, plan->oom_events, text, sizeof(text)) <= 0) return false;
+  if (!plan->oom_events || read_file_at(AT_FDCWD, plan->oom_events, text, sizeof(text)) <= 0) return 0;
   const char *line = strstr(text, "oom_kill "); /* "oom_kill_disable 0" of v1 has no blank there */
-  return line && strtoul(line + strlen("oom_kill "), NULL, 10) > 0;
+  return line ? strtoull(line + strlen("oom_kill "), NULL, 10) : 0;
 }
 
 int cgroup_freeze(const struct plan *plan, bool freeze) {
@@ -232,12 +232,10 @@ bool cgroup_is(const struct plan *plan, bool frozen) {
   return holds(plan->freezer, "freezer.state", frozen ? "FROZEN" : "THAWED");
 }
 
-static bool remove_below(int parent, const char *name, int depth) {
-  if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT) return true;
-  if (depth == DEPTH_MAXIMUM) return false;
-  /* EBUSY: processes, or directories below that the container made. */
-  int directory = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (directory < 0) return errno == ENOENT;
+static bool remove_below(int parent, const char *name, int depth);
+
+/* Were there any directories in it? Takes the descriptor. */
+static bool remove_children(int directory, int depth) {
   DIR *entries = fdopendir(directory);
   if (!entries) {
     close_fd(&directory);
@@ -250,7 +248,38 @@ static bool remove_below(int parent, const char *name, int depth) {
     remove_below(dirfd(entries), entry->d_name, depth + 1);
   }
   closedir(entries);
-  return found && (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT);
+  return found;
+}
+
+static bool remove_below(int parent, const char *name, int depth) {
+  if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT) return true;
+  if (depth == DEPTH_MAXIMUM) return false;
+  /* EBUSY: processes, or directories below that the container made. */
+  int directory = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (directory < 0) return errno == ENOENT;
+  return remove_children(directory, depth) && (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT);
+}
+
+/* Is it a directory of the container alone, and no parent that it shares with others? */
+static bool is_own(const struct plan *plan, const char *directory) {
+  if (plan->unified && strcmp(directory, plan->unified) == 0) return true;
+  size_t length = strlen(directory);
+  struct reader attach = plan->attach.items;
+  for (uint32_t i = 0; i < plan->attach.count; i++) {
+    const char *procs = read_text(&attach);
+    if (strncmp(procs, directory, length) == 0 && procs[length] == '/' && !strchr(procs + length + 1, '/')) return true;
+  }
+  return false;
+}
+
+void cgroup_clear(const struct plan *plan, const bool *made) {
+  struct reader directories = plan->directories.items;
+  for (uint32_t i = 0; i < plan->directories.count; i++) {
+    const char *path = read_text(&directories);
+    if (!made[i] || !is_own(plan, path)) continue;
+    int directory = open_directory(path);
+    if (directory >= 0) remove_children(directory, 0);
+  }
 }
 
 bool cgroup_remove(const struct plan *plan, bool *made) {

@@ -15,9 +15,12 @@ int cgroup_attach(const struct plan *plan, pid_t pid, const struct slot *slot, s
 /* Send a signal to every process. SIGKILL is done so that a fork bomb or a frozen cgroup can't evade it. */
 void cgroup_signal(const struct plan *plan, int signal);
 bool cgroup_populated(const struct plan *plan);
-bool cgroup_oom_killed(const struct plan *plan);
+/* How many of its processes the kernel has killed for want of memory, since the cgroup was made. */
+uint64_t cgroup_oom_kills(const struct plan *plan);
 int cgroup_freeze(const struct plan *plan, bool freeze);
 /* Has the last freeze or thaw come true? */
 bool cgroup_is(const struct plan *plan, bool frozen);
+/* Remove what the container made below. */
+void cgroup_clear(const struct plan *plan, const bool *made);
 /* Remove what was made, children first, with what the container made below. False: something is still in use. */
 bool cgroup_remove(const struct plan *plan, bool *made);

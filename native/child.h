@@ -18,6 +18,8 @@ struct child {
   int taken[TAKEN_MAXIMUM]; /* mount trees taken while they were the host's peers, by slot; 0: none */
   int empty_mount; /* a read-only empty tmpfs to mask directories with, made at the first need; -1 before */
 
+  uint32_t skipped; /* operations that were done at the first start */
+
   bool has_user; /* op user has run */
   bool identity_taken; /* the credentials are in force */
   bool set_home;
@@ -72,6 +74,12 @@ int op_netlink(struct child *child, struct reader *fields);
 
 /* copy_up.c: copy the tree below `from` into `to`. */
 int copy_tree(int from, int to, struct failure *failure);
+
+/*
+ * overlay.c: after a volatile mount overlay refuses the same directories, since it can't know whether the machine went down
+ * in between. It did not, when the monitor is the same.
+ */
+void allow_volatile(const char *work);
 
 /* overlay.c: a detached overlay mount with the layers `lower`, topmost first. */
 int make_overlay(const struct list *lower, const char *upper, const char *work, const struct list *options,

@@ -94,9 +94,3 @@ int read_exactly(int fd, void *into, size_t size) {
   }
   return 1;
 }
-
-uint64_t now_ms(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}

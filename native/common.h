@@ -51,6 +51,3 @@ ssize_t read_file_at(int directory, const char *path, char *into, size_t size);
 
 /* Read exactly `size` bytes: 1; 0 at an early end of file; -1 on failure. */
 int read_exactly(int fd, void *into, size_t size);
-
-/* Wall clock in milliseconds since the epoch. */
-uint64_t now_ms(void);

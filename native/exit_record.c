@@ -44,15 +44,21 @@ void exit_record_forget(const char *path) {
   if (temporary_name(temporary, path) == 0) unlink(temporary);
 }
 
+void exit_record_renew(const char *path) {
+  char temporary[PATH_MAX];
+  if (temporary_name(temporary, path) == 0) rename(path, temporary);
+}
+
 int exit_record_write(const char *path, const struct exit_record *record, bool durable) {
   char temporary[PATH_MAX], text[RECORD_SIZE], signal[16] = "null";
   if (temporary_name(temporary, path) < 0) return -1;
   if (record->signal) snprintf(signal, sizeof(signal), "%" PRIu32, record->signal);
   int size = snprintf(text, sizeof(text),
                       "{\"exitCode\":%" PRIu32 ",\"signal\":%s,\"oomKilled\":%s,\"startedAt\":%" PRIu64
-                      ",\"finishedAt\":%" PRIu64 ",\"lostLogLines\":%" PRIu64 "}\n",
+                      ",\"finishedAt\":%" PRIu64 ",\"lostLogLines\":%" PRIu64
+                      ",\"restartCount\":%" PRIu32 ",\"stoppedByUser\":%s}\n",
                       record->exit_code, signal, record->oom_killed ? "true" : "false", record->started_at,
-                      record->finished_at, record->lost_lines);
+                      record->finished_at, record->lost_lines, record->restarts, record->by_user ? "true" : "false");
   memset(text + size, ' ', sizeof(text) - (size_t)size);
   autoclose int fd = write_temporary(temporary, text);
   if (fd < 0 || (durable && fsync(fd) < 0) || rename(temporary, path) < 0) return give_up(temporary);

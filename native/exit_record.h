@@ -6,6 +6,8 @@
 /* Keep room for the record on the disk, which may be full when it is needed; give it back when no record comes. */
 int exit_record_reserve(const char *path);
 void exit_record_forget(const char *path);
+/* Of a run that is to be followed by another: its room becomes that one's, and there is no record meanwhile. */
+void exit_record_renew(const char *path);
 
 /*
  * Write `path` as JSON through a temporary file that is renamed. `durable`: synced first, so that it outlives a crash of

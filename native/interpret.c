@@ -199,6 +199,7 @@ static int op_init(struct child *child, struct reader *fields) {
 static int op_barrier(struct child *child, struct reader *fields) {
   (void)fields;
   wait_to_go_on(child);
+  if (child->plan->again) return 0; /* what was done there lasts */
   if (tell_identity(child, RECORD_READY) < 0) return fail(&child->failure, "write");
   wait_for_word();
   return 0;
@@ -300,6 +301,13 @@ static int op_exec(struct child *child, struct reader *fields) {
   return execute(child, argv, environment);
 }
 
+/* In a network namespace that was kept, the next so many operations are done already. */
+static int op_once(struct child *child, struct reader *fields) {
+  uint32_t count = read_u32(fields);
+  if (child->plan->again) child->skipped = count;
+  return 0;
+}
+
 static int op_exit(struct child *child, struct reader *fields) {
   (void)fields;
   wait_to_go_on(child);
@@ -344,6 +352,7 @@ static int (*const operations[OP_COUNT])(struct child *, struct reader *) = {
     [OP_KEEP_ROOT] = op_keep_root,
     [OP_ADOPT] = op_adopt,
     [OP_TERMINAL] = op_terminal,
+    [OP_ONCE] = op_once,
 };
 
 int interpret(struct child *child) {
@@ -357,6 +366,10 @@ int interpret(struct child *child) {
   for (uint32_t i = 0; i < child->plan->operations.count; i++) {
     struct operation operation = read_operation(&items);
     child->failure = (struct failure){.stage = STAGE_OPERATION, .index = i};
+    if (child->skipped > 0) {
+      child->skipped--;
+      continue;
+    }
     /* As long as we are root still, and before a filter may forbid it. */
     bool late = operation.code == OP_CAPABILITIES || operation.code == OP_SECCOMP || operation.code == OP_INIT ||
                 operation.code == OP_EXEC;

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 
 #include "cgroup.h"
+#include "clock.h"
 #include "exit_record.h"
 #include "journal.h"
 #include "netlink.h"
@@ -68,17 +69,15 @@ static int open_listener(struct monitor *monitor, struct failure *failure) {
   return listen(monitor->listener, 128) < 0 ? fail(failure, "listen") : 0;
 }
 
-/* The process's ends of its streams; our ends of the pipes stay in the monitor. */
-static int open_stdio(struct monitor *monitor, const int *passed, size_t count, int stdio[3], int ours[3],
-                      struct failure *failure) {
+int monitor_open_stdio(struct monitor *monitor, int stdio[3], int ours[3], struct failure *failure) {
   failure->stage = STAGE_STDIO;
   size_t next = 0;
   for (int fd = 0; fd < 3; fd++) {
     switch (monitor->plan.stdio[fd]) {
       case STDIO_PASS:
         errno = EINVAL;
-        if (next == count) return fail(failure, "recvmsg");
-        stdio[fd] = passed[next++];
+        if (next == monitor->passed_count) return fail(failure, "recvmsg");
+        stdio[fd] = monitor->passed[next++];
         break;
       case STDIO_LOG: {
         int ends[2];
@@ -115,12 +114,21 @@ static int furnish(struct monitor *monitor, struct failure *failure) {
   return plan->has_monitor ? open_listener(monitor, failure) : 0;
 }
 
-/* Once pid 1 has a pid: what needs that, and the word to go on. */
-static void release(struct monitor *monitor) {
+/* What lasts as long as the container may be started again. */
+static int make_lasting(struct monitor *monitor, struct failure *failure) {
+  const struct plan *plan = &monitor->plan;
+  if (plan->again) return 0;
+  if (plan->restart != RESTART_NEVER &&
+      namespaces_keep(&monitor->restart.kept, plan, monitor->main.pid, failure) < 0)
+    return -1;
+  return netlink_make_links(plan, monitor->main.pid, failure);
+}
+
+void monitor_release(struct monitor *monitor) {
   struct failure failure = {0};
   if (process_map_ids(&monitor->main, &monitor->plan, &failure) == 0 &&
       cgroup_attach(&monitor->plan, monitor->main.pid, monitor->slot, &failure) == 0 &&
-      netlink_make_links(&monitor->plan, monitor->main.pid, &failure) == 0) {
+      make_lasting(monitor, &failure) == 0) {
     process_go_on(&monitor->main);
     return;
   }
@@ -131,7 +139,7 @@ static void release(struct monitor *monitor) {
   monitor_end(monitor);
 }
 
-static int start(struct monitor *monitor, const int *passed, size_t count, struct failure *failure) {
+static int start(struct monitor *monitor, struct failure *failure) {
   const struct plan *plan = &monitor->plan;
   int stdio[3] = {-1, -1, -1}, ours[3] = {-1, -1, -1};
   errno = ENOMEM;
@@ -139,7 +147,7 @@ static int start(struct monitor *monitor, const int *passed, size_t count, struc
   if (!monitor->made) return fail(failure, "calloc");
   if (monitor->slot && !slot_take(monitor->slot, plan, monitor->made)) monitor->slot = NULL;
   if (cgroup_make(plan, monitor->made, failure) < 0) return -1;
-  int result = open_stdio(monitor, passed, count, stdio, ours, failure);
+  int result = monitor_open_stdio(monitor, stdio, ours, failure);
   /* A cgroup namespace is rooted where its maker is: it must be in all cgroups before its first step. */
   bool first = plan->uid_map != NULL;
   struct reader attach = plan->attach.items;
@@ -157,10 +165,18 @@ void monitor_end(struct monitor *monitor) {
   cgroup_signal(&monitor->plan, SIGKILL);
 }
 
+bool monitor_announce(const struct monitor *monitor, int socket, enum frame_kind kind, bool frozen) {
+  const struct process *process = &monitor->main;
+  struct started_head head = process_head(process);
+  head.restarts = monitor->restart.count;
+  head.frozen = frozen;
+  return send_frame(socket, kind, &head, sizeof(head), process->identity, process->identity_size);
+}
+
 static void announce(struct monitor *monitor, enum frame_kind kind) {
   for (size_t i = 0; i < monitor->peer_count; i++) {
     struct peer *peer = &monitor->peers[i];
-    if (!peer->is_exec && peer->fd >= 0 && !process_announce(&monitor->main, peer->fd, kind)) peer_close(peer);
+    if (!peer->is_exec && peer->fd >= 0 && !monitor_announce(monitor, peer->fd, kind, false)) peer_close(peer);
   }
 }
 
@@ -169,7 +185,7 @@ static void main_spoke(struct monitor *monitor) {
   bool had_pid = process->pid > 0, was_executing = process->executing;
   size_t identity = process->identity_size;
   bool goes_on = process_listen(process);
-  if (!had_pid && process->pid > 0) release(monitor);
+  if (!had_pid && process->pid > 0) monitor_release(monitor);
   if (goes_on && identity == 0 && process->identity_size > 0 && !process->executing && !was_executing) {
     monitor->ready = true;
     process->started_at = now_ms();
@@ -180,57 +196,12 @@ static void main_spoke(struct monitor *monitor) {
   if (process->started) {
     monitor->announced = true;
     journal_write(&monitor->plan, "start", "");
+    restart_began(monitor);
     announce(monitor, FRAME_STARTED);
     return;
   }
   if (monitor->failure.stage == 0) monitor->failure = process->failure;
   monitor_end(monitor);
-}
-
-static void tell_death(const struct plan *plan, const struct exit_record *record) {
-  char members[64];
-  snprintf(members, sizeof(members), ",\"exitCode\":%u,\"oomKilled\":%s", record->exit_code,
-           record->oom_killed ? "true" : "false");
-  journal_write(plan, "died", members);
-}
-
-/* Everything in the container is dead and recorded: tell, and end. */
-_Noreturn static void finish(struct monitor *monitor) {
-  const struct plan *plan = &monitor->plan;
-  struct process *process = &monitor->main;
-  bool failed = !monitor->announced;
-  struct exit_record record = {
-      .exit_code = process->exit_code,
-      .signal = process->signal,
-      .started_at = process->started_at,
-      .oom_killed = cgroup_oom_killed(plan),
-  };
-  /* All writers are dead: what is in the pipes is the rest. */
-  console_end(&process->console, &monitor->log);
-  log_end(&monitor->log);
-  cgroup_remove(plan, monitor->made);
-  netlink_tear_down(plan);
-  /* Whoever hears of the end may want the ports at once. */
-  for (size_t i = 0; i < monitor->held_count; i++) close(monitor->held[i]);
-  record.lost_lines = monitor->log.lost_lines;
-  record.finished_at = now_ms();
-  if (failed && plan->has_monitor) exit_record_forget(plan->exit_file);
-  else if (plan->has_monitor) exit_record_write(plan->exit_file, &record, plan->lifetime == LIFETIME_DETACHED);
-  if (monitor->listener >= 0) unlink(plan->socket);
-  if (process->started) tell_death(plan, &record);
-
-  if (failed && monitor->failure.stage == 0)
-    monitor->failure = (struct failure){.stage = STAGE_DIED, .error = process->signal ? process->signal : SIGKILL};
-  for (size_t i = 0; i < monitor->peer_count; i++) {
-    struct peer *peer = &monitor->peers[i];
-    if (peer->fd < 0 || peer->is_exec) continue;
-    if (failed || (monitor->failure.stage != 0 && !process->started))
-      send_frame(peer->fd, FRAME_FAILED, &monitor->failure, sizeof(monitor->failure), NULL, 0);
-    else
-      send_frame(peer->fd, FRAME_EXITED, &record, sizeof(record), NULL, 0);
-  }
-  consoles_linger(monitor);
-  _exit(0);
 }
 
 /* Is all dead? Kill again what is not: a process may have come into the cgroup after the last time. */
@@ -242,8 +213,12 @@ static bool is_over(struct monitor *monitor) {
     const struct process *other = &monitor->peers[i].process;
     if (monitor->peers[i].is_exec && (other->link >= 0 || (other->pid > 0 && !other->dead))) return false;
   }
-  /* After that many tries something sits in the kernel where no signal reaches it; the exit is told nevertheless. */
-  return !cgroup_populated(&monitor->plan) || monitor->ending_tries > ENDING_TRIES;
+  /*
+   * After that many tries something sits in the kernel where no signal reaches it; the exit is told nevertheless. But
+   * what it has open is nothing to start another one upon.
+   */
+  if (!cgroup_populated(&monitor->plan)) return true;
+  return monitor->ending_tries > ENDING_TRIES && !restart_wanted(monitor, process->exit_code);
 }
 
 static bool is_known(const struct monitor *monitor, pid_t pid) {
@@ -280,8 +255,11 @@ static void step(struct monitor *monitor) {
   reap_strays(monitor);
   peer_forget_closed(monitor);
   bool nobody = !peer_owned(monitor);
-  if (!monitor->ending && nobody && (monitor->plan.lifetime == LIFETIME_BOUND || !monitor->announced))
+  if (!monitor->ending && nobody && (monitor->plan.lifetime == LIFETIME_BOUND || !monitor->announced)) {
+    restart_forbid(monitor, false);
     monitor_end(monitor);
+  }
+  restart_when_due(monitor);
   if (!monitor->ending && process_reap(&monitor->main)) {
     /* pid 1 mostly takes all with it; then there is nothing to kill. */
     if (cgroup_populated(&monitor->plan)) monitor_end(monitor);
@@ -295,12 +273,21 @@ static void step(struct monitor *monitor) {
     struct peer *peer = &monitor->peers[i];
     if (peer->is_exec && !peer->process.dead && process_reap(&peer->process)) peer_process_ended(peer);
   }
-  if (is_over(monitor)) finish(monitor);
+  if (is_over(monitor)) {
+    monitor_conclude(monitor);
+    return;
+  }
   if (monitor->ending_tries++ > 0) {
     cgroup_signal(&monitor->plan, SIGKILL);
     for (size_t i = 0; i < monitor->peer_count; i++)
       if (monitor->peers[i].is_exec) process_kill(&monitor->peers[i].process, SIGKILL);
   }
+}
+
+/* How long nothing is to be done unless something happens; -1: for ever. */
+static int64_t next_due(struct monitor *monitor) {
+  int64_t losses = peer_tell_losses(monitor), restart = restart_timeout(monitor);
+  return losses < 0 || (restart >= 0 && restart < losses) ? restart : losses;
 }
 
 static void watch(struct monitor *monitor) {
@@ -326,14 +313,17 @@ static void watch(struct monitor *monitor) {
   }
   consoles_watch(monitor, polled + others);
   int tries = monitor->ending ? monitor->ending_tries : monitor->freezing_tries;
-  int timeout = monitor->ending || monitor->freezing >= 0 ? (tries < 20 ? 1 : 10) : peer_tell_losses(monitor);
-  if (poll(polled, count, timeout) < 0) return;
+  int64_t timeout = monitor->ending || monitor->freezing >= 0 ? (tries < 20 ? 1 : 10) : next_due(monitor);
+  if (clock_poll(polled, count, timeout) < 0) return;
   consoles_serve(monitor, polled + others);
 
   if (monitor->polled[0].revents) {
     struct signalfd_siginfo info;
     while (read(monitor->signals, &info, sizeof(info)) > 0)
-      if (info.ssi_signo != SIGCHLD) monitor_end(monitor);
+      if (info.ssi_signo != SIGCHLD) {
+        restart_forbid(monitor, false);
+        monitor_end(monitor);
+      }
   }
   if (monitor->polled[2].revents) main_spoke(monitor);
   /* By index, not by pointer: an exec adds a peer, and both arrays may move. */
@@ -375,18 +365,18 @@ _Noreturn void monitor_main(int stream, const int *passed, size_t count, struct 
     _exit(0);
   }
   owner->is_owner = true;
-  if (start(&monitor, passed, count, &failure) < 0) {
+  monitor.passed = passed;
+  monitor.passed_count = count;
+  size_t streams = plan_streams(&monitor.plan);
+  monitor.streams = streams < count ? streams : count;
+  if (start(&monitor, &failure) < 0) {
     monitor.failure = failure;
     monitor_end(&monitor);
   } else if (monitor.main.pid > 0) {
-    release(&monitor);
+    monitor_release(&monitor);
   }
-  /* What is more than streams are sockets that hold published ports. */
-  size_t streams = plan_streams(&monitor.plan);
-  if (streams > count) streams = count;
-  for (size_t i = 0; i < streams; i++) close(passed[i]);
-  monitor.held = passed + streams;
-  monitor.held_count = count - streams;
+  /* One that is started again has the same streams. */
+  for (size_t i = 0; i < monitor.streams && monitor.plan.restart == RESTART_NEVER; i++) close(passed[i]);
   for (;;) {
     step(&monitor);
     watch(&monitor);

@@ -1,9 +1,11 @@
 /*
  * The monitor: one small process per container. It starts pid 1, owns its log pipes, answers its hosts, brings in
- * exec'd processes, and when pid 1 ends it kills what is left, records the exit, tells everybody and ends.
+ * exec'd processes, and when pid 1 ends it kills what is left, records the exit, tells everybody, and ends or starts it
+ * again (restart.h).
  *
  *   starting ──▶ running ──▶ ending ──▶ (the process ends)
- *       └──────── failure ─────▲
+ *       └──────── failure ─────▲ │
+ *           ▲────── waiting ◀────┘
  */
 #pragma once
 
@@ -11,6 +13,7 @@
 #include "plan.h"
 #include "process.h"
 #include "protocol.h"
+#include "restart.h"
 
 /* One connection: a host, or the host's end of an exec. */
 struct peer {
@@ -27,8 +30,8 @@ struct monitor {
   struct plan plan;
   struct process main;
   struct slot *slot; /* that the container was started from, or NULL */
-  const int *held; /* sockets that hold published ports */
-  size_t held_count;
+  const int *passed; /* the process's streams, then what is held: sockets of published ports and the like */
+  size_t passed_count, streams;
   bool *made; /* the cgroup directories that are ours to remove */
   int listener, signals;
   struct log log;
@@ -42,6 +45,7 @@ struct monitor {
   bool ending;
   int ending_tries;
   struct failure failure; /* of the start; stage 0: none */
+  struct restart restart;
   int freezing; /* 1: a freeze, 0: a thaw is awaited; -1: neither */
   uint32_t freezing_id;
   int freezing_tries;
@@ -77,5 +81,14 @@ struct pollfd *room_to_poll(struct monitor *monitor, size_t count);
  */
 void consoles_linger(struct monitor *monitor);
 
-/* Begin the end: kill all that lives in the container. */
+/* The process's ends of its streams; ours of the log pipes stay in the monitor. */
+int monitor_open_stdio(struct monitor *monitor, int stdio[3], int ours[3], struct failure *failure);
+/* Once pid 1 has a pid: what needs that, and the word to go on. */
+void monitor_release(struct monitor *monitor);
+/* A frame FRAME_STARTED or FRAME_READY about pid 1. */
+bool monitor_announce(const struct monitor *monitor, int socket, enum frame_kind kind, bool frozen);
+/* Begin the end: kill all that lives in the container. The policy says whether it is started again. */
 void monitor_end(struct monitor *monitor);
+
+/* conclude.c: everything in the container is dead. Record it, and start it again or end. */
+void monitor_conclude(struct monitor *monitor);

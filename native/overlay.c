@@ -2,6 +2,7 @@
 #include "child.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,17 @@ static int set_path(int context, const char *key, const char *path, struct failu
   char call[32];
   snprintf(call, sizeof(call), "fsconfig %s", key);
   return fail(failure, call);
+}
+
+void allow_volatile(const char *work) {
+  char path[PATH_MAX];
+  int size = snprintf(path, sizeof(path), "%s/work/incompat", work);
+  if (size < 0 || (size_t)size >= sizeof(path)) return;
+  autoclose int directory = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (directory < 0) return;
+  /* What stands there as well, the kernel made to tell of it in its log. */
+  unlinkat(directory, "volatile/dirty", 0);
+  unlinkat(directory, "volatile", AT_REMOVEDIR);
 }
 
 int make_overlay(const struct list *lower, const char *upper, const char *work, const struct list *options,

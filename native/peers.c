@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "cgroup.h"
+#include "clock.h"
 #include "monitor.h"
 
 enum {
@@ -36,7 +37,10 @@ void peer_accept(struct monitor *monitor) {
   socklen_t size = sizeof(peer);
   if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) return;
   if (peer.uid != 0 && peer.uid != geteuid()) return;
-  if (!process_announce(&monitor->main, fd, FRAME_STARTED)) return;
+  bool told = monitor->restart.waiting
+                  ? restart_announce(monitor, fd)
+                  : monitor_announce(monitor, fd, FRAME_STARTED, cgroup_is(&monitor->plan, true));
+  if (!told) return;
   uint64_t lost = monitor->log.lost_lines;
   if (lost > 0 && !send_frame(fd, FRAME_LOST_LINES, &lost, sizeof(lost), NULL, 0)) return;
   if (peer_add(monitor, fd, false)) fd = -1;
@@ -85,7 +89,15 @@ static int do_kill(struct monitor *monitor, struct peer *peer, const struct requ
     if (peer->process.dead || peer->process.pidfd < 0) return ESRCH;
     return sys_pidfd_send_signal(peer->process.pidfd, signal) < 0 ? errno : 0;
   }
-  if (request->second != 1) return signal_main(monitor, signal);
+  if (request->second & KILL_FOR_GOOD) {
+    restart_forbid(monitor, true);
+    /* Between two runs there is nothing that could take a signal. */
+    if (monitor->restart.waiting) {
+      monitor_end(monitor);
+      return 0;
+    }
+  }
+  if (!(request->second & KILL_ALL)) return signal_main(monitor, signal);
   cgroup_signal(&monitor->plan, signal);
   /* It may have no cgroup at all; and pid 1 takes its pid namespace with it. */
   return signal == SIGKILL || !monitor->plan.unified ? signal_main(monitor, signal) : 0;
@@ -141,6 +153,12 @@ void peer_check_frozen(struct monitor *monitor) {
   if (monitor->freezing < 0) return;
   bool done = cgroup_is(&monitor->plan, monitor->freezing == 1);
   if (!done && monitor->freezing_tries++ < FREEZE_TRIES && !monitor->ending) return;
+  uint32_t frozen = monitor->freezing == 1;
+  for (size_t i = 0; i < monitor->peer_count && done; i++) {
+    struct peer *peer = &monitor->peers[i];
+    if (!peer->is_exec && peer->fd >= 0 && !send_frame(peer->fd, FRAME_FROZEN, &frozen, sizeof(frozen), NULL, 0))
+      peer_close(peer);
+  }
   for (size_t i = 0; i < monitor->peer_count; i++)
     if (!monitor->peers[i].is_exec && monitor->peers[i].fd == monitor->freezing_fd)
       answer(&monitor->peers[i], monitor->freezing_id, done ? 0 : EBUSY);

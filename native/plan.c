@@ -40,6 +40,7 @@ static const char *const shapes[OP_COUNT] = {
     [OP_KEEP_ROOT] = "um",
     [OP_ADOPT] = "tt",
     [OP_TERMINAL] = "uub",
+    [OP_ONCE] = "u",
 };
 
 /* The next `size` bytes, or NULL when there are fewer. */
@@ -198,6 +199,9 @@ bool plan_decode(struct plan *plan, const void *bytes, size_t size) {
       plan->journal_limit = read_u32(&reader);
       plan->journal_members = read_text(&reader);
     }
+    plan->restart = read_u8(&reader);
+    plan->restart_maximum = read_u32(&reader);
+    if (plan->restart > RESTART_ON_REQUEST) reader.broken = true;
   }
   plan->links = read_list(&reader, "yu");
   plan->teardown = read_blobs(&reader);

@@ -15,7 +15,8 @@
  *          list of text attach; maybe unified; maybe freezer; maybe oomEvents; blob deviceProgram
  *          u8 stdin, u8 stdout, u8 stderr
  *          u8 monitor, {u8 lifetime, text socket, text exitFile, log,
- *                       u8 journal, {text path, u32 limit, text members} when 1} when 1
+ *                       u8 journal, {text path, u32 limit, text members} when 1,
+ *                       u8 restart, u32 maximum} when 1
  *          log: u8 driver, {u8 stopsWhenFull, text target, text fields, u64 maxSize, u32 maxFiles} when not 0
  *          list of {blob message, u32 pidAt} links; list of blob teardown
  *          list of {u32 opcode, u32 length, fields} operations
@@ -64,7 +65,8 @@ enum opcode {
   OP_ADOPT = 34,
   OP_KEEP_ROOT = 35,
   OP_TERMINAL = 36,
-  OP_COUNT = 37,
+  OP_ONCE = 37,
+  OP_COUNT = 38,
 };
 
 enum propagation {
@@ -84,6 +86,9 @@ enum stdio_mode { STDIO_NULL = 0, STDIO_LOG = 1, STDIO_PASS = 2, STDIO_OPEN = 3,
 enum log_kind { LOG_NONE = 0, LOG_K8S = 1, LOG_JSON = 2, LOG_JOURNAL = 3 };
 
 enum lifetime { LIFETIME_BOUND = 0, LIFETIME_DETACHED = 1 };
+
+/* RESTART_ON_REQUEST: never by itself, but the monitor may be told to (restart_now()). */
+enum restart_policy { RESTART_NEVER = 0, RESTART_ON_FAILURE = 1, RESTART_ALWAYS = 2, RESTART_ON_REQUEST = 3 };
 
 /* A cursor. Once it ran over its end it stays broken and gives zeros and empty texts, never a byte from outside. */
 struct reader {
@@ -135,9 +140,12 @@ struct plan {
   struct log_plan log;
   const char *journal, *journal_members; /* NULL when absent */
   uint32_t journal_limit; /* bytes */
+  uint8_t restart; /* enum restart_policy */
+  uint32_t restart_maximum; /* of restarts on failure; 0: none */
   struct list links; /* blob message, u32 offset of the pid in it; NO_PID: nowhere */
   struct list teardown; /* blob */
   struct list operations;
+  bool again; /* not on the wire: it was started before, and what lasts is there */
 };
 
 uint8_t read_u8(struct reader *reader);

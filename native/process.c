@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "cgroup.h"
+#include "clock.h"
 #include "clone.h"
 #include "slot.h"
 
@@ -75,6 +76,38 @@ int process_start(struct process *process, const struct plan *plan, const int st
   if (process->stage < 0) return fail(failure, "clone3");
   if (process->stage > 0) return 0;
   end_stage(link, failure, clone_stage(plan, 0, stdio, link, go, into, failure));
+}
+
+int process_start_again(struct process *process, const struct plan *plan, const struct namespaces *kept,
+                        const int stdio[3], enum go go, struct failure *failure) {
+  int ends[2];
+  if (open_link(ends, failure) < 0) return -1;
+  process->link = ends[0];
+  autoclose int link = ends[1];
+  autoclose int into = open_into(plan, failure);
+  if (plan->into && into < 0) return -1;
+  if (kept->count == 0) {
+    process->pid = clone_child(plan, 0, stdio, link, go, CLONE_PIDFD, into, -1, &process->pidfd, failure);
+    return process->pid < 0 ? -1 : 0;
+  }
+  process->stage = fork_stage();
+  if (process->stage < 0) return fail(failure, "clone3");
+  if (process->stage > 0) return 0;
+  if (namespaces_enter(kept, failure) < 0) end_stage(link, failure, -1);
+  pid_t pid = clone_child(plan, namespaces_types(kept), stdio, link, go, CLONE_PARENT, into, -1, NULL, failure);
+  end_stage(link, failure, pid);
+}
+
+void process_forget(struct process *process) {
+  close_fd(&process->pidfd);
+  close_fd(&process->link);
+  free(process->identity);
+  /* Those who were attached may have to read still what it left. */
+  struct console console = process->console;
+  console.ending = false;
+  console.last = '\0';
+  process_clear(process);
+  process->console = console;
 }
 
 /* The namespaces that pid 1 does not share with its monitor. */
@@ -224,7 +257,7 @@ static int write_map(pid_t pid, const char *name, const char *map) {
 }
 
 int process_map_ids(const struct process *process, const struct plan *plan, struct failure *failure) {
-  if (!plan->uid_map) return 0;
+  if (!plan->uid_map || plan->again) return 0; /* its user namespace has them then */
   failure->stage = STAGE_ID_MAP;
   if (write_map(process->pid, "uid_map", plan->uid_map) < 0 || write_map(process->pid, "gid_map", plan->gid_map) < 0)
     return fail(failure, "write");
@@ -259,7 +292,12 @@ void process_kill(struct process *process, int signal) {
   else if (process->stage > 0) kill(process->stage, signal);
 }
 
+struct started_head process_head(const struct process *process) {
+  return (struct started_head){
+      .pid = (uint32_t)process->pid, .monitor = (uint32_t)getpid(), .started_at = process->started_at};
+}
+
 bool process_announce(const struct process *process, int socket, enum frame_kind kind) {
-  uint32_t head[3] = {(uint32_t)process->pid, (uint32_t)process->started_at, (uint32_t)(process->started_at >> 32)};
-  return send_frame(socket, kind, head, sizeof(head), process->identity, process->identity_size);
+  struct started_head head = process_head(process);
+  return send_frame(socket, kind, &head, sizeof(head), process->identity, process->identity_size);
 }

@@ -9,6 +9,7 @@
 
 #include "clone.h"
 #include "console.h"
+#include "namespaces.h"
 #include "plan.h"
 #include "protocol.h"
 
@@ -37,6 +38,13 @@ struct slot;
 int process_start(struct process *process, const struct plan *plan, const int stdio[3], enum go go, struct slot *slot,
                   struct failure *failure);
 
+/* Start it again, in the namespaces that were kept. */
+int process_start_again(struct process *process, const struct plan *plan, const struct namespaces *kept,
+                        const int stdio[3], enum go go, struct failure *failure);
+
+/* Forget one that is dead. */
+void process_forget(struct process *process);
+
 /* Start a process by a plan that comes from `stream`, in the namespaces and cgroups of `container`'s pid 1. */
 int process_enter(struct process *process, const struct plan *container, int pidfd, int stream, const int *passed,
                   size_t count, struct failure *failure);
@@ -52,5 +60,7 @@ void process_go_on(struct process *process);
 bool process_reap(struct process *process);
 void process_kill(struct process *process, int signal);
 
-/* A frame FRAME_STARTED or FRAME_READY about it. */
+/* Who it is, for frames. */
+struct started_head process_head(const struct process *process);
+/* A frame FRAME_STARTED about one of an exec. */
 bool process_announce(const struct process *process, int socket, enum frame_kind kind);

@@ -15,13 +15,18 @@ enum request_kind {
   REQUEST_LAUNCH = 1, /* to the launcher: stream, stdio...; to a warm slot: stdio... */
   REQUEST_UNPACK = 2, /* to the launcher: directory, operations, status */
   REQUEST_EXEC = 3, /* to a monitor: stream, stdio...; first: 1 for a terminal, whose ends stdio are */
-  REQUEST_KILL = 4, /* first: the signal; second: 1 for all processes of the container */
+  REQUEST_KILL = 4, /* first: the signal; second: enum kill_how */
   REQUEST_PROCEED = 5, /* past the barrier */
   REQUEST_FREEZE = 6, /* first: 1 freeze, 0 thaw */
   REQUEST_SPARE = 7, /* to the launcher: the stream of a warm slot */
   REQUEST_COPY = 8, /* to the launcher: tree, operations, results; first: enum copy_from, second: enum copy_way */
   REQUEST_ATTACH = 9, /* first: 1 with stdin; stdin, stdout, stderr, a terminal's output being one */
   REQUEST_RESIZE = 10, /* a terminal; first: columns; second: rows */
+};
+
+enum kill_how {
+  KILL_ALL = 1, /* all processes of the container */
+  KILL_FOR_GOOD = 2, /* it is not to be started again */
 };
 
 struct request {
@@ -35,13 +40,15 @@ struct request {
 enum { REQUEST_FDS = 250 };
 
 enum frame_kind {
-  FRAME_STARTED = 1, /* u32 pid, u64 startedAt, then the identity as in struct record */
+  FRAME_STARTED = 1, /* struct started_head, then the identity as in struct record */
   FRAME_READY = 2, /* the same, at the barrier */
   FRAME_FAILED = 3, /* struct failure */
-  FRAME_EXITED = 4, /* struct exit_record */
+  FRAME_EXITED = 4, /* struct ending; of an exec struct exit_record */
   FRAME_ANSWER = 5, /* u32 id, u32 errno (0: done) */
   FRAME_WARM = 6, /* nothing: a slot is ready for its launch */
   FRAME_LOST_LINES = 7, /* u64: how many lines the log lacks by now, since it could not be written */
+  FRAME_ENDED = 8, /* it is to be started again: struct started_head, struct ending, the identity */
+  FRAME_FROZEN = 9, /* u32: 1 frozen, 0 thawed */
 };
 
 /* What was being done when a launch failed. `index` counts within the plan's list of that name. */
@@ -115,9 +122,26 @@ struct exit_record {
   uint32_t exit_code; /* 128 + signal when a signal ended it */
   uint32_t signal; /* 0: it exited by itself */
   uint32_t oom_killed;
-  uint32_t reserved;
+  uint32_t restarts; /* starts after the first */
   uint64_t started_at, finished_at; /* ms since the epoch */
   uint64_t lost_lines; /* log lines that could not be written */
+  uint32_t by_user; /* it was told to stop */
+  uint32_t reserved;
+};
+
+/* The end of a container. */
+struct ending {
+  struct exit_record record;
+  uint64_t due_at; /* of the next start, ms since the epoch; 0: there is none */
+  struct failure failure; /* of a restart that did not come to its program; stage 0: none */
+};
+
+/* Who a process is; the identity follows. */
+struct started_head {
+  uint32_t pid, restarts;
+  uint32_t monitor; /* its keeper's pid, which lives through restarts */
+  uint32_t frozen;
+  uint64_t started_at; /* ms since the epoch */
 };
 
 /* Fill in a failed system call from errno. Returns -1, so that a caller can return it. */

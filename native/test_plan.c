@@ -74,6 +74,8 @@ static void sample(struct writer *out) {
   put_text(out, "/events/journal");
   put_u32(out, 4096);
   put_text(out, "\"id\":\"a\"");
+  put_u8(out, RESTART_ON_FAILURE);
+  put_u32(out, 3);
   put_u32(out, 1);
   put_u32(out, 4);
   put(out, "link", 4);

@@ -22,7 +22,7 @@ export async function launchAtBarrier(
     await monitor.proceed()
     return monitor
   } catch (error) {
-    await monitor.kill(constants.signals.SIGKILL, { all: true }).catch(() => undefined)
+    await monitor.kill(constants.signals.SIGKILL, { all: true, forGood: true }).catch(() => undefined)
     // All of it is gone then; how it ended is no news.
     await monitor.exited.catch(() => undefined)
     monitor.close()

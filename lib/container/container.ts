@@ -35,7 +35,7 @@ import { checkStatsOptions, followOne, sampled, type StatsStreamOptions } from '
 import type { ContainerStats } from './stats/stats.js'
 import { waitReady } from './ready/wait-ready.js'
 import { requireStatus, type ContainerStatus } from './status.js'
-import { stop, stopTimeout, type StopOptions } from './stop.js'
+import { kill, stop, stopTimeout, type StopOptions } from './stop.js'
 import type { ProcessDescriptor, ProcessInfo } from './top/process-info.js'
 import { defaultDescriptors, top, type DefaultDescriptor } from './top/top.js'
 import { attach, resize, type AttachOptions, type ContainerAttachment } from './terminal/attach.js'
@@ -46,7 +46,9 @@ import { wait, type WaitOptions } from './wait.js'
 export interface ContainerEvents {
   /** Pid 1 runs its command. */
   start: []
-  /** It has ended, its log is complete. */
+  /** It has ended, and is started again by its restart policy; `start` follows. */
+  restarting: [ExitStatus]
+  /** It has ended for good, its log is complete. */
   exit: [ExitStatus]
   /** Its monitor died, and the container with it: nobody knows its exit status. */
   lost: [PodlingError]
@@ -74,6 +76,7 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
     this.id = record.id
     this.#lifecycle = new Lifecycle(context, record, {
       started: () => this.emit('start'),
+      restarting: (status) => this.emit('restarting', status),
       exited: (status) => this.emit('exit', status),
       lost: (error) => this.emit('lost', error),
       logLost: (lines) => this.emit('logLost', lines),
@@ -97,7 +100,13 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
 
   /** The pid of its pid 1 in the host's pid namespace; `undefined` while it doesn't run. */
   get pid(): number | undefined {
-    return this.#lifecycle.monitor?.pid
+    const { monitor } = this.#lifecycle
+    return monitor?.restarting === true ? undefined : monitor?.pid
+  }
+
+  /** How often its restart policy has started it again since its last `start()`. */
+  get restartCount(): number {
+    return this.#lifecycle.restartCount
   }
 
   /** The image it was made from: the name that was asked for, and the id it had then. */
@@ -131,6 +140,7 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
 
   /**
    * Stop it: the stop signal, then SIGKILL when the time is over. One that has ended already is left as it is.
+   * Its restart policy doesn't start it again then.
    * A signal that its pid 1 has no handler for can't reach it (pid_namespaces(7)); then it is killed without waiting.
    * @returns how it ended; `undefined` for one that was never started
    */
@@ -139,11 +149,15 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
     return this.#lifecycle.queue.run(() => stop(this.#lifecycle, timeout))
   }
 
-  /** Send a signal to its pid 1. @param signal @default 'SIGKILL' @throws PodlingError `INVALID_STATE`, `INVALID_OPTION` */
+  /**
+   * Send a signal to its pid 1. After SIGKILL and its stop signal it isn't started again, whatever its restart policy says.
+   * @param signal @default 'SIGKILL'
+   * @throws PodlingError `INVALID_STATE`, `INVALID_OPTION`
+   */
   async kill(signal: Signal = 'SIGKILL'): Promise<void> {
     const number = signalNumber(signal)
     requireStatus('kill', this.status, this.name)
-    await this.#lifecycle.requireMonitor('kill').kill(number)
+    await kill(this.#lifecycle, number)
     this.#lifecycle.tell('kill', { attributes: { signal: String(signal) } })
   }
 
@@ -179,7 +193,7 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
   }
 
   /**
-   * Wait until it has ended; at once for one that has.
+   * Wait until it has ended for good; at once for one that has. One that its restart policy starts again has not.
    * @throws PodlingError `INVALID_STATE` for one that was never started, `MONITOR_DIED` when nobody knows how it ended,
    * `ABORTED`
    */

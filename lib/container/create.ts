@@ -171,7 +171,7 @@ async function specOf(
 }
 
 function storedOptions(options: NormalizedOptions, image: Image): StoredOptions {
-  const { labels, detach, init, log, stopTimeout, network, extraHosts, dns, dnsSearch, dnsOptions } = options
+  const { labels, detach, init, log, stopTimeout, network, extraHosts, dns, dnsSearch, dnsOptions, restart } = options
   const { stdin, stdinOnce } = options
   const stopSignal = options.stopSignal ?? signalNumber(image.config.stopSignal ?? 'SIGTERM')
   return {
@@ -188,6 +188,7 @@ function storedOptions(options: NormalizedOptions, image: Image): StoredOptions 
     stdin,
     stdinOnce,
     stopSignal,
+    ...(restart === undefined ? {} : { restart }),
   }
 }
 

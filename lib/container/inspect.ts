@@ -5,6 +5,7 @@ import type { BoundPort, Endpoint } from '../network/attachment.js'
 import { logPath } from './log/plan-log.js'
 import { isFile, type LogDriver } from './log/settings.js'
 import { noNetworkState, readNetworkState } from './network-state.js'
+import { restartText } from './restart-policy.js'
 import type { ContainerStatus } from './status.js'
 
 /** All that is known of a container. */
@@ -23,7 +24,11 @@ export interface ContainerInspect {
     readonly lostLogLines?: number
     /** How the last run ended. */
     readonly exit?: ExitStatus
+    /** How often its restart policy has started it again. */
+    readonly restartCount: number
   }
+  /** As it was given: `'on-failure:3'`. */
+  readonly restartPolicy: string
   /** While it runs. */
   readonly networks: readonly Endpoint[]
   readonly ports: readonly BoundPort[]
@@ -36,9 +41,9 @@ export interface ContainerInspect {
   readonly spec: Spec
 }
 
-export function inspect({ record, spec, status, monitor, exit, paths }: Lifecycle): ContainerInspect {
+export function inspect({ record, spec, status, monitor, exit, paths, restartCount }: Lifecycle): ContainerInspect {
   const { options } = record
-  const started = monitor?.started
+  const started = monitor?.restarting === true ? undefined : monitor?.started
   const network = monitor === undefined ? noNetworkState : readNetworkState(paths.network)
   return {
     id: record.id,
@@ -51,7 +56,9 @@ export function inspect({ record, spec, status, monitor, exit, paths }: Lifecycl
       ...(started === undefined ? {} : { pid: started.pid, startedAt: new Date(started.startedAt) }),
       ...(monitor === undefined || monitor.lostLines === 0 ? {} : { lostLogLines: monitor.lostLines }),
       ...(exit === undefined ? {} : { exit }),
+      restartCount,
     },
+    restartPolicy: restartText(options.restart),
     networks: network.endpoints,
     ports: network.ports,
     detached: options.detach,

@@ -16,6 +16,8 @@ import type { ContainerStatus } from './status.js'
 /** What a lifecycle tells its handle. */
 export interface LifecycleListener {
   started(): void
+  /** It has ended, and its monitor starts it again. */
+  restarting(status: ExitStatus): void
   exited(status: ExitStatus): void
   lost(error: PodlingError): void
   logLost(lines: number): void
@@ -60,6 +62,11 @@ export class Lifecycle {
       : { ...spec, linux: { ...spec.linux, seccomp: this.context.seccomp.get(seccomp) } }
   }
 
+  /** How often its monitor has started it again. */
+  get restartCount(): number {
+    return this.monitor?.started.restarts ?? this.exit?.restartCount ?? 0
+  }
+
   /** Take up a monitor: from here on the state follows what it tells. */
   follow(monitor: Monitor): void {
     this.monitor = monitor
@@ -67,13 +74,28 @@ export class Lifecycle {
       this.#listener.logLost(lines)
     })
     this.exit = undefined
-    this.status = 'running'
+    this.status = monitor.frozen ? 'paused' : 'running'
+    monitor.follow({
+      ended: (record, error) => {
+        this.exit = exitStatus(record, error)
+        // One that is being stopped is about to be told of.
+        if (this.status !== 'stopping') this.status = 'restarting'
+        this.#listener.restarting(this.exit)
+      },
+      started: () => {
+        if (this.status === 'restarting') this.status = 'running'
+        this.#listener.started()
+      },
+      frozen: (frozen) => {
+        if (['running', 'paused'].includes(this.status)) this.set(frozen ? 'paused' : 'running')
+      },
+    })
     const ended = monitor.exited.then(
       async (record) => {
         await this.#leaveNetworks()
         await this.#leaveVolumes()
         this.monitor = undefined
-        this.exit = exitStatus(record)
+        this.exit = exitStatus(record, monitor.startError)
         this.status = 'exited'
         this.#listener.exited(this.exit)
         return this.exit
@@ -89,7 +111,7 @@ export class Lifecycle {
       if (!this.#released) this.#listener.lost(error as PodlingError)
     })
     this.ended = ended
-    this.#listener.started()
+    if (!monitor.restarting) this.#listener.started()
   }
 
   /** Let go of a container, however it is, since the runtime is closed. One that runs goes on without this handle. */
@@ -167,6 +189,7 @@ export class Lifecycle {
   }
 
   set(status: ContainerStatus): void {
+    if (this.status === status) return
     this.status = status
     if (status === 'removed') this.#listener.removed()
     else this.#listener.changed()
@@ -183,7 +206,7 @@ export class Lifecycle {
 
   /** The monitor of a container that runs. @throws PodlingError `INVALID_STATE` when it has just ended. */
   requireMonitor(verb: string): Monitor {
-    if (this.monitor !== undefined) return this.monitor
+    if (this.monitor !== undefined && !this.monitor.restarting) return this.monitor
     if (this.#released) throw this.#closed(verb)
     throw new PodlingError('INVALID_STATE', `${verb} container ${this.record.name}: it has ended`)
   }

@@ -4,6 +4,7 @@ import type { SeccompProfile } from '../security/seccomp-profile.js'
 import type { NetworkMode } from '../network/mode.js'
 import type { NormalizedLimits } from './limits/parse-limits.js'
 import type { MountRequest } from './mount-request.js'
+import type { RestartPolicy } from './restart-policy.js'
 import type { TerminalSize } from './terminal/size.js'
 
 /** {@link ContainerOptions} checked and in one form: numbers for sizes, milliseconds for durations, defaults filled in. */
@@ -51,6 +52,8 @@ export interface NormalizedOptions extends NormalizedLimits {
   readonly stopSignal: number | undefined
   /** Milliseconds. */
   readonly stopTimeout: number
+  /** Undefined: never. */
+  readonly restart: RestartPolicy | undefined
   readonly init: boolean
   readonly detach: boolean
   /** Undefined: none. Zeros: of no size that it knows of. */

@@ -7,6 +7,7 @@ import { volumeName, volumeNameWords } from '../storage/volumes/volume.js'
 import { durationWords, parseDuration, parseSize, sizeWords } from '../schema/quantities.js'
 import { limitKeywords, limitProperties } from './limits/schema.js'
 import { logDrivers } from './log/settings.js'
+import { restartPattern, restartWords } from './restart-policy.js'
 import { signalNumber } from './signals.js'
 import { terminalSize } from './terminal/size.js'
 
@@ -19,7 +20,6 @@ const maximumId = 2 ** 32 - 2
 export const unsupportedOptions: ReadonlySet<string> = new Set([
   'pod',
   'health',
-  'restart',
   'userns',
   'devices',
   'selinux',
@@ -219,6 +219,7 @@ export const optionsSchema = {
     umask: { type: ['string', 'integer'], mode: true, maximum: 0o777 },
     stopSignal: { type: ['string', 'integer'], signal: true },
     stopTimeout: { type: ['string', 'number'], duration: true },
+    restart: { type: 'string', pattern: restartPattern, says: restartWords },
     init: flag,
     detach: flag,
     tty: { type: ['boolean', 'object'], ...terminalSize },

@@ -149,6 +149,16 @@ export interface ContainerOptions extends LimitOptions {
   readonly stopSignal?: string | number
   /** How long `stop()` waits after it before SIGKILL (`--stop-timeout`). @default '10s' */
   readonly stopTimeout?: Duration
+  /**
+   * Whether it is started again when it has ended (`--restart`): never; when its exit code isn't 0, at most N times with
+   * `on-failure:N`; or however it ended. Its monitor does it, whether this process lives or not, in the same network and on
+   * what it has written: after 100 ms, then twice as long each time up to a minute, and after 100 ms again when it has run
+   * for ten seconds. `stop()`, and `kill()` with its stop signal or SIGKILL, end that. `unless-stopped` differs from
+   * `always` only after a reboot. A container that isn't detached ends with this process all
+   * the same.
+   * @default 'no'
+   */
+  readonly restart?: 'no' | 'on-failure' | `on-failure:${number}` | 'always' | 'unless-stopped'
   /** A small pid 1 that reaps orphans and passes signals on; the command runs as its child (`--init`). @default false */
   readonly init?: boolean
   /**

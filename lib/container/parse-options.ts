@@ -16,6 +16,7 @@ import { isKept, type LogSettings } from './log/settings.js'
 import { parseMounts } from './parse-mounts.js'
 import { parseReady } from './parse-ready.js'
 import { parseDuration, parseSize } from '../schema/quantities.js'
+import { parseRestart } from './restart-policy.js'
 import { signalNumber } from './signals.js'
 import { checkSysctls } from './sysctls.js'
 import { unknownSize } from './terminal/size.js'
@@ -98,6 +99,7 @@ function normalize(
     stopSignal: options.stopSignal === undefined ? undefined : signalNumber(options.stopSignal),
     stopTimeout:
       (options.stopTimeout === undefined ? undefined : parseDuration(options.stopTimeout)) ?? defaults.stopTimeout,
+    restart: parseRestart(options.restart),
     init: options.init ?? false,
     detach: options.detach ?? false,
     tty: options.tty === true ? unknownSize : options.tty || undefined,

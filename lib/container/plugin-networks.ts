@@ -18,13 +18,13 @@ export async function launchOnPluginNetworks(
   attach: NonNullable<Attachment['atBarrier']>,
 ): Promise<Monitor> {
   const { context, paths, record } = container
-  return await launchAtBarrier(context.launcher, plan, given, async ({ pid }) => {
+  return await launchAtBarrier(context.launcher, plan, given, async ({ pid, monitorPid }) => {
     const status = await attach(`/proc/${String(pid)}/ns/net`)
     // Its monitor knows nothing of it.
     writeNetworkState(paths.network, { ...status, changed: true })
     writeEtcFiles(container, status)
     await context.networks.naming.publish(
-      { id: record.id, name: record.name, dns: record.options.dns, pid },
+      { id: record.id, name: record.name, dns: record.options.dns, pid: monitorPid },
       status.endpoints,
     )
   })

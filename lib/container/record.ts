@@ -4,6 +4,7 @@ import type { VolumeClaim } from '../storage/volumes/volume-records.js'
 import type { MountedImageUse, MountUse } from './mount-request.js'
 import type { NormalizedOptions } from './normalized-options.js'
 import type { OwnConfig } from './own-config.js'
+import type { RestartPolicy } from './restart-policy.js'
 
 /** The options that matter after the creation; all others are in the spec. */
 export type StoredOptions = Pick<
@@ -23,6 +24,8 @@ export type StoredOptions = Pick<
 > & {
   /** A signal's number. */
   readonly stopSignal: number
+  /** Absent: never. */
+  readonly restart?: RestartPolicy
 }
 
 /** What the database keeps of a container: all that was decided, nothing that the kernel knows better. */

@@ -179,6 +179,7 @@ async function removeStrayRunDirectories({ runRoot, records }: ContainerContext)
 
 const silent = {
   started: () => undefined,
+  restarting: () => undefined,
   exited: () => undefined,
   lost: () => undefined,
   logLost: () => undefined,

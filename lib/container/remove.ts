@@ -31,7 +31,7 @@ export async function remove(container: Lifecycle, { volumes = false }: RemoveOp
 export async function killNow(container: Lifecycle): Promise<void> {
   const { monitor, ended } = container
   if (monitor === undefined || ended === undefined) return
-  await monitor.kill(constants.signals.SIGKILL, { all: true }).catch(() => undefined)
+  await monitor.kill(constants.signals.SIGKILL, { all: true, forGood: true }).catch(() => undefined)
   // A monitor that died has nothing to tell; what it left is cleaned by then.
   await ended.catch(() => undefined)
 }

@@ -43,6 +43,8 @@ export async function openRoot(
   const { paths } = container
   if (container.status === 'removed') throw invalid(container, verb, 'it was removed')
   if (container.monitor === undefined && existsSync(paths.socket)) await container.refresh()
+  if (container.status === 'restarting')
+    throw invalid(container, verb, 'it is started again in a moment; try again then')
   if (container.monitor !== undefined) return runningRoot(container, container.monitor, verb)
   const lock = await RunLock.acquire(paths)
   if (lock === undefined) throw invalid(container, verb, 'another process is starting it, or reads it, too')

@@ -23,6 +23,7 @@ import { RunLock } from './run-lock.js'
 import { launchOnPluginNetworks } from './plugin-networks.js'
 import { passedStreams, requireNoTerminal } from './log/pass-streams.js'
 import { planLog } from './log/plan-log.js'
+import { planRestart } from './restart-policy.js'
 import { requireStatus } from './status.js'
 import { containerStdio } from './terminal/stdio.js'
 import { launchOnUserNetwork, userNetworkOf } from './user-network.js'
@@ -78,7 +79,7 @@ async function launch(container: Lifecycle): Promise<void> {
     const status = attachment?.status ?? { endpoints: [], ports: [] }
     writeNetworkState(paths.network, { ...status, changed: false })
     writeEtcFiles(container, status)
-    // Known before it runs: as long as this process lives, then as long as its own pid 1 does.
+    // Known before it runs: as long as this process lives, then as long as its own monitor does.
     const { naming } = context.networks
     const holder = { id: record.id, name: record.name, dns: record.options.dns }
     await naming.publish({ ...holder, pid: process.pid }, status.endpoints)
@@ -93,7 +94,7 @@ async function launch(container: Lifecycle): Promise<void> {
     } else {
       const monitor = await context.launcher.launch(plan, given)
       container.follow(monitor)
-      naming.follow({ ...holder, pid: monitor.pid }, status.endpoints)
+      naming.follow({ ...holder, pid: monitor.monitorPid }, status.endpoints)
     }
     // Nobody need wait for it: a volume that is used again before it is on the disk is looked into once more.
     context.volumes.markFilled(volumes.first).catch(() => undefined)
@@ -156,6 +157,7 @@ function planOf(
         limit: JOURNAL_LIMIT,
         members: eventMembers(containerEvent(record)),
       },
+      ...planRestart(options.restart),
     },
     init: options.init,
     barrier,

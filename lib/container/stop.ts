@@ -38,10 +38,10 @@ export async function stop(container: Lifecycle, timeout: number): Promise<ExitS
   container.tell('stop')
   const signal = container.record.options.stopSignal
   if (signal === SIGKILL || timeout === 0 || !(await canReach(monitor.pid, signal))) {
-    await monitor.kill(SIGKILL, { all: true }).catch(unlessEnded)
+    await monitor.kill(SIGKILL, { all: true, forGood: true }).catch(unlessEnded)
     return ended
   }
-  await monitor.kill(signal).catch(unlessEnded)
+  await monitor.kill(signal, { forGood: true }).catch(unlessEnded)
   const timer = setTimeout(() => {
     // It may have ended in this very moment; then there is nothing left to kill.
     monitor.kill(SIGKILL, { all: true }).catch(() => undefined)
@@ -51,6 +51,12 @@ export async function stop(container: Lifecycle, timeout: number): Promise<ExitS
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** Send a signal to pid 1. One that is to end it is the last word on it, whatever its restart policy says. */
+export async function kill(container: Lifecycle, signal: number): Promise<void> {
+  const forGood = signal === SIGKILL || signal === container.record.options.stopSignal
+  await container.requireMonitor('kill').kill(signal, { forGood })
 }
 
 /** It may have ended by itself at any moment, as it is to. */

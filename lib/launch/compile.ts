@@ -298,7 +298,7 @@ function namespaceOperations(spec: Spec, network: readonly Operation[]): Operati
   const own = (type: SpecNamespaceType) =>
     (linux.namespaces ?? []).some((namespace) => namespace.type === type && namespace.path === undefined)
   const operations: Operation[] = []
-  if (own('network')) operations.push({ op: 'loopback-up' }, ...network)
+  if (own('network')) operations.push({ op: 'loopback-up' }, ...onceOnly(network))
   if (spec.hostname !== undefined) operations.push({ op: 'hostname', name: spec.hostname })
   if (spec.domainname !== undefined) operations.push({ op: 'domainname', name: spec.domainname })
   for (const [key, value] of Object.entries(linux.sysctl ?? {})) operations.push({ op: 'sysctl', key, value })
@@ -306,6 +306,11 @@ function namespaceOperations(spec: Spec, network: readonly Operation[]): Operati
   for (const path of linux.maskedPaths ?? []) operations.push({ op: 'mask', path })
   if (spec.root?.readonly) operations.push({ op: 'mount-read-only', path: '/' })
   return operations
+}
+
+/** A container that is started again keeps its network as it is by then. */
+function onceOnly(operations: readonly Operation[]): Operation[] {
+  return operations.length === 0 ? [] : [{ op: 'once', operations: operations.length }, ...operations]
 }
 
 function processOperations({ spec, init, barrier }: LaunchInput): Operation[] {

@@ -51,6 +51,8 @@ export function describeOperation(operation: Operation): string {
       return `set the sysctl ${operation.key} to ${operation.value}`
     case 'netlink':
       return operation.what
+    case 'once':
+      return 'go on'
     case 'loopback-up':
       return 'set the loopback link up'
     case 'rlimit':

@@ -46,6 +46,7 @@ export const opcodes: Readonly<Record<Operation['op'], number>> = {
   adopt: 34,
   'keep-root': 35,
   terminal: 36,
+  once: 37,
 }
 
 /** `enum propagation`. */
@@ -65,6 +66,8 @@ export const lifetimes = { bound: 0, detached: 1 } as const
 
 /** `enum log_kind`; 0 is none. */
 export const logKinds: Readonly<Record<PlanLog['driver'], number>> = { 'k8s-file': 1, 'json-file': 2, journald: 3 }
+/** `enum restart_policy`. */
+export const restartPolicies = { never: 0, 'on-failure': 1, always: 2, 'on-request': 3 } as const
 
 /** A message that no pid is put into: `NO_PID`. */
 const noPid = 0xffffffff
@@ -336,6 +339,9 @@ function writeFields(out: Writer, operation: Operation): void {
       out.u32(operation.rows)
       out.u8(operation.console)
       return
+    case 'once':
+      out.u32(operation.operations)
+      return
     case 'pivot-root':
     case 'loopback-up':
     case 'keyring':
@@ -408,6 +414,9 @@ export function encodePlan(plan: Plan): Buffer {
         out.u32(journal.limit)
         out.text(journal.members)
       }
+      const { policy = 'never', maximum = 0 } = plan.monitor.restart ?? {}
+      out.u8(restartPolicies[policy])
+      out.u32(maximum)
     }
     out.list(plan.network?.links ?? [], ({ message, pidAt = noPid }) => {
       out.blob(message)

@@ -6,7 +6,7 @@ import { close, connectUnix, socketPair } from '../sys/libc.js'
 import { closeAll } from './connection.js'
 import { encodePlan } from './encode.js'
 import type { Plan } from './plan.js'
-import type { ExitRecord, Started } from './protocol.js'
+import { killHow, type Ending, type ExitRecord, type Started } from './protocol.js'
 import { Remote, Settled, endedError } from './remote.js'
 
 const EXEC = 'Execute a command in the container'
@@ -78,31 +78,75 @@ async function begin(plan: Plan, deliver: (theirs: number) => Promise<void>): Pr
   return remote
 }
 
+/** What a monitor tells between the start and the end. */
+export interface MonitorListener {
+  /** It has ended, and is to be started again. @param error why it could not be started, if that was the end */
+  ended(record: ExitRecord, error: PodlingError | undefined): void
+  /** It runs again. */
+  started(): void
+  /** All its processes are frozen, or go on. */
+  frozen(frozen: boolean): void
+}
+
 /** One connection to one monitor. */
 export class Monitor {
   readonly #remote: Remote
   #started: Started
   #running: boolean
+  #waiting: Ending | undefined
+  #listener: MonitorListener | undefined
 
-  private constructor(remote: Remote, started: Started, running: boolean) {
+  private constructor(remote: Remote, started: Started, running: boolean, waiting: Ending | undefined) {
     this.#remote = remote
     this.#started = started
     this.#running = running
+    this.#waiting = waiting
     remote.onStarted = (anew, runs) => {
       this.#started = anew
       this.#running = runs
+      if (!runs || this.#waiting === undefined) return
+      this.#waiting = undefined
+      this.#listener?.started()
     }
+    remote.onEnded = (ending) => {
+      this.#waiting = ending
+      this.#tellEnded(ending)
+    }
+    remote.onFrozen = (frozen) => this.#listener?.frozen(frozen)
+  }
+
+  #tellEnded({ record }: Ending): void {
+    this.#listener?.ended(record, this.#remote.lastFailure)
+  }
+
+  /** Hear of what happens from here on; at once of a restart that it waits for. */
+  follow(listener: MonitorListener): void {
+    this.#listener = listener
+    if (this.#waiting !== undefined) this.#tellEnded(this.#waiting)
+  }
+
+  /** Has it ended, and is to be started again? */
+  get restarting(): boolean {
+    return this.#waiting !== undefined
+  }
+
+  /** Was it frozen when this connection was made? */
+  get frozen(): boolean {
+    return this.#started.frozen
   }
 
   /** The monitor at the other end, once it tells who pid 1 is. @internal */
   static async settle(remote: Remote): Promise<Monitor> {
     let running = false
+    let waiting: Ending | undefined
     remote.onStarted = (_, runs) => {
       running = runs
+      waiting = undefined
     }
+    remote.onEnded = (ending) => (waiting = ending)
     try {
       const started = await remote.connection.holdWhile(remote.started.promise)
-      return new Monitor(remote, started, running)
+      return new Monitor(remote, started, running, waiting)
     } catch (error) {
       remote.connection.close()
       throw error
@@ -145,9 +189,19 @@ export class Monitor {
     return Monitor.settle(new Remote(fd, undefined))
   }
 
-  /** The container's pid 1 in the host's pid namespace. */
+  /** The container's pid 1 in the host's pid namespace; between two runs 0. */
   get pid(): number {
     return this.#started.pid
+  }
+
+  /** The monitor's own pid, which lives through restarts. */
+  get monitorPid(): number {
+    return this.#started.monitorPid
+  }
+
+  /** Why it could not be started again, where it ended by that. */
+  get startError(): PodlingError | undefined {
+    return this.#remote.lastFailure
   }
 
   /** Who pid 1 is; at the barrier as far as it is known there. */
@@ -186,11 +240,13 @@ export class Monitor {
   /**
    * Send a signal to pid 1, or to all processes of the container. As pid 1 of its own pid namespace, a process gets only
    * the signals that it handles, and SIGKILL and SIGSTOP.
+   * @param options `forGood`: it is not started again, whatever its policy says
    * @throws PodlingError `INVALID_STATE` when it has ended.
    */
-  async kill(signal: number, options: { readonly all?: boolean } = {}): Promise<void> {
+  async kill(signal: number, options: { readonly all?: boolean; readonly forGood?: boolean } = {}): Promise<void> {
     this.#assertLives(`Send signal ${signal} to the container`)
-    await this.#remote.ask('kill', signal, options.all ? 1 : 0, `Send signal ${signal} to the container`)
+    const how = (options.all ? killHow.all : 0) | (options.forGood ? killHow['for-good'] : 0)
+    await this.#remote.ask('kill', signal, how, `Send signal ${signal} to the container`)
   }
 
   #assertLives(what: string): void {

@@ -132,6 +132,8 @@ export type Operation =
   /** Write one sysctl, `net.ipv4.ip_forward`, through a descriptor that is checked to be the kernel's procfs. */
   | { readonly op: 'sysctl'; readonly key: string; readonly value: string }
   | { readonly op: 'loopback-up' }
+  /** The next so many steps are for the first start: what they do lasts through restarts, as the network namespace does. */
+  | { readonly op: 'once'; readonly operations: number }
   /** Send messages of rtnetlink(7) in its own network namespace, once the monitor has made the plan's links. */
   | {
       readonly op: 'netlink'
@@ -219,6 +221,14 @@ export interface PlanNetwork {
   readonly teardown: readonly Uint8Array[]
 }
 
+/** What follows the end of a container. */
+export interface PlanRestart {
+  /** `on-request`: only when its monitor is told to. */
+  readonly policy: 'never' | 'on-failure' | 'always' | 'on-request'
+  /** How often at most, with `on-failure`. @default 0: however often */
+  readonly maximum?: number
+}
+
 /** How a monitor keeps its container. Absent from the plan of an exec. */
 export interface PlanMonitor {
   /** `bound`: the container ends when the host's connection closes. `detached`: it goes on. */
@@ -238,6 +248,8 @@ export interface PlanMonitor {
     /** What all events of this container have in common: members of a JSON object, without its braces. */
     readonly members: string
   }
+  /** Whether it is started again when it has ended. @default never */
+  readonly restart?: PlanRestart
 }
 
 /** How a monitor keeps what its container writes. */

@@ -17,6 +17,7 @@
  *   │◀───────────────────────────────── frame ANSWER ─│
  *   │◀───────────────────────────── frame LOST_LINES ─│ a log that can't be written
  *   │◀───────────────────────────────── frame EXITED ─│◀──────────────── death │
+ *   │◀────────────────── frame ENDED, later STARTED ──│ one that is started again
  *   │ request SPARE + stream ────▶│ fork ──────────────▶│ cgroups are entered
  *   │◀─────────────────────────────────── frame WARM ─│
  *   │ request LAUNCH + stdio (fds), plan, over it ───▶│ as above, without the launcher
@@ -45,7 +46,20 @@ export const copyFrom = { directory: 0, namespace: 1 } as const
 /** `second` of a copy (`enum copy_way`). */
 export const copyWays = { in: 0, out: 1, ask: 2 } as const
 
-export const frameKinds = { started: 1, ready: 2, failed: 3, exited: 4, answer: 5, warm: 6, 'lost-lines': 7 } as const
+export const frameKinds = {
+  started: 1,
+  ready: 2,
+  failed: 3,
+  exited: 4,
+  answer: 5,
+  warm: 6,
+  'lost-lines': 7,
+  ended: 8,
+  frozen: 9,
+} as const
+
+/** `second` of a kill (`enum kill_how`), as bits. */
+export const killHow = { all: 1, 'for-good': 2 } as const
 
 /** `enum stage`: what was being done when a launch failed. */
 export const stages = {
@@ -99,6 +113,12 @@ export interface Started {
   readonly groups: readonly number[]
   /** The home that its passwd entry names. */
   readonly home?: string
+  /** How often the container was started again. */
+  readonly restarts: number
+  /** Frozen when this was told. */
+  readonly frozen: boolean
+  /** The pid of its monitor, which lives through restarts. */
+  readonly monitorPid: number
 }
 
 export interface Failure {
@@ -124,12 +144,28 @@ export interface ExitRecord {
   readonly finishedAt: number
   /** Lines that could not be written to the log: its disk was full. @default 0 */
   readonly lostLogLines: number
+  /** How often it was started again before. @default 0 */
+  readonly restartCount: number
+  /** Was it told to stop? @default false */
+  readonly stoppedByUser: boolean
+}
+
+/** The end of a run of a container. */
+export interface Ending {
+  readonly record: ExitRecord
+  /** When it is started again, in milliseconds since the epoch; absent: never. */
+  readonly dueAt?: number
+  /** It was to be started again, and that failed. */
+  readonly failure?: Failure
 }
 
 export type Frame =
   | { readonly kind: 'started' | 'ready'; readonly started: Started }
   | { readonly kind: 'failed'; readonly failure: Failure }
-  | { readonly kind: 'exited'; readonly record: ExitRecord }
+  | { readonly kind: 'exited'; readonly ending: Ending }
+  /** It is to be started again; who its last pid 1 was. */
+  | { readonly kind: 'ended'; readonly started: Started; readonly ending: Ending }
+  | { readonly kind: 'frozen'; readonly frozen: boolean }
   | { readonly kind: 'answer'; readonly id: number; readonly error: number }
   | { readonly kind: 'warm' }
   | { readonly kind: 'lost-lines'; readonly lines: number }
@@ -149,22 +185,32 @@ function nameOf<T extends string>(names: Readonly<Record<T, number>>, number: nu
   throw new RangeError(`unknown number ${String(number)} from the helper`)
 }
 
-function decodeStarted(bytes: Buffer): Started {
+/** Sizes of the C structures. */
+const headSize = 24
+const recordSize = 48
+const failureSize = 40
+const endingSize = recordSize + 8 + failureSize
+
+/** @param identity what follows the head, where not behind it at once */
+function decodeStarted(bytes: Buffer, identity = bytes.subarray(headSize)): Started {
   const started = {
     pid: bytes.readUInt32LE(0),
-    startedAt: Number(bytes.readBigUInt64LE(4)),
+    restarts: bytes.readUInt32LE(4),
+    monitorPid: bytes.readUInt32LE(8),
+    frozen: bytes.readUInt32LE(12) !== 0,
+    startedAt: Number(bytes.readBigUInt64LE(16)),
     uid: 0,
     gid: 0,
     groups: [] as number[],
   }
-  if (bytes.length < 28) return started
-  started.uid = bytes.readUInt32LE(12)
-  started.gid = bytes.readUInt32LE(16)
-  const count = bytes.readUInt32LE(20)
-  for (let i = 0; i < count; i++) started.groups.push(bytes.readUInt32LE(24 + 4 * i))
-  const at = 24 + 4 * count
-  const size = bytes.readUInt32LE(at)
-  return size === 0xffffffff ? started : { ...started, home: bytes.toString('utf8', at + 4, at + 4 + size) }
+  if (identity.length < 16) return started
+  started.uid = identity.readUInt32LE(0)
+  started.gid = identity.readUInt32LE(4)
+  const count = identity.readUInt32LE(8)
+  for (let i = 0; i < count; i++) started.groups.push(identity.readUInt32LE(12 + 4 * i))
+  const at = 12 + 4 * count
+  const size = identity.readUInt32LE(at)
+  return size === 0xffffffff ? started : { ...started, home: identity.toString('utf8', at + 4, at + 4 + size) }
 }
 
 function decodeFailure(bytes: Buffer): Failure {
@@ -184,9 +230,24 @@ function decodeExit(bytes: Buffer): ExitRecord {
     exitCode: bytes.readUInt32LE(0),
     ...(signal === 0 ? {} : { signal }),
     oomKilled: bytes.readUInt32LE(8) !== 0,
+    restartCount: bytes.readUInt32LE(12),
     startedAt: Number(bytes.readBigUInt64LE(16)),
     finishedAt: Number(bytes.readBigUInt64LE(24)),
     lostLogLines: Number(bytes.readBigUInt64LE(32)),
+    stoppedByUser: bytes.readUInt32LE(40) !== 0,
+  }
+}
+
+function decodeEnding(bytes: Buffer): Ending {
+  const record = decodeExit(bytes)
+  // Of an exec there is no more than that.
+  if (bytes.length < endingSize) return { record }
+  const dueAt = Number(bytes.readBigUInt64LE(recordSize))
+  const failed = bytes.readUInt32LE(recordSize + 8) !== 0
+  return {
+    record,
+    ...(dueAt === 0 ? {} : { dueAt }),
+    ...(failed ? { failure: decodeFailure(bytes.subarray(recordSize + 8, endingSize)) } : {}),
   }
 }
 
@@ -199,7 +260,15 @@ function decodeFrame(kind: number, bytes: Buffer): Frame {
     case 'failed':
       return { kind: name, failure: decodeFailure(bytes) }
     case 'exited':
-      return { kind: name, record: decodeExit(bytes) }
+      return { kind: name, ending: decodeEnding(bytes) }
+    case 'ended':
+      return {
+        kind: name,
+        started: decodeStarted(bytes, bytes.subarray(headSize + endingSize)),
+        ending: decodeEnding(bytes.subarray(headSize)),
+      }
+    case 'frozen':
+      return { kind: name, frozen: bytes.readUInt32LE(0) !== 0 }
     case 'answer':
       return { kind: name, id: bytes.readUInt32LE(0), error: bytes.readUInt32LE(4) }
     case 'warm':

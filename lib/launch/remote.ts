@@ -4,7 +4,7 @@ import { codeForErrno, errnoName } from '../sys/libc.js'
 import { Connection, goneError } from './connection.js'
 import { failureError } from './describe.js'
 import type { Plan } from './plan.js'
-import type { ExitRecord, Frame, RequestKind, Started } from './protocol.js'
+import type { Ending, ExitRecord, Failure, Frame, RequestKind, Started } from './protocol.js'
 
 /** A promise with its ends, whose rejection is nobody's fault while nobody looks. */
 export class Settled<T> {
@@ -35,6 +35,10 @@ export class Remote {
   readonly exited = new Settled<ExitRecord>()
   /** Every frame that says who the process is, anew: at the barrier, after the exec. */
   onStarted: (started: Started, running: boolean) => void = () => undefined
+  /** The container has ended and is to be started again. */
+  onEnded: (ending: Ending) => void = () => undefined
+  /** All its processes are frozen, or go on. */
+  onFrozen: (frozen: boolean) => void = () => undefined
   /** Has the other side said anything about a process? */
   heard = false
   /** It waits for its launch: see {@link Spare}. */
@@ -42,6 +46,8 @@ export class Remote {
   /** So many lines of its output the log lacks by now. */
   onLostLines: (lines: number) => void = () => undefined
   lostLines = 0
+  /** Why the container could not be started again, the last time. */
+  lastFailure: PodlingError | undefined
   /** Has it told of the end? Its silence is in order then. */
   #ended = false
   #plan: Plan | undefined
@@ -83,21 +89,37 @@ export class Remote {
         this.started.resolve(frame.started)
         return
       case 'failed':
-        this.#lose(
-          this.#plan === undefined
-            ? new PodlingError('START_FAILED', 'The container could not be started')
-            : failureError(frame.failure, this.#plan),
-        )
+        this.#lose(this.#failed(frame.failure))
         return
       case 'exited':
         this.#ended = true
-        this.exited.resolve(frame.record)
+        this.lastFailure = this.#startError(frame.ending)
+        this.exited.resolve(frame.ending.record)
+        return
+      case 'ended':
+        this.lastFailure = this.#startError(frame.ending)
+        this.onStarted(frame.started, false)
+        this.onEnded(frame.ending)
+        this.started.resolve(frame.started)
+        return
+      case 'frozen':
+        this.onFrozen(frame.frozen)
         return
       case 'answer':
         this.#answers.get(frame.id)?.answer.resolve(frame.error)
         this.#answers.delete(frame.id)
         return
     }
+  }
+
+  #failed(failure: Failure): PodlingError {
+    return this.#plan === undefined
+      ? new PodlingError('START_FAILED', 'The container could not be started')
+      : failureError(failure, this.#plan)
+  }
+
+  #startError({ failure }: Ending): PodlingError | undefined {
+    return failure === undefined ? undefined : this.#failed(failure)
   }
 
   #lose(error: PodlingError): void {

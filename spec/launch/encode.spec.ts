@@ -45,39 +45,58 @@ function frame(kind: number, payload: Buffer): Buffer {
 }
 
 t.test('frames are cut out of a stream whatever the pieces', async (t) => {
-  const started = Buffer.alloc(12 + 12 + 8 + 4)
-  started.writeUInt32LE(42, 0)
-  started.writeBigUInt64LE(1000n, 4)
-  started.writeUInt32LE(5, 12)
-  started.writeUInt32LE(6, 16)
-  started.writeUInt32LE(2, 20)
-  started.writeUInt32LE(6, 24)
-  started.writeUInt32LE(7, 28)
-  started.writeUInt32LE(2, 32)
+  const head = Buffer.alloc(24)
+  head.writeUInt32LE(42, 0)
+  head.writeUInt32LE(3, 4)
+  head.writeUInt32LE(41, 8)
+  head.writeUInt32LE(1, 12)
+  head.writeBigUInt64LE(1000n, 16)
+  const identity = Buffer.alloc(12 + 8 + 4 + 2)
+  for (const [at, value] of [5, 6, 2, 6, 7, 2].entries()) identity.writeUInt32LE(value, 4 * at)
+  identity.write('/x', 24)
   const failed = Buffer.alloc(40)
   failed.writeUInt32LE(stages.operation, 0)
   failed.writeUInt32LE(3, 4)
   failed.writeUInt32LE(reasons['not-procfs'], 8)
   failed.write('statfs', 16)
-  const exited = Buffer.alloc(40)
+  const exited = Buffer.alloc(48)
   exited.writeUInt32LE(137, 0)
   exited.writeUInt32LE(9, 4)
   exited.writeUInt32LE(1, 8)
+  exited.writeUInt32LE(2, 12)
+  exited.writeUInt32LE(1, 40)
+  const due = Buffer.alloc(8)
+  due.writeBigUInt64LE(9n)
   const answer = Buffer.alloc(8)
   answer.writeUInt32LE(9, 0)
   const all = Buffer.concat([
-    frame(frameKinds.started, Buffer.concat([started, Buffer.from('/x')])),
+    frame(frameKinds.started, Buffer.concat([head, identity])),
     frame(frameKinds.failed, failed),
     frame(frameKinds.exited, exited),
+    frame(frameKinds.exited, Buffer.concat([exited, Buffer.alloc(48)])),
+    frame(frameKinds.ended, Buffer.concat([head, exited, due, failed, identity])),
+    frame(frameKinds.frozen, Buffer.from([1, 0, 0, 0])),
     frame(frameKinds.answer, answer),
   ])
+  const who = { pid: 42, restarts: 3, monitorPid: 41, frozen: true, startedAt: 1000, uid: 5, gid: 6, groups: [6, 7] }
+  const failure = { stage: 'operation', index: 3, reason: 'not-procfs', error: 0, syscall: 'statfs' } as const
+  const record = {
+    exitCode: 137,
+    signal: 9,
+    oomKilled: true,
+    restartCount: 2,
+    startedAt: 0,
+    finishedAt: 0,
+    lostLogLines: 0,
+    stoppedByUser: true,
+  }
   const expected: Frame[] = [
-    { kind: 'started', started: { pid: 42, startedAt: 1000, uid: 5, gid: 6, groups: [6, 7], home: '/x' } },
-    { kind: 'failed', failure: { stage: 'operation', index: 3, reason: 'not-procfs', error: 0, syscall: 'statfs' } },
-    {
-      kind: 'exited',
-      record: { exitCode: 137, signal: 9, oomKilled: true, startedAt: 0, finishedAt: 0, lostLogLines: 0 },
-    },
+    { kind: 'started', started: { ...who, home: '/x' } },
+    { kind: 'failed', failure },
+    { kind: 'exited', ending: { record } },
+    { kind: 'exited', ending: { record } },
+    { kind: 'ended', started: { ...who, home: '/x' }, ending: { record, dueAt: 9, failure } },
+    { kind: 'frozen', frozen: true },
     { kind: 'answer', id: 9, error: 0 },
   ]
   for (const size of [1, 7, 8, 50, all.length]) {

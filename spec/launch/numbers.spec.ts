@@ -9,9 +9,10 @@ import {
   planMagic,
   planVersion,
   propagations,
+  restartPolicies,
   stdioModes,
 } from '../../lib/launch/encode.js'
-import { copyFrom, copyWays, frameKinds, reasons, requestKinds, stages } from '../../lib/launch/protocol.js'
+import { copyFrom, copyWays, frameKinds, killHow, reasons, requestKinds, stages } from '../../lib/launch/protocol.js'
 
 const native = join(dirname(fileURLToPath(import.meta.url)), '../../../native')
 
@@ -40,6 +41,11 @@ t.test('C and TypeScript agree on every number', async (t) => {
   t.match(readFileSync(join(native, 'plan.h'), 'utf8'), lives.join(', '))
   t.match(readFileSync(join(native, 'plan.h'), 'utf8'), 'LOG_K8S = 1, LOG_JSON = 2, LOG_JOURNAL = 3 }')
   t.strictSame(Object.values(logKinds), [1, 2, 3])
+  const policies = Object.entries(restartPolicies).map(
+    ([name, number]) => `RESTART_${name.toUpperCase().replaceAll('-', '_')} = ${number}`,
+  )
+  t.match(readFileSync(join(native, 'plan.h'), 'utf8'), policies.join(', '))
+  t.strictSame(numbers('protocol.h', 'KILL'), killHow)
   t.strictSame(numbers('protocol.h', 'REQUEST'), requestKinds)
   t.strictSame(numbers('protocol.h', 'FRAME'), frameKinds)
   const { directory, namespace, ...ways } = numbers('copy.h', 'COPY')
