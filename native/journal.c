@@ -8,6 +8,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "clock.h"
+
 static bool is_named(const struct stat *status, const char *path) {
   struct stat named;
   return lstat(path, &named) == 0 && named.st_dev == status->st_dev && named.st_ino == status->st_ino;

@@ -195,6 +195,7 @@ static void main_spoke(struct monitor *monitor) {
   if (goes_on) return;
   if (process->started) {
     monitor->announced = true;
+    if (monitor->plan.again) journal_write(&monitor->plan, "restart", "");
     journal_write(&monitor->plan, "start", "");
     restart_began(monitor);
     announce(monitor, FRAME_STARTED);
