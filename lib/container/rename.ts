@@ -33,6 +33,6 @@ export async function rename(container: Lifecycle, name: string): Promise<void> 
   const { monitor } = container
   if (monitor === undefined) return
   const { endpoints } = readNetworkState(paths.network)
-  const holder = { id: record.id, name, dns: record.options.dns, pid: monitor.pid }
+  const holder = { id: record.id, name, dns: record.options.dns, pid: monitor.monitorPid }
   await context.networks.naming.publish(holder, endpoints)
 }
