@@ -7,7 +7,9 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "log.h"
 #include "test.h"
@@ -287,7 +289,57 @@ static void test_odd_files(void) {
   clear();
 }
 
+static void test_journal(void) {
+  strcpy(directory, "/tmp/podling-log-XXXXXX");
+  if (!mkdtemp(directory)) abort();
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  snprintf(path, sizeof(path), "%s/socket", directory);
+  memcpy(address.sun_path, path, strlen(path) + 1);
+  plan = (struct log_plan){.driver = LOG_JOURNAL, .target = path, .fields = "A=b\n"};
+  struct log log = again();
+  say(&log, LOG_STDOUT, "one\ntwo\n");
+  check(log.lost_lines == 2, "lines for a journald that is not there are counted");
+
+  int server = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (bind(server, (struct sockaddr *)&address, sizeof(address)) < 0) abort();
+  say(&log, LOG_STDERR, "here\n");
+  char text[256] = {0};
+  check(recv(server, text, sizeof(text) - 1, MSG_DONTWAIT) > 0 &&
+            strcmp(text, "A=b\nPRIORITY=3\nMESSAGE=here\n") == 0,
+        "and it is found when it comes");
+
+  int least = 1;
+  setsockopt(log.fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
+  char *large = malloc(LOG_CHUNK + 1), *got = malloc(2 * LOG_CHUNK);
+  if (!large || !got) abort();
+  memset(large, 'x', LOG_CHUNK);
+  log_write(&log, LOG_STDOUT, large, LOG_CHUNK);
+  union {
+    struct cmsghdr header;
+    char room[CMSG_SPACE(sizeof(int))];
+  } control;
+  struct msghdr message = {.msg_control = &control, .msg_controllen = sizeof(control)};
+  int file = -1;
+  if (recvmsg(server, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) == 0 && message.msg_controllen >= CMSG_LEN(sizeof(int)))
+    memcpy(&file, CMSG_DATA(&control.header), sizeof(file));
+  static const char head[] = "A=b\nPRIORITY=6\nCONTAINER_PARTIAL_MESSAGE=true\nMESSAGE=";
+  size_t length = sizeof(head) - 1;
+  ssize_t size = pread(file, got, 2 * LOG_CHUNK, 0);
+  check(size == (ssize_t)(length + LOG_CHUNK + 1) && memcmp(got, head, length) == 0 &&
+            memcmp(got + length, large, LOG_CHUNK) == 0 && got[size - 1] == '\n',
+        "what is too large for a datagram comes as a file");
+  check(fcntl(file, F_GET_SEALS) == (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL), "which is sealed");
+  check(log.lost_lines == 2, "and nothing more is lost");
+  free(large);
+  free(got);
+  close(file);
+  close(server);
+  close(log.fd);
+  clear();
+}
+
 void test_log(void) {
+  test_journal();
   test_times();
   test_k8s();
   test_json();
