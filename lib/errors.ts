@@ -38,7 +38,13 @@ export type ImageErrorCode =
 
 /** Codes of lib/storage: blobs, layers, drivers and the state database. */
 export type StorageErrorCode =
-  'LAYER_INVALID' | 'LAYER_TOO_LARGE' | 'BLOB_NOT_FOUND' | 'DRIVER_UNSUPPORTED' | 'DRIVER_MISMATCH' | 'STATE_INVALID'
+  | 'LAYER_INVALID'
+  | 'LAYER_TOO_LARGE'
+  | 'BLOB_NOT_FOUND'
+  | 'DRIVER_UNSUPPORTED'
+  | 'DRIVER_MISMATCH'
+  | 'QUOTA_UNSUPPORTED'
+  | 'STATE_INVALID'
 
 /** Codes of volumes (lib/storage/volumes). */
 export type VolumeErrorCode =

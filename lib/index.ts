@@ -7,6 +7,7 @@ export type { RuntimeInfo } from './runtime/info.js'
 export type { DriverName } from './storage/drivers/driver.js'
 export type { DriverChoice } from './storage/drivers/choose.js'
 export type { DriverReport } from './storage/drivers/survey.js'
+export type { QuotaReport } from './storage/quotas/quotas.js'
 export type { PruneFilters, PruneOptions, PruneReport } from './runtime/prune.js'
 export type { CheckOptions, CheckReport, Problem, ProblemKind } from './storage/check/report.js'
 export type { KernelFeatures } from './sys/kernel.js'
@@ -81,6 +82,7 @@ export type {
   MountOption,
   MountOwnerOptions,
   ReadyOption,
+  StorageOption,
   TmpfsMountOption,
   UlimitName,
   VolumeMountOption,

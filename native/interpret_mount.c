@@ -72,9 +72,10 @@ static int make_mount(const char *type, const char *source, uint32_t attributes,
                       struct failure *failure) {
   autoclose int context = fsopen(type, FSOPEN_CLOEXEC);
   if (context < 0) return fail(failure, "fsopen");
-  if (*source && fsconfig(context, FSCONFIG_SET_STRING, "source", source, 0) < 0) return fail(failure, "fsconfig source");
+  autorelease struct held_paths held = {0};
+  if (*source && set_mount_value(context, "source", source, &held) < 0) return fail(failure, "fsconfig source");
   for (uint32_t i = 0; i < options.count; i++)
-    if (set_mount_option(context, read_text(&options.items)) < 0) return fail(failure, "fsconfig");
+    if (set_mount_option(context, read_text(&options.items), &held) < 0) return fail(failure, "fsconfig");
   if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) return fail(failure, "fsconfig create");
   int made = fsmount(context, FSMOUNT_CLOEXEC, attributes);
   return made < 0 ? fail(failure, "fsmount") : made;

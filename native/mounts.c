@@ -1,13 +1,34 @@
 #include "mounts.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <unistd.h>
 
 #include "common.h"
 
-int set_mount_option(int context, const char *option) {
+/* fsconfig(2) takes strings of at most 255 bytes (fs/fsopen.c); a longer path goes through an open descriptor of it. */
+enum { FSCONFIG_STRING_MAXIMUM = 255 };
+
+void release_paths(struct held_paths *held) {
+  while (held->count > 0) close(held->fds[--held->count]);
+}
+
+int set_mount_value(int context, const char *key, const char *value, struct held_paths *held) {
+  char by_descriptor[64];
+  if (*value == '/' && strlen(value) > FSCONFIG_STRING_MAXIMUM && held->count < array_length(held->fds)) {
+    int fd = open(value, O_PATH | O_CLOEXEC);
+    if (fd < 0) return -1;
+    held->fds[held->count++] = fd;
+    snprintf(by_descriptor, sizeof(by_descriptor), "/proc/self/fd/%d", fd);
+    value = by_descriptor;
+  }
+  return fsconfig(context, FSCONFIG_SET_STRING, key, value, 0);
+}
+
+int set_mount_option(int context, const char *option, struct held_paths *held) {
   const char *equals = strchr(option, '=');
   if (!equals) return fsconfig(context, FSCONFIG_SET_FLAG, option, NULL, 0);
   char key[64];
@@ -18,7 +39,7 @@ int set_mount_option(int context, const char *option) {
   }
   memcpy(key, option, size);
   key[size] = '\0';
-  return fsconfig(context, FSCONFIG_SET_STRING, key, equals + 1, 0);
+  return set_mount_value(context, key, equals + 1, held);
 }
 
 /* The kernel's own words about a context: messages that begin with a letter and a blank, one a read. */
@@ -39,10 +60,11 @@ int make_file_system(const char *type, const char *source, uint32_t attributes, 
                      size_t room) {
   autoclose int context = fsopen(type, FSOPEN_CLOEXEC);
   if (context < 0) return tell(-1, "fsopen", said, room);
-  if (*source && fsconfig(context, FSCONFIG_SET_STRING, "source", source, 0) < 0)
+  autorelease struct held_paths held = {0};
+  if (*source && set_mount_value(context, "source", source, &held) < 0)
     return tell(context, "fsconfig source", said, room);
   for (; *options; options++)
-    if (set_mount_option(context, *options) < 0) {
+    if (set_mount_option(context, *options, &held) < 0) {
       char call[128];
       snprintf(call, sizeof(call), "fsconfig %.100s", *options);
       return tell(context, call, said, room);

@@ -4,8 +4,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Give a file system context one option, `key` or `key=value`. */
-int set_mount_option(int context, const char *option);
+/* Paths that a file system context knows by our descriptors of them, until it is made. */
+struct held_paths {
+  size_t count;
+  int fds[4];
+};
+
+void release_paths(struct held_paths *held);
+#define autorelease __attribute__((cleanup(release_paths)))
+
+/* Give a file system context a value, or one option, `key` or `key=value`. */
+int set_mount_value(int context, const char *key, const char *value, struct held_paths *held);
+int set_mount_option(int context, const char *option, struct held_paths *held);
 
 /*
  * A descriptor of a new mount; -1 with errno set, and the call that failed with what the kernel said of it in `said`.

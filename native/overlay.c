@@ -8,19 +8,12 @@
 #include <string.h>
 #include <sys/mount.h>
 
-/* fsconfig(2) takes strings of at most 255 bytes (fs/fsopen.c); a longer path goes through an open descriptor of it. */
-enum { FSCONFIG_STRING_MAXIMUM = 255 };
+#include "mounts.h"
 
 static int set_path(int context, const char *key, const char *path, struct failure *failure) {
-  char by_descriptor[64];
-  autoclose int fd = -1;
-  if (strlen(path) > FSCONFIG_STRING_MAXIMUM) {
-    fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return fail(failure, "open");
-    snprintf(by_descriptor, sizeof(by_descriptor), "/proc/self/fd/%d", fd);
-    path = by_descriptor;
-  }
-  if (fsconfig(context, FSCONFIG_SET_STRING, key, path, 0) == 0) return 0;
+  /* Each is looked up at once, so that hundreds of layers need no more than one descriptor. */
+  autorelease struct held_paths held = {0};
+  if (set_mount_value(context, key, path, &held) == 0) return 0;
   char call[32];
   snprintf(call, sizeof(call), "fsconfig %s", key);
   return fail(failure, call);

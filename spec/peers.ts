@@ -205,6 +205,12 @@ export const peers = {
     reason: 'compresses layers, for the reader of zstd',
     specs: 'spec/image, spec/storage',
   },
+  xfsprogs: {
+    package: 'xfsprogs',
+    provides: 'mkfs.xfs',
+    reason: 'a file system with reflinks and without project quotas',
+    specs: 'spec/storage, spec/journeys',
+  },
 } as const satisfies Record<string, Peer>
 
 export type PeerName = keyof typeof peers

@@ -40,6 +40,8 @@ export async function clearAway(
     await context.driver.remove(holder)
     if (chainId !== undefined) await context.layers.release(chainId, `container:${holder}`)
   }
+  // Last, when nothing is there any more that it limits.
+  await context.quotas.free(record.id)
   if (record.chainId !== undefined) await context.layers.release(record.chainId, `container:${record.id}`)
   const volumes = await context.database.transaction(() => {
     void context.records.remove(record.id)

@@ -10,6 +10,7 @@ import type { StorageDriver } from '../storage/drivers/driver.js'
 import type { Image } from '../storage/image.js'
 import type { Images } from '../storage/images.js'
 import type { Layers } from '../storage/layers.js'
+import type { Quotas } from '../storage/quotas/quotas.js'
 import type { Volumes } from '../storage/volumes/volumes.js'
 import type { HostFacts } from './generate-spec.js'
 import type { ContainerRecord } from './record.js'
@@ -38,6 +39,8 @@ export interface ContainerContext {
   readonly images: Images
   readonly layers: Layers
   readonly driver: StorageDriver
+  /** Of containers' roots; holders are their ids. */
+  readonly quotas: Quotas
   readonly cgroups: Cgroups
   readonly launcher: Launcher
   readonly openCopier: OpenCopier

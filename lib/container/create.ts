@@ -49,7 +49,7 @@ export async function create(context: ContainerContext, given: ContainerOptions)
   await verifyImages(context, [image, ...images.values()])
   await checkNetworks(context, options)
   const paths = containerPaths(context.root, context.runRoot, id, options.detach)
-  const spec = await specOf(context, options, image, id, paths)
+  const spec = await specOf(context, options, image, id, paths, placed.claims)
   const { seccomp, ...linux } = spec.linux ?? {}
   const name = options.name ?? freeName(context)
   const record: ContainerRecord = {
@@ -83,11 +83,14 @@ export async function create(context: ContainerContext, given: ContainerOptions)
   committed.catch(() => undefined)
   try {
     // Both to their ends, or one would still make what the other's failure takes back.
-    await settleAll(`create container ${record.name}`, [
-      context.driver.prepare(id, image.chainId),
-      ...[...images.values()].map(({ holder, chainId }) => context.driver.prepare(holder, chainId)),
+    const what = `create container ${record.name}`
+    const project = options.quota === undefined ? undefined : await context.quotas.allot(id, options.quota, what)
+    await settleAll(what, [
+      context.driver.prepare(id, image.chainId, project),
+      ...[...images.values()].map(({ holder, chainId }) => context.driver.prepare(holder, chainId, project)),
       makeDirectory(paths.directory),
     ])
+    context.quotas.check(id, what)
     return { record, ready: options.ready, committed, lock }
   } catch (error) {
     await committed.catch(() => undefined)
@@ -152,6 +155,7 @@ async function specOf(
   image: Image,
   id: string,
   paths: ContainerPaths,
+  volumes: readonly VolumeClaim[],
 ): Promise<Spec> {
   const { seccomp } = options
   const spec = generateSpec({
@@ -163,6 +167,7 @@ async function specOf(
     files: { resolvConf: paths.resolvConf, hosts: paths.hosts, hostname: paths.hostname },
     ...(seccomp.kind === 'file' ? { seccompProfile: await loadSeccompProfile(seccomp.path) } : {}),
     host: context.host,
+    guardsProjects: options.quota !== undefined || volumes.some(({ name }) => context.volumes.hasQuota(name)),
   })
   validateSpec(spec)
   // Pure: what this machine can't carry out is told before anything is made.
@@ -189,6 +194,7 @@ function storedOptions(options: NormalizedOptions, image: Image): StoredOptions 
     stdinOnce,
     stopSignal,
     ...(restart === undefined ? {} : { restart }),
+    ...(options.quota === undefined ? {} : { quota: options.quota }),
   }
 }
 

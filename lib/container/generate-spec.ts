@@ -15,6 +15,7 @@ import type {
 } from '../launch/oci-spec.js'
 import { capabilityNames, mergeCapabilities, type CapabilityName } from '../security/capabilities.js'
 import { defaultSeccomp } from '../security/default-seccomp-profile.js'
+import { guardingProjects } from '../security/guard-projects.js'
 import type { LinuxSeccomp } from '../security/linux-seccomp.js'
 import { resolveSeccompProfile, type MachineArchitecture, type SeccompProfile } from '../security/seccomp-profile.js'
 import { defaultMaskedPaths, defaultMounts, defaultReadonlyPaths, type EtcFiles } from './default-mounts.js'
@@ -68,6 +69,8 @@ export interface SpecInput {
   /** What `options.seccomp` names by a path, read by `loadSeccompProfile`. */
   readonly seccompProfile?: SeccompProfile
   readonly host?: HostFacts
+  /** Some of what it writes has a quota: it must not take files out of it. @default false */
+  readonly guardsProjects?: boolean
 }
 
 /**
@@ -183,7 +186,12 @@ export function isRoot(user: string): boolean {
   return ['', '0', 'root'].includes(user.split(':')[0] ?? '')
 }
 
-function chooseSeccomp(
+function chooseSeccomp(input: SpecInput, capabilities: readonly string[]): LinuxSeccomp | undefined {
+  const chosen = profileOf(input, capabilities)
+  return chosen !== undefined && input.guardsProjects ? guardingProjects(chosen) : chosen
+}
+
+function profileOf(
   { options, seccompProfile, host = {} }: SpecInput,
   capabilities: readonly string[],
 ): LinuxSeccomp | undefined {

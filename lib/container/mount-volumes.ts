@@ -23,7 +23,8 @@ export async function mountVolumes({ context, record }: Lifecycle): Promise<Moun
   try {
     for (const { destination, volume, image, subpath, chown } of record.mounts ?? []) {
       if (image !== undefined) {
-        const root = await context.driver.mount(image.holder, { volatile: true })
+        const limited = record.options.quota !== undefined
+        const root = await context.driver.mount(image.holder, { volatile: true, limited })
         held.push(...root.held)
         sources.push(imageSource(destination, root.operations, subpath, sources.length))
         continue

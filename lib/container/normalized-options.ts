@@ -3,6 +3,7 @@ import type { CapabilityName } from '../security/capabilities.js'
 import type { SeccompProfile } from '../security/seccomp-profile.js'
 import type { NetworkMode } from '../network/mode.js'
 import type { NormalizedLimits } from './limits/parse-limits.js'
+import type { QuotaLimits } from '../storage/quotas/quotas.js'
 import type { MountRequest } from './mount-request.js'
 import type { RestartPolicy } from './restart-policy.js'
 import type { TerminalSize } from './terminal/size.js'
@@ -61,6 +62,7 @@ export interface NormalizedOptions extends NormalizedLimits {
   readonly stdin: boolean
   readonly stdinOnce: boolean
   readonly log: LogSettings
+  readonly quota: QuotaLimits | undefined
   readonly platform: string | undefined
   readonly ready: readonly ReadyCondition[]
 }

@@ -13,6 +13,9 @@ import { terminalSize } from './terminal/size.js'
 
 /** What is written to a log at a time. */
 const minimumLogSize = 64 * 1024
+/** An empty root takes some. */
+const minimumQuota = 1024 * 1024
+const minimumInodes = 16
 /** 2^32-1 is how the kernel says 'no id'. */
 const maximumId = 2 ** 32 - 2
 
@@ -243,6 +246,15 @@ export const optionsSchema = {
       },
     },
     logOnFull: { enum: ['continue', 'stop'] },
+    storageOpt: {
+      type: 'object',
+      member: 'option of storage',
+      additionalProperties: false,
+      properties: {
+        size: { type: ['string', 'number'], size: minimumQuota },
+        inodes: { type: 'integer', minimum: minimumInodes },
+      },
+    },
     platform: {
       type: 'string',
       pattern: '^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?$',

@@ -197,10 +197,26 @@ export interface ContainerOptions extends LimitOptions {
    * @default 'continue'
    */
   readonly logOnFull?: 'continue' | 'stop'
+  /**
+   * Most that the container may keep in its own root file system (`--storage-opt`), volumes apart: bytes, and inodes. With
+   * the driver vfs the copy of the image counts too. Writes beyond it fail with ENOSPC or EDQUOT. Needs ext4 or XFS with
+   * project quotas, see `info().quotas`; a container that is privileged, unconfined by seccomp or has CAP_SYS_RESOURCE can
+   * get around it.
+   * @default no limit
+   */
+  readonly storageOpt?: StorageOption
   /** Which of an image's platforms, `'linux/arm64'` (`--platform`). @default the host's */
   readonly platform?: string
   /** What `run()` waits for. An array: all of them. @default nothing but the start */
   readonly ready?: ReadyOption | readonly ReadyOption[]
+}
+
+/** The quota of a container's root file system. */
+export interface StorageOption {
+  /** At least 1m. @default no limit */
+  readonly size?: Size
+  /** Files, directories and whatever else has an inode. @default no limit */
+  readonly inodes?: number
 }
 
 /** One of the mounts of {@link ContainerOptions}. */

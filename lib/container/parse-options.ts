@@ -9,7 +9,8 @@ import { seccompProfileFaults } from '../security/seccomp-profile.js'
 import { nearestName } from '../schema/nearest-name.js'
 import { limitContradictions, normalizeLimits } from './limits/parse-limits.js'
 import type { NormalizedOptions, ReadyCondition, SeccompChoice } from './normalized-options.js'
-import type { ContainerOptions } from './options.js'
+import type { QuotaLimits } from '../storage/quotas/quotas.js'
+import type { ContainerOptions, StorageOption } from './options.js'
 import { optionKeywords, optionsSchema, parseMode, unsupportedOptions } from './options-schema.js'
 import { parseLog } from './log/parse-log.js'
 import { isKept, type LogSettings } from './log/settings.js'
@@ -105,8 +106,15 @@ function normalize(
     tty: options.tty === true ? unknownSize : options.tty || undefined,
     stdin: options.stdin ?? false,
     stdinOnce: options.stdinOnce ?? false,
+    quota: parseQuota(options.storageOpt),
     platform: options.platform,
   }
+}
+
+function parseQuota({ size, inodes }: StorageOption = {}): QuotaLimits | undefined {
+  const bytes = size === undefined ? undefined : parseSize(size)
+  if (bytes === undefined && inodes === undefined) return undefined
+  return { ...(bytes === undefined ? {} : { size: bytes }), ...(inodes === undefined ? {} : { inodes }) }
 }
 
 function fullName(name: string): CapabilityName | 'ALL' {

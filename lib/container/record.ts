@@ -1,5 +1,6 @@
 import type { Spec } from '../launch/oci-spec.js'
 import type { Table } from '../storage/database.js'
+import type { QuotaLimits } from '../storage/quotas/quotas.js'
 import type { VolumeClaim } from '../storage/volumes/volume-records.js'
 import type { MountedImageUse, MountUse } from './mount-request.js'
 import type { NormalizedOptions } from './normalized-options.js'
@@ -22,6 +23,8 @@ export type StoredOptions = Pick<
   | 'stdin'
   | 'stdinOnce'
 > & {
+  /** Of its root. */
+  readonly quota?: QuotaLimits
   /** A signal's number. */
   readonly stopSignal: number
   /** Absent: never. */

@@ -42,6 +42,7 @@ export async function recoverContainers(
   await settleAll('clean up after a host that died', [
     ...orphans.map((record) => removeOrphan(context, record)),
     Promise.all([removeStrays(context), releaseStrayLayers(context)]).then(() => removeStrayRunDirectories(context)),
+    freeStrayQuotas(context),
   ])
   await unmountLeftVolumes(context)
   const halfGone = await finishRemovals(context)
@@ -129,6 +130,19 @@ async function releaseStrayLayers(context: ContainerContext): Promise<void> {
     strays.map(({ chainId, holder, id }) =>
       unlessBeingMade(context, id, async () => {
         if (records.get(id) === undefined) await layers.release(chainId, holder)
+      }),
+    ),
+  )
+}
+
+/** Quotas of what no record speaks of. */
+async function freeStrayQuotas(context: ContainerContext): Promise<void> {
+  const strays = context.quotas.holders().filter((id) => context.records.get(id) === undefined)
+  await settleAll(
+    'free quotas that were left behind',
+    strays.map((id) =>
+      unlessBeingMade(context, id, async () => {
+        if (context.records.get(id) === undefined) await context.quotas.free(id)
       }),
     ),
   )

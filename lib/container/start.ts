@@ -63,6 +63,8 @@ async function launch(container: Lifecycle): Promise<void> {
   requireNoTerminal(record)
   if (existsSync(paths.exitFile)) unlinkSync(paths.exitFile)
   await takeOver(container)
+  // A limit that nobody enforces, since the disk was mounted anew without, is none.
+  if (record.options.quota !== undefined) context.quotas.require(`start container ${record.name}`)
   // Another runtime on this root takes its empty parents along when it closes.
   await context.cgroups.prepare()
   const spec = await withNetworkPath(container)
@@ -74,7 +76,8 @@ async function launch(container: Lifecycle): Promise<void> {
     const volumes = await mountVolumes(container)
     held = [...volumes.held, ...held]
     // What a bound container writes is gone with its host, so it need not be synced to disk.
-    const root = await context.driver.mount(record.id, { volatile: !record.options.detach })
+    const limited = record.options.quota !== undefined
+    const root = await context.driver.mount(record.id, { volatile: !record.options.detach, limited })
     held = [...root.held, ...held]
     const status = attachment?.status ?? { endpoints: [], ports: [] }
     writeNetworkState(paths.network, { ...status, changed: false })

@@ -5,6 +5,7 @@ import type { RuntimePaths } from './paths.js'
 import type { RuntimeStorage } from './storage.js'
 import type { DriverName } from '../storage/drivers/driver.js'
 import type { DriverReport } from '../storage/drivers/survey.js'
+import type { QuotaReport, Quotas } from '../storage/quotas/quotas.js'
 import { kernelFeatures, type HostFacts, type KernelFeatures } from '../sys/kernel.js'
 
 /** What a runtime works with on this machine. */
@@ -19,6 +20,8 @@ export interface RuntimeInfo {
   readonly storageDriver: DriverName
   /** All drivers, whether each works on this machine, and why. */
   readonly storageDrivers: readonly DriverReport[]
+  /** Whether containers and volumes can be given quotas (`storageOpt`, `options.size`) on this root's file system. */
+  readonly quotas: QuotaReport
   readonly cgroup: {
     /** The layout of this machine's hierarchies. */
     readonly mode: Cgroups['mode']
@@ -33,6 +36,7 @@ export interface RuntimeInfo {
 export async function runtimeInfo(
   paths: RuntimePaths,
   storage: RuntimeStorage,
+  quotas: Quotas,
   cgroups: Cgroups,
   facts: HostFacts,
 ): Promise<RuntimeInfo> {
@@ -42,6 +46,7 @@ export async function runtimeInfo(
     runRoot: paths.runRoot,
     storageDriver: storage.driver.name,
     storageDrivers: await storage.survey(),
+    quotas: quotas.report(),
     cgroup: { mode: cgroups.mode, parent: `/${paths.cgroupParent}`, controllers: cgroups.controllers },
     kernel: { release: release(), features: kernelFeatures(facts) },
   }

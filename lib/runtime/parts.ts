@@ -36,6 +36,7 @@ import type { LayerRules } from '../storage/layer-types.js'
 import { isPrivileged, type HostFacts } from '../sys/kernel.js'
 import type { VolumeDriver } from '../storage/volumes/driver.js'
 import { Keepers } from '../storage/volumes/keeper.js'
+import { Quotas } from '../storage/quotas/quotas.js'
 import { Volumes } from '../storage/volumes/volumes.js'
 import { Teardown } from '../teardown.js'
 
@@ -107,6 +108,7 @@ async function open(
     (part) => part.close(),
   )
   const { layers, driver, openUnpacker } = storage
+  const quotas = new Quotas(`${paths.root}/${driver.name}`, database.table('container-quotas'))
   const records = database.table<ContainerRecord>('containers')
   const imageEvents = new EventEmitter<{ image: [ImageEvent] }>()
   const images = await Images.open({
@@ -142,6 +144,7 @@ async function open(
   const volumes = await Volumes.open({
     database,
     directory: `${paths.root}/volumes`,
+    quotas: new Quotas(`${paths.root}/volumes`, database.table('volume-quotas')),
     lockFile: `${paths.runRoot}/volumes.lock`,
     openUnpacker,
     drivers: volumeDrivers,
@@ -171,6 +174,7 @@ async function open(
     images,
     layers,
     driver,
+    quotas,
     cgroups,
     launcher,
     openCopier: copierBy(launcher),
@@ -185,7 +189,7 @@ async function open(
   await Owner.forgetDead(paths.runRoot)
   await warm
   const recovered = { containers: removed, failures: await networks.recover() }
-  const info = (): Promise<RuntimeInfo> => runtimeInfo(paths, storage, cgroups, facts)
+  const info = (): Promise<RuntimeInfo> => runtimeInfo(paths, storage, quotas, cgroups, facts)
   return { gate, journal, context, info, imageEvents, images, networks, volumes, containers, recovered, teardown }
 }
 

@@ -35,6 +35,7 @@ const c = {
   flock: library.func('int flock(int fd, int operation)'),
   fallocate: library.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)'),
   ioctl: library.func('int ioctl(int fd, unsigned long request, _Inout_ int *value)'),
+  ioctlStruct: library.func('int ioctl(int fd, unsigned long request, _Inout_ void *bytes)'),
   socket: library.func('int socket(int domain, int type, int protocol)'),
   connect: library.func('int connect(int fd, const void *address, uint32_t length)'),
   sendmsg: library.func('sendmsg', 'int64_t', ['int', koffi.pointer(msghdr), 'int']),
@@ -57,6 +58,7 @@ const c = {
   recv: library.func('int64_t recv(int fd, _Out_ void *bytes, size_t length, int flags)'),
   syscall: library.func('long syscall(long number, long a, long b, long c, long d, long e)'),
   openat2: library.func('syscall', 'long', ['long', 'int', 'const char *', 'const void *', 'size_t']),
+  quotactl: library.func('long syscall(long number, long fd, long command, long id, _Inout_ void *bytes)'),
 } as const
 
 // Two names can have one number: EAGAIN is EWOULDBLOCK. The first one, by the alphabet, is the one that man pages lead with.
@@ -327,6 +329,18 @@ export function addInodeFlags(fd: number, flags: number): boolean {
   const value = [0]
   if (c.ioctl(fd, FS_IOC_GETFLAGS, value) as number) return false
   return c.ioctl(fd, FS_IOC_SETFLAGS, [value[0]! | flags]) === 0
+}
+
+/** ioctl(2) of a struct, which the kernel reads or writes. */
+export function ioctlStruct(fd: number, request: number, bytes: Buffer, what: string, path: string): void {
+  check(c.ioctlStruct(fd, request, bytes) as number, 'ioctl', what, path)
+}
+
+const QUOTACTL_FD = 443
+
+/** quotactl_fd(2), for the file system that an open file is on. @returns the errno when it fails */
+export function quotactl(fd: number, command: number, id: number, bytes: Buffer): string | undefined {
+  return Number(c.quotactl(QUOTACTL_FD, fd, command, id, bytes)) === 0 ? undefined : errnoName(koffi.errno())
 }
 
 /** A non-blocking, close-on-exec socket(2); the numbers are those of the C headers. */

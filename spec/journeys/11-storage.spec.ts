@@ -56,6 +56,29 @@ for (const storageDriver of drivers) {
   })
 }
 
+t.test(
+  'a root whose path is longer than the kernel takes as an option of a mount',
+  needs('root', 'fuse-overlayfs'),
+  async (t) => {
+    const [top, runRoot] = [
+      await mkdtemp(join(tmpdir(), 'podling-spec-')),
+      await mkdtemp(join(tmpdir(), 'podling-spec-')),
+    ]
+    t.teardown(() => Promise.all([top, runRoot].map((path) => rm(path, { recursive: true, force: true }))))
+    for (const storageDriver of drivers) {
+      const root = join(top, 'long'.repeat(60), 'and longer '.repeat(10), storageDriver)
+      await using runtime = await Runtime.open({ root, runRoot: join(runRoot, storageDriver), storageDriver })
+      const image = await runtime.images.import(await busyboxRootfs(), { ref: 'busybox:test' })
+      await using container = await runtime.run({
+        image,
+        command: ['sh', '-c', 'echo x > /x; cat /x /etc/group'],
+        network: 'none',
+      })
+      t.equal((await container.wait()).exitCode, 0, storageDriver)
+    }
+  },
+)
+
 t.test('what it is when nobody says', async (t) => {
   const root = await mkdtemp(join(tmpdir(), 'podling-spec-'))
   t.teardown(() => rm(root, { recursive: true, force: true }))

@@ -42,6 +42,8 @@ export interface RootOptions {
    * outlive their host process. @default false
    */
   readonly volatile?: boolean
+  /** What it writes has a quota: a write beyond that shall fail, and not only the flush of a cache. @default false */
+  readonly limited?: boolean
 }
 
 /** How a root comes to stand where it shall. */
@@ -69,8 +71,9 @@ export interface StorageDriver {
   /**
    * Make what a container writes to. Without a layer the root is empty. Preparing again, after a crash, is no error and
    * keeps what is there.
+   * @param project the quota project of all that it writes (../../sys/project-quota.ts); with vfs of its copy of the image, too
    */
-  prepare(containerId: string, chainId: string | undefined): Promise<void>
+  prepare(containerId: string, chainId: string | undefined, project?: number): Promise<void>
   /**
    * Where the root of a prepared container comes from.
    * @throws PodlingError STATE_INVALID when it isn't prepared; DRIVER_UNSUPPORTED when a program for it is gone

@@ -43,7 +43,7 @@ async function serve(
   writable: WritableLayers,
   { upper, work }: WritableLayer,
   lower: readonly string[],
-  { volatile }: RootOptions,
+  { volatile, limited }: RootOptions,
 ): Promise<RootMount> {
   const found = findProgram(program)
   if (found === undefined) throw new PodlingError('DRIVER_UNSUPPORTED', `mount a root by ${program}: ${missing}`)
@@ -57,6 +57,8 @@ async function serve(
     'dev',
   ]
   if (volatile) options.push('volatile')
+  // Its cache takes whatever is written, and the server finds out later.
+  if (limited) options.push('writeback=0')
   const target = writable.root
   try {
     const server = { kind: 'root', program: [found, '-f', '-o', options.join(','), target] } as const

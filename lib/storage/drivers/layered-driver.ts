@@ -46,8 +46,9 @@ export class LayeredDriver implements StorageDriver {
     return new LayeredDriver(stacking, layers, await WritableLayers.open(directory, openUnpacker))
   }
 
-  async prepare(containerId: string, chainId: string | undefined): Promise<void> {
-    this.#writable.prepare(containerId, chainId, chainId === undefined ? emptyRoot : this.#layers.root(chainId))
+  async prepare(containerId: string, chainId: string | undefined, project?: number): Promise<void> {
+    const root = chainId === undefined ? emptyRoot : this.#layers.root(chainId)
+    this.#writable.prepare(containerId, chainId, root, project)
     return Promise.resolve()
   }
 

@@ -10,6 +10,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { PodlingError } from '../../errors.js'
+import { joinProject } from '../../sys/project-quota.js'
 import { fileError, isErrno } from '../file-error.js'
 import { directoryFormat } from '../layer-format.js'
 import { lockFile, tryLockFile } from '../lock.js'
@@ -75,13 +76,15 @@ class VfsDriver implements StorageDriver {
     return driver
   }
 
-  async prepare(containerId: string, chainId: string | undefined): Promise<void> {
+  async prepare(containerId: string, chainId: string | undefined, project?: number): Promise<void> {
     const directory = this.#path(containerId)
     if (existsSync(directory)) return
     await this.#make(async (place) => {
-      mkdirSync(join(place, 'root'), { mode: 0o755 })
+      const root = join(place, 'root')
+      mkdirSync(root, { mode: 0o755 })
+      if (project !== undefined) joinProject(root, project)
       mkdirSync(join(place, chainPrefix + (chainId ?? noLayer)))
-      await this.#run(this.#merges(chainId, join(place, 'root')), 'copy the layers to')
+      await this.#run(this.#merges(chainId, root), 'copy the layers to')
       try {
         renameSync(place, directory)
       } catch (error) {

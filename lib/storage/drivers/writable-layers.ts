@@ -15,6 +15,7 @@ import { chmodSync, chownSync, mkdirSync, readdirSync, renameSync } from 'node:f
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PodlingError } from '../../errors.js'
+import { joinProject } from '../../sys/project-quota.js'
 import { fileError, isErrno } from '../file-error.js'
 import type { OpenUnpacker, RootAttributes } from '../layer-types.js'
 import { removeTrees } from '../remove-tree.js'
@@ -96,14 +97,22 @@ export class WritableLayers {
 
   /** @param root what the root directory itself shows: owner and mode of the topmost directory, which is the upper one */
   // Not by promises of node:fs: each of them is a trip to the thread pool that costs more than all these calls.
-  prepare(containerId: string, chainId: string | undefined, { uid, gid, mode }: RootAttributes): void {
+  prepare(
+    containerId: string,
+    chainId: string | undefined,
+    { uid, gid, mode }: RootAttributes,
+    project?: number,
+  ): void {
     const directory = this.#path(containerId)
     try {
       const spare = this.#spares.take()
       const upper = join(spare, 'upper')
       if (uid !== 0 || gid !== 0) chownSync(upper, uid, gid)
       chmodSync(upper, mode & 0o7777)
-      renameSync(join(spare, 'work'), join(spare, workPrefix + (chainId ?? noLayer)))
+      const work = join(spare, workPrefix + (chainId ?? noLayer))
+      renameSync(join(spare, 'work'), work)
+      // Both, as overlay renames from one into the other, which the kernel does within a project alone.
+      if (project !== undefined) for (const part of [upper, work]) joinProject(part, project)
       // All at once: what has its name is whole.
       renameSync(spare, directory)
     } catch (error) {

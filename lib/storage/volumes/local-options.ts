@@ -1,6 +1,9 @@
 /** The options of the driver `local`: `type`, `device` and `o`, as those of Docker's and Podman's. Pure. */
 import { PodlingError } from '../../errors.js'
 import { nearestName } from '../../schema/nearest-name.js'
+import { show } from '../../schema/faults.js'
+import { parseSize, sizeWords } from '../../schema/quantities.js'
+import type { QuotaLimits } from '../quotas/quotas.js'
 import type { VolumeMountAttributes } from './driver.js'
 import { mountFlags } from './mount-flags.js'
 
@@ -15,14 +18,15 @@ export interface LocalMount {
   readonly options: readonly string[]
 }
 
-/** A local volume: whose its directory is, or what is mounted. */
+/** A local volume: whose its directory is and how much may be in it, or what is mounted. */
 export interface LocalVolume {
   readonly uid?: number
   readonly gid?: number
+  readonly quota?: QuotaLimits
   readonly mount?: LocalMount
 }
 
-const known = ['type', 'device', 'o']
+const known = ['type', 'device', 'o', 'size', 'inodes']
 
 const ignored = new Set(['defaults', 'loop', 'auto', 'noauto', '_netdev', 'async', 'user', 'nouser', 'nofail'])
 
@@ -37,21 +41,41 @@ export function parseLocalOptions(name: string, given: Readonly<Record<string, s
   const words = (given['o'] ?? '').split(',').filter((word) => word !== '')
   const bind = words.find((word) => word === 'bind' || word === 'rbind')
   const type = bind === undefined ? given['type'] : 'bind'
-  const volume = type === undefined || type === '' ? ownerOf(words, given, faults) : mountOf(type, words, given, faults)
+  const volume =
+    type === undefined || type === '' ? directoryOf(words, given, faults) : mountOf(type, words, given, faults)
   if (faults.length > 0) throw new PodlingError('INVALID_OPTION', `create volume ${name}: ${faults.join('; ')}`)
   return volume
 }
 
-function ownerOf(words: readonly string[], given: Readonly<Record<string, string>>, faults: string[]): LocalVolume {
+function directoryOf(words: readonly string[], given: Readonly<Record<string, string>>, faults: string[]): LocalVolume {
   if (given['device'] !== undefined)
     faults.push("options.device: has no effect without options.type, or options.o: 'bind'")
   let owner: LocalVolume = {}
+  const limits = { size: given['size'], inodes: given['inodes'] }
   for (const word of words) {
     const [, key = '', id = ''] = /^(uid|gid)=(\d{1,10})$/.exec(word) ?? []
-    if (key === '') faults.push(`options.o: ${word} needs options.type; without it there are uid=N and gid=N`)
-    else owner = { ...owner, [key]: Number(id) }
+    const [, limit, value] = /^(size|inodes)=(.*)$/.exec(word) ?? []
+    if (limit !== undefined) limits[limit as keyof typeof limits] = value
+    else if (key !== '') owner = { ...owner, [key]: Number(id) }
+    else {
+      faults.push(`options.o: ${word} needs options.type; without it there are uid=N, gid=N, size=SIZE and inodes=N`)
+    }
   }
-  return owner
+  const quota = quotaOf(limits, faults)
+  return quota === undefined ? owner : { ...owner, quota }
+}
+
+function quotaOf(
+  { size, inodes }: Readonly<Record<'size' | 'inodes', string | undefined>>,
+  faults: string[],
+): QuotaLimits | undefined {
+  if (size === undefined && inodes === undefined) return undefined
+  const bytes = parseSize(size)
+  if (size !== undefined && !bytes) faults.push(`options.size: must be ${sizeWords}, got ${show(size)}`)
+  const count = Number(inodes)
+  if (inodes !== undefined && !(/^\d{1,15}$/.test(inodes) && count > 0))
+    faults.push(`options.inodes: must be a number of inodes, got ${show(inodes)}`)
+  return { ...(bytes === undefined ? {} : { size: bytes }), ...(inodes === undefined ? {} : { inodes: count }) }
 }
 
 function mountOf(
@@ -61,6 +85,12 @@ function mountOf(
   faults: string[],
 ): LocalVolume {
   const device = given['device'] ?? ''
+  for (const key of ['size', 'inodes']) {
+    if (given[key] !== undefined)
+      faults.push(
+        `options.${key}: is for a volume without options.type; here say what ${fstype} has for it in options.o`,
+      )
+  }
   if (!/^[a-z][a-z0-9_.]{0,31}$/.test(fstype))
     faults.push('options.type: must be a file system such as tmpfs, ext4 or nfs')
   if (fstype === 'bind' && !device.startsWith('/')) faults.push('options.device: must be the absolute path to bind')

@@ -8,25 +8,31 @@ import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { PodlingError } from '../../errors.js'
 import { codeForErrno } from '../../sys/libc.js'
+import { joinProject } from '../../sys/project-quota.js'
 import { fileError, isErrno } from '../file-error.js'
+import type { Quotas } from '../quotas/quotas.js'
 import type { DriverVolume, VolumeDriver, VolumeMount, VolumeMountAttributes } from './driver.js'
 import { KeeperFailure, type Keepers } from './keeper.js'
 import { parseLocalOptions, type LocalMount } from './local-options.js'
 
 export class LocalDriver implements VolumeDriver {
   readonly #keepers: Keepers
+  readonly #quotas: Quotas
 
-  constructor(keepers: Keepers) {
+  constructor(keepers: Keepers, quotas: Quotas) {
     this.#keepers = keepers
+    this.#quotas = quotas
   }
 
-  create(volume: DriverVolume): Promise<void> {
-    return new Promise((resolve) => {
-      const { uid = 0, gid = 0, mount } = parseLocalOptions(volume.name, volume.options)
-      const data = makeDirectory(volume, mount === undefined ? '_data' : 'mount')
-      if (uid !== 0 || gid !== 0) chownSync(data, uid, gid)
-      resolve()
-    })
+  async create(volume: DriverVolume): Promise<void> {
+    const { uid = 0, gid = 0, quota, mount } = parseLocalOptions(volume.name, volume.options)
+    if (quota !== undefined) {
+      const project = await this.#quotas.allot(volume.name, quota, `create volume ${volume.name}`)
+      // With what stands beside the data: the first copy of an image's content is made there and renamed.
+      joinProject(volume.directory, project)
+    }
+    const data = makeDirectory(volume, mount === undefined ? '_data' : 'mount')
+    if (uid !== 0 || gid !== 0) chownSync(data, uid, gid)
   }
 
   remove(): Promise<void> {
@@ -34,9 +40,12 @@ export class LocalDriver implements VolumeDriver {
   }
 
   async mount(volume: DriverVolume): Promise<VolumeMount> {
-    const { mount } = parseLocalOptions(volume.name, volume.options)
+    const { mount, quota } = parseLocalOptions(volume.name, volume.options)
     // Making it is its mount's work too: what a container brings along is made when it starts.
-    if (mount === undefined) return { path: makeDirectory(volume, '_data'), staging: volume.directory }
+    if (mount === undefined) {
+      if (quota !== undefined) this.#quotas.require(`mount volume ${volume.name}`)
+      return { path: makeDirectory(volume, '_data'), staging: volume.directory }
+    }
     const target = makeDirectory(volume, 'mount')
     const { fstype, device, attributes, recursive } = mount
     if (fstype === 'bind') {

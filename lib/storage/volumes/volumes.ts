@@ -9,6 +9,7 @@ import { fileError } from '../file-error.js'
 import { ImageLock } from '../image-lock.js'
 import type { OpenUnpacker } from '../layer-types.js'
 import { EncryptedDriver, type FindProgram } from './encrypted.js'
+import type { Quotas } from '../quotas/quotas.js'
 import type { Keepers } from './keeper.js'
 import { VolumeKeys, type EncryptionKey } from './keys.js'
 import { LocalDriver } from './local.js'
@@ -38,6 +39,8 @@ export interface VolumesSetup {
   readonly openUnpacker: OpenUnpacker
   readonly drivers: Readonly<Record<string, VolumeDriver>>
   readonly keepers: Keepers
+  /** Holders are the volumes' names. */
+  readonly quotas: Quotas
   readonly findProgram: FindProgram
   readonly tell: TellEvent
 }
@@ -67,6 +70,7 @@ export class Volumes {
   readonly #encrypted: EncryptedDriver
   readonly #csi = new CsiDriver()
   readonly #tell: TellEvent
+  readonly #quotas: Quotas
   #users: VolumeUsers | undefined
 
   private constructor(setup: VolumesSetup) {
@@ -75,7 +79,9 @@ export class Volumes {
     this.#records = new VolumeRecords(setup.database)
     this.#files = new VolumeFiles(setup.directory, setup.openUnpacker)
     this.#lock = new ImageLock(setup.lockFile)
-    this.#drivers = new Map(Object.entries({ ...setup.drivers, csi: this.#csi, local: new LocalDriver(setup.keepers) }))
+    this.#quotas = setup.quotas
+    const local = new LocalDriver(setup.keepers, setup.quotas)
+    this.#drivers = new Map(Object.entries({ ...setup.drivers, csi: this.#csi, local }))
     this.#encrypted = new EncryptedDriver(setup.keepers, this.#keys, setup.findProgram)
   }
 
@@ -236,6 +242,7 @@ export class Volumes {
     await this.#known(record)?.remove(this.#handle(record))
     this.#keys.forget(record.name)
     await this.#files.remove([record.name])
+    await this.#quotas.free(record.name)
     await this.#database.transaction(() => {
       this.#records.remove(record.name)
     })
@@ -250,7 +257,9 @@ export class Volumes {
       const unfinished = this.#records.all().filter((record) => record.state !== undefined)
       // What its driver can't do now, the next open tries again; the root is to be opened all the same.
       for (const record of unfinished) await this.#finishRemoval(record).catch(() => undefined)
-      await this.#files.sweep((name) => this.#records.get(name) !== undefined)
+      const isKnown = (name: string): boolean => this.#records.get(name) !== undefined
+      await this.#files.sweep(isKnown)
+      for (const name of this.#quotas.holders()) if (!isKnown(name)) await this.#quotas.free(name)
     } finally {
       leave()
     }
@@ -350,6 +359,11 @@ export class Volumes {
         if (record !== undefined && !record.filled) this.#records.put({ ...record, filled: true })
       }
     })
+  }
+
+  /** @internal Whether there is a limit on what it holds. */
+  hasQuota(name: string): boolean {
+    return this.#quotas.has(name)
   }
 
   /** @internal Where the data of a volume is, or would be. */
