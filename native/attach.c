@@ -77,13 +77,15 @@ void attached_catch_up(struct console *console, int stream, struct attached *att
     attached->behind[stream] = attached->outputs[stream] < 0 ? 0 : behind - taken;
   }
   if (attached->behind[stream] > 0) return;
-  if (console->outputs[stream] < 0 && !console->awaited) close_fd(&attached->outputs[stream]);
+  if (attached->over[stream]) close_fd(&attached->outputs[stream]);
   forget_held(console, stream);
 }
 
 void attached_end(struct console *console, int stream) {
-  for (size_t i = 0; i < console->count; i++)
+  for (size_t i = 0; i < console->count; i++) {
+    console->attached[i].over[stream] = true;
     if (console->attached[i].behind[stream] == 0) close_fd(&console->attached[i].outputs[stream]);
+  }
 }
 
 /* Whoever has closed its outputs before its input has left, and so has ended nothing for others. */

@@ -23,6 +23,7 @@ struct attached {
   int input;
   int outputs[2];
   size_t behind[2]; /* the last so many bytes of what is held are yet to come to it */
+  bool over[2]; /* that output ends for it then: a restarted process is not the one that it is attached to */
 };
 
 struct console {

@@ -205,6 +205,15 @@ static void main_spoke(struct monitor *monitor) {
   monitor_end(monitor);
 }
 
+/*
+ * All that the link has to say. poll(2) looks at one descriptor after the other, so it may have seen output and not the end of
+ * the link before it; but what a program writes is not older than its start.
+ */
+static void hear_start(struct monitor *monitor) {
+  struct pollfd link = {.fd = monitor->main.link, .events = POLLIN};
+  while (monitor->main.link >= 0 && poll(&link, 1, 0) > 0) main_spoke(monitor);
+}
+
 /* Is all dead? Kill again what is not: a process may have come into the cgroup after the last time. */
 static bool is_over(struct monitor *monitor) {
   struct process *process = &monitor->main;
@@ -316,7 +325,6 @@ static void watch(struct monitor *monitor) {
   int tries = monitor->ending ? monitor->ending_tries : monitor->freezing_tries;
   int64_t timeout = monitor->ending || monitor->freezing >= 0 ? (tries < 20 ? 1 : 10) : next_due(monitor);
   if (clock_poll(polled, count, timeout) < 0) return;
-  consoles_serve(monitor, polled + others);
 
   if (monitor->polled[0].revents) {
     struct signalfd_siginfo info;
@@ -326,7 +334,8 @@ static void watch(struct monitor *monitor) {
         monitor_end(monitor);
       }
   }
-  if (monitor->polled[2].revents) main_spoke(monitor);
+  hear_start(monitor);
+  consoles_serve(monitor, monitor->polled + others);
   /* By index, not by pointer: an exec adds a peer, and both arrays may move. */
   for (size_t i = 0; i < peers; i++) {
     const size_t at = FIXED + POLLED_PER_PEER * i;

@@ -132,7 +132,8 @@ t.test('commands on terminals', async (t) => {
     stdin: 'no line ending',
   })
   t.match(typed, { exitCode: 0, stderr: '' })
-  t.match(typed.stdout, /\/dev\/pts\/0\r\n20 70\r\n.*xterm\r\n/)
+  // Where the echo of what is typed comes in between is anybody's guess.
+  t.match(typed.stdout, /\/dev\/pts\/0\r\n[^]*20 70\r\n[^]*xterm\r\n/)
   t.match(typed.stdout, /no line ending$/, 'its input ends as it does where somebody types it')
   t.match(await container.exec(['bash', '--norc', '--noediting'], { tty: true, stdin: 'echo $((6*7))\n' }), {
     exitCode: 0,
