@@ -80,6 +80,8 @@ export type ContainerErrorCode =
   | 'MOUNT_SOURCE_NOT_FOUND'
   | 'PATH_NOT_FOUND'
   | 'DEVICE_NOT_FOUND'
+  | 'CDI_INVALID'
+  | 'CDI_UNSUPPORTED'
   | 'SPEC_INVALID'
   | 'OUTPUT_TOO_LARGE'
   | 'LOG_UNREADABLE'

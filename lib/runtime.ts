@@ -2,6 +2,7 @@ import { EventEmitter } from 'eventemitter3'
 import type { Container } from './container/container.js'
 import type { Containers, ContainerEvent } from './container/containers.js'
 import type { ContainerOptions } from './container/options.js'
+import { defaultCdiDirectories } from './container/cdi/find-cdi.js'
 import type { RecoveryReport } from './container/recover.js'
 import type { StatsStreamOptions } from './container/stats/follow.js'
 import type { ContainerStats } from './container/stats/stats.js'
@@ -46,6 +47,8 @@ export interface RuntimeOptions {
   readonly imagePolicy?: ImagePolicyOptions
   /** Further drivers of volumes, by the name that `volumes.create({ driver })` gives. @default `local` alone */
   readonly volumeDrivers?: Readonly<Record<string, VolumeDriver>>
+  /** Where files of the Container Device Interface are, the later the stronger. @default ['/etc/cdi', '/var/run/cdi'] */
+  readonly cdiSpecDirs?: readonly string[]
 }
 
 export interface RunOptions {
@@ -120,6 +123,7 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
         facts,
         programs,
         volumeDrivers: options.volumeDrivers ?? {},
+        cdiSpecDirs: options.cdiSpecDirs ?? defaultCdiDirectories,
       }),
     )
   }

@@ -50,6 +50,8 @@ export interface ContainerContext {
   readonly volumes: Volumes
   readonly host: HostFacts
   readonly sampler: Sampler
+  /** Directories of files of the Container Device Interface. */
+  readonly cdiSpecDirs: readonly string[]
 }
 
 export type { Image }

@@ -9,6 +9,9 @@ import { afterUndo, settleAll } from '../teardown.js'
 import { fileError } from '../storage/file-error.js'
 import { clearAway } from './clear-away.js'
 import type { ContainerContext, Image } from './context.js'
+import { cdiEdits } from './cdi/cdi-edits.js'
+import { findCdiDevices } from './cdi/find-cdi.js'
+import { findDevices, hostDevices } from './devices/find-devices.js'
 import { generateSpec } from './generate-spec.js'
 import type { MountedImageUse } from './mount-request.js'
 import { ownConfig } from './own-config.js'
@@ -20,6 +23,7 @@ import { parseOptions } from './parse-options.js'
 import { containerPaths, imagesOf, type ContainerPaths, type ContainerRecord, type StoredOptions } from './record.js'
 import { RunLock } from './run-lock.js'
 import { signalNumber } from './signals.js'
+import { joinEdits, noEdits, type SpecEdits } from './spec-edits.js'
 import { verifyImages } from './verify-images.js'
 
 /** A container in the making: it has all that a start needs, and its record is on its way to the disk. */
@@ -166,13 +170,19 @@ async function specOf(
     cgroupsPath: `/${context.cgroupParent}/${id}`,
     files: { resolvConf: paths.resolvConf, hosts: paths.hosts, hostname: paths.hostname },
     ...(seccomp.kind === 'file' ? { seccompProfile: await loadSeccompProfile(seccomp.path) } : {}),
-    host: context.host,
     guardsProjects: options.quota !== undefined || volumes.some(({ name }) => context.volumes.hasQuota(name)),
+    host: options.privileged ? { ...context.host, devices: hostDevices() } : context.host,
+    edits: editsOf(context, options),
   })
   validateSpec(spec)
   // Pure: what this machine can't carry out is told before anything is made.
   context.cgroups.plan(id, spec.linux?.resources ?? {})
   return spec
+}
+
+/** @throws PodlingError `DEVICE_NOT_FOUND`, `CDI_INVALID`, `CDI_UNSUPPORTED` */
+function editsOf({ cdiSpecDirs }: ContainerContext, { devices: { devices, cdi } }: NormalizedOptions): SpecEdits {
+  return joinEdits([...findCdiDevices(cdi, cdiSpecDirs).map(cdiEdits), { ...noEdits, ...findDevices(devices) }])
 }
 
 function storedOptions(options: NormalizedOptions, image: Image): StoredOptions {

@@ -22,6 +22,7 @@ import { defaultMaskedPaths, defaultMounts, defaultReadonlyPaths, type EtcFiles 
 import { limitResources } from './limits/resources.js'
 import type { MountRequest } from './mount-request.js'
 import type { NormalizedOptions } from './normalized-options.js'
+import { noEdits, type SpecEdits } from './spec-edits.js'
 import type { TerminalSize } from './terminal/size.js'
 
 /** The version of the specification that the result follows. */
@@ -71,13 +72,18 @@ export interface SpecInput {
   readonly host?: HostFacts
   /** Some of what it writes has a quota: it must not take files out of it. @default false */
   readonly guardsProjects?: boolean
+  /** What its devices bring along. */
+  readonly edits?: SpecEdits
 }
 
 /**
  * @throws PodlingError `INVALID_OPTION` when neither image nor options say what to run, or a seccomp profile wasn't read
  */
 export function generateSpec(input: SpecInput): Spec {
-  const { options, image = {}, id, host = {} } = input
+  const { options, image = {}, id, host = {}, edits = noEdits } = input
+  // The later one takes the place of one at the same path.
+  const given = [...(options.privileged ? (host.devices ?? []) : []), ...edits.devices]
+  const devices = new Map(given.map((device) => [device.path, device]))
   const hostname = chooseHostname(options, id, host)
   const user = options.user ?? image.user ?? ''
   const capabilities = chooseCapabilities(options, user, host)
@@ -88,9 +94,13 @@ export function generateSpec(input: SpecInput): Spec {
     process: {
       terminal: options.tty !== undefined,
       ...consoleSize(options.tty),
-      user: { ...parseUser(user), umask: options.umask },
+      user: {
+        ...parseUser(user),
+        umask: options.umask,
+        ...(edits.additionalGids.length === 0 ? {} : { additionalGids: edits.additionalGids }),
+      },
       args: processArguments(options, image),
-      env: environment(options, image, hostname),
+      env: environment(options, image, hostname, edits),
       cwd: options.workdir ?? (image.workingDir || '/'),
       capabilities,
       rlimits: chooseRlimits(options, host),
@@ -99,13 +109,13 @@ export function generateSpec(input: SpecInput): Spec {
     },
     root: { path: input.rootPath, readonly: options.readOnly },
     ...(ownUts ? { hostname } : {}),
-    mounts: mergeMounts(defaultMounts(options, input.files), options.mounts.map(specMount)),
+    mounts: mergeMounts(defaultMounts(options, input.files), [...edits.mounts, ...options.mounts.map(specMount)]),
     annotations: options.annotations,
     linux: {
       namespaces: namespaces(options).map((type) => ({ type })),
       cgroupsPath: input.cgroupsPath,
-      resources: resources(options),
-      ...(options.privileged && host.devices !== undefined ? { devices: host.devices } : {}),
+      resources: resources(options, edits),
+      ...(devices.size === 0 ? {} : { devices: [...devices.values()] }),
       sysctl: { ...defaultSysctls(options), ...options.sysctls },
       ...(seccomp === undefined ? {} : { seccomp }),
       maskedPaths: options.privileged ? [] : defaultMaskedPaths,
@@ -133,7 +143,7 @@ function processArguments(options: NormalizedOptions, image: ImageDefaults): str
 }
 
 /** A later one wins: defaults, then the image's, then the options'. HOME is added by the start, from /etc/passwd. */
-function environment(options: NormalizedOptions, image: ImageDefaults, hostname: string): string[] {
+function environment(options: NormalizedOptions, image: ImageDefaults, hostname: string, edits: SpecEdits): string[] {
   const variables = new Map<string, string>()
   const set = (variable: string): void => {
     const end = variable.indexOf('=')
@@ -141,6 +151,7 @@ function environment(options: NormalizedOptions, image: ImageDefaults, hostname:
   }
   const own = [defaultPath, 'container=podling', `HOSTNAME=${hostname}`, ...(options.tty ? [defaultTerm] : [])]
   for (const variable of [...own, ...(image.env ?? [])]) set(variable)
+  for (const variable of edits.env) set(variable)
   for (const [name, value] of Object.entries(options.env)) variables.set(name, value)
   return [...variables].map(([name, value]) => `${name}=${value}`)
 }
@@ -244,8 +255,9 @@ function namespaces({ network, pidns, ipc, uts }: NormalizedOptions): SpecNamesp
   ]
 }
 
-function resources(options: NormalizedOptions): LinuxResources {
-  return { devices: [{ allow: options.privileged, access: 'rwm' }], ...limitResources(options) }
+function resources(options: NormalizedOptions, edits: SpecEdits): LinuxResources {
+  const devices = [{ allow: options.privileged, access: 'rwm' }, ...edits.rules, ...options.devices.rules]
+  return { devices, ...limitResources(options) }
 }
 
 /** Every group may send pings, as with Podman (icmp(7)); it is a parameter of the container's own network. */

@@ -2,6 +2,7 @@ import type { LogSettings } from './log/settings.js'
 import type { CapabilityName } from '../security/capabilities.js'
 import type { SeccompProfile } from '../security/seccomp-profile.js'
 import type { NetworkMode } from '../network/mode.js'
+import type { DeviceRequests } from './devices/parse-devices.js'
 import type { NormalizedLimits } from './limits/parse-limits.js'
 import type { QuotaLimits } from '../storage/quotas/quotas.js'
 import type { MountRequest } from './mount-request.js'
@@ -31,6 +32,7 @@ export interface NormalizedOptions extends NormalizedLimits {
   readonly dnsSearch: readonly string[]
   readonly dnsOptions: readonly string[]
   readonly pidsLimit: number
+  readonly devices: DeviceRequests
   /** All of this process, and `ulimits` on top. */
   readonly hostUlimits?: true
   readonly oomScoreAdj?: number

@@ -24,7 +24,6 @@ export const unsupportedOptions: ReadonlySet<string> = new Set([
   'pod',
   'health',
   'userns',
-  'devices',
   'selinux',
   'apparmor',
 ])
@@ -199,6 +198,8 @@ export const optionsSchema = {
       },
     },
     ...limitProperties,
+    devices: texts,
+    deviceCgroupRules: texts,
     oomScoreAdj: { type: 'integer', minimum: -1000, maximum: 1000 },
     shmSize: { type: ['string', 'number'], size: 1 },
     ulimits: {

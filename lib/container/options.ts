@@ -108,6 +108,14 @@ export interface ContainerOptions extends LimitOptions {
     | 'host'
     | Readonly<Partial<Record<UlimitName, number | { readonly soft: number; readonly hard: number }>>>
     | readonly string[]
+  /**
+   * Devices of the host, `'/dev/fuse'`, `'/dev/sda:/dev/xvda:r'` with the name in the container and any of read, write and
+   * mknod; of a directory all below it (`--device`). Or names of the Container Device Interface, `'nvidia.com/gpu=0'`, as
+   * files in /etc/cdi and /var/run/cdi tell what they need.
+   */
+  readonly devices?: readonly string[]
+  /** Further devices that it may use when it has nodes of them, `['c 189:* rmw']` (`--device-cgroup-rule`). */
+  readonly deviceCgroupRules?: readonly string[]
   /** How readily it is killed when the host is out of memory, -1000 to 1000 (`--oom-score-adj`). @default the host process's */
   readonly oomScoreAdj?: number
   /** The size of /dev/shm (`--shm-size`). @default '64m' */

@@ -7,6 +7,7 @@ import { parseNetworkMode, type DefaultNetwork, type NetworkMode } from '../netw
 import { capabilityName, isAll, type CapabilityName } from '../security/capabilities.js'
 import { seccompProfileFaults } from '../security/seccomp-profile.js'
 import { nearestName } from '../schema/nearest-name.js'
+import { parseDevices } from './devices/parse-devices.js'
 import { limitContradictions, normalizeLimits } from './limits/parse-limits.js'
 import type { NormalizedOptions, ReadyCondition, SeccompChoice } from './normalized-options.js'
 import type { QuotaLimits } from '../storage/quotas/quotas.js'
@@ -52,6 +53,7 @@ export function parseOptions(options: ContainerOptions, defaultNetwork: DefaultN
     mounts,
     extraHosts: parseExtraHosts(sound.extraHosts, faults),
     ulimits: parseUlimits(sound.ulimits, faults),
+    devices: parseDevices(sound, faults),
     seccomp: parseSeccomp(sound.seccomp, faults),
     ready: parseReady(sound.ready, faults),
     network: parseNetwork(sound, defaultNetwork, faults),
@@ -65,7 +67,7 @@ export function parseOptions(options: ContainerOptions, defaultNetwork: DefaultN
 
 function normalize(
   options: ContainerOptions,
-): Omit<NormalizedOptions, 'mounts' | 'extraHosts' | 'ulimits' | 'seccomp' | 'ready' | 'network' | 'log'> {
+): Omit<NormalizedOptions, 'mounts' | 'extraHosts' | 'ulimits' | 'devices' | 'seccomp' | 'ready' | 'network' | 'log'> {
   const { image, entrypoint, user } = options
   const limits = normalizeLimits(options)
   return {

@@ -64,6 +64,7 @@ export interface RuntimeInputs {
   readonly facts: HostFacts
   readonly programs: ProgramSearch
   readonly volumeDrivers: Readonly<Record<string, VolumeDriver>>
+  readonly cdiSpecDirs: readonly string[]
 }
 
 /** Open the state directory, wire the modules, clean up after the dead. A failure closes what was opened. */
@@ -78,7 +79,7 @@ export async function openParts(inputs: RuntimeInputs): Promise<RuntimeParts> {
 }
 
 async function open(
-  { paths, layers: rules, policy, storageDriver, facts, programs, volumeDrivers }: RuntimeInputs,
+  { paths, layers: rules, policy, storageDriver, facts, programs, volumeDrivers, cdiSpecDirs }: RuntimeInputs,
   teardown: Teardown,
 ): Promise<RuntimeParts> {
   const keep = async <T>(opening: Promise<T>, close: (part: T) => Promise<void>): Promise<T> => {
@@ -165,6 +166,7 @@ async function open(
     host: readHostFacts(),
     journal,
     sampler: new Sampler(cgroups),
+    cdiSpecDirs,
     database,
     records,
     seccomp: new SeccompStore(database.table<string>('seccomp')),

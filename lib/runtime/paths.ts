@@ -24,7 +24,7 @@ export const DEFAULT_RUN_ROOT = '/run/podling'
 /** `c/`, half an id, `/monitor.sock` must fit behind it into the 108 bytes of a socket's address (unix(7)). */
 const LONGEST_RUN_ROOT = 107 - '/c/'.length - 32 - '/monitor.sock'.length
 
-const OPTIONS = ['root', 'runRoot', 'storageDriver', 'layers', 'volumeDrivers', 'imagePolicy']
+const OPTIONS = ['root', 'runRoot', 'storageDriver', 'layers', 'volumeDrivers', 'imagePolicy', 'cdiSpecDirs']
 
 const DRIVERS: readonly unknown[] = ['auto', ...driverNames]
 
@@ -68,8 +68,14 @@ function checkShape(given: object): void {
       if (DRIVERS.includes(value)) return []
       return [`storageDriver: must be one of ${DRIVERS.map(show).join(', ')}, got ${show(value)}`]
     }
+    if (name === 'cdiSpecDirs') return directoriesFaults(name, value)
     if (typeof value === 'string' && value !== '' && !value.includes('\0')) return []
     return [`${name}: must be the path of a directory, got ${show(value)}`]
   })
   if (faults.length > 0) throw new PodlingError('INVALID_OPTION', `open the runtime: ${faults.join('; ')}`)
+}
+
+function directoriesFaults(name: string, value: unknown): string[] {
+  if (Array.isArray(value) && value.every((path) => typeof path === 'string' && isAbsolute(path))) return []
+  return [`${name}: must be absolute paths of directories, got ${show(value)}`]
 }

@@ -52,6 +52,7 @@ t.test('defaults are those of podman run', (t) => {
     cpuset: undefined,
     pidsLimit: 2048,
     ulimits: [],
+    devices: { devices: [], cdi: [], rules: [] },
     sysctls: {},
     capAdd: [],
     capDrop: [],
