@@ -38,7 +38,7 @@ export type {
 } from './storage/image-options.js'
 export type { ImageSpace } from './storage/image-space.js'
 export { Images } from './storage/images.js'
-export type { ImageEvent, MountedImage } from './storage/images.js'
+export type { ImageEvent, MountedImage } from './storage/images-parts.js'
 export type { LayerLimits, LayerRules } from './storage/layer-types.js'
 
 export { Volumes } from './storage/volumes/volumes.js'

@@ -1,5 +1,5 @@
 import type { EventAction, NewEvent } from '../event/event.js'
-import type { ImageEvent } from '../storage/images.js'
+import type { ImageEvent } from '../storage/images-parts.js'
 
 const actions: Readonly<Record<ImageEvent['type'], EventAction>> = {
   pulled: 'pull',

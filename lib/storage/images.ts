@@ -2,18 +2,8 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { PodlingError } from '../errors.js'
-import { loadImages } from '../image/archive.js'
-import type { LayerArrivals } from '../image/arrivals.js'
-import { commitImage, type CommitContext } from '../image/commit.js'
-import { hostImage, searchAlong } from '../image/from-host/host-image.js'
+import type { CommitContext } from '../image/commit.js'
 import type { FromHostOptions } from '../image/from-host/options.js'
-import type { ProgramSearch } from '../image/from-host/programs.js'
-import { storeHostImage } from '../image/from-host/store-host-image.js'
-import { importTar } from '../image/import-tar.js'
-import type { ImageParts, StoredLayer } from '../image/image-parts.js'
-import { hostPlatform } from '../image/platform.js'
-import { throwIfAborted } from '../image/progress.js'
-import { pullImage } from '../image/pull.js'
 import { ImagePolicy } from '../image/policy/image-policy.js'
 import { shortName } from '../image/reference.js'
 import type { SaveDestination } from '../image/save.js'
@@ -22,9 +12,6 @@ import { checkBlobs } from './check/check-blobs.js'
 import { checkImages } from './check/check-images.js'
 import { checkLayers, type LayerCheckParts } from './check/check-layers.js'
 import type { CheckReport, Findings } from './check/report.js'
-import type { ContentStore } from './content.js'
-import type { Database } from './database.js'
-import { FetchThread } from './fetch-thread.js'
 import { fileError } from './file-error.js'
 import { HostImageMemory } from './host-image-memory.js'
 import { ImageIndex } from './image-index.js'
@@ -33,75 +20,23 @@ import { ImageJournal, type Work } from './image-journal.js'
 import { ImageLock } from './image-lock.js'
 import {
   checkAuth,
-  checkImportOptions,
-  checkLoadOptions,
-  checkPullOptions,
   checkPushOptions,
   checkRemoveOptions,
   checkSaveOptions,
-  readPlatform,
   type ImportOptions,
   type LoadOptions,
-  type BringOptions,
   type PullOptions,
   type PushOptions,
   type PushResult,
   type RemoveImageOptions,
   type SaveOptions,
 } from './image-options.js'
-import { compressionOf, ImageStore, type ImageLayers } from './image-store.js'
-import { pullFrom } from './pull-from.js'
 import { pushRecord, saveRecords, type PublishParts } from './publish-image.js'
-import { registryOptions } from './registry-access.js'
 import { imageSpace } from './image-space.js'
 import { Image, type ImageHistoryEntry, type ImageRecord } from './image.js'
-import type { LayerRules } from './layer-types.js'
 import { verifyImage, verifyLayers } from './verify-image.js'
-
-/** What happened to an image. */
-export interface ImageEvent {
-  readonly type: 'pulled' | 'loaded' | 'imported' | 'committed' | 'tagged' | 'untagged' | 'removed'
-  readonly id: string
-  /** The names that it was about. */
-  readonly names: readonly string[]
-}
-
-export interface ImagesParts {
-  /** Where the lock of image work stands; made when missing. */
-  readonly directory: string
-  readonly database: Database
-  readonly content: ContentStore
-  readonly layers: ImageLayers
-  /** The containers that use an image, by name or id. Asked within a transaction, so it must not wait. @default none */
-  readonly users?: (image: Image) => readonly string[]
-  readonly onEvent?: (event: ImageEvent) => void
-  /** How layers are taken. @default as the layers do */
-  readonly rules?: LayerRules
-  /** Where {@link Images.fromHost} looks for programs. @default the standard directories */
-  readonly programs?: ProgramSearch
-  /** Mounts the root that ends with this layer, for {@link Images.mount}. */
-  readonly mount?: (
-    chainId: string | undefined,
-  ) => Promise<{ readonly pid: number; readonly close: () => Promise<void> }>
-  /** Which images may come in, and from where. @default all, from where their names say */
-  readonly policy?: ImagePolicy
-  /** Where credentials are looked for. @default those of podman and docker */
-  readonly authFiles?: readonly string[]
-}
-
-/** An image that is mounted. Disposing of it (`await using`) unmounts it. */
-export interface MountedImage extends AsyncDisposable {
-  /**
-   * Where it is, for programs of this host that may look into other processes. An absolute symbolic link in it leads to
-   * the host's own files, as it does in any directory.
-   */
-  readonly path: string
-  /** Unmounts it. Twice is no error. */
-  unmount(): Promise<void>
-}
-
-/** Add an image whose blobs are there, or arrive while it is added. */
-type AddImage = (parts: ImageParts, signal: AbortSignal | undefined, layers?: LayerArrivals) => Promise<Image>
+import { ImageIntake } from './image-intake.js'
+import type { ImageEvent, ImagesParts, MountedImage } from './images-parts.js'
 
 /**
  * The images that are here. All verbs are safe beside each other, in this process and in others on the same root: a
@@ -113,15 +48,22 @@ export class Images {
   readonly #journal: ImageJournal
   readonly #hostImages: HostImageMemory
   readonly #policy: ImagePolicy
-  readonly #fetching: FetchThread
+  readonly #intake: ImageIntake
 
   private constructor(parts: ImagesParts) {
     this.#parts = parts
     this.#index = new ImageIndex(parts.database)
     this.#policy = parts.policy ?? new ImagePolicy({})
-    this.#fetching = new FetchThread(parts.content)
     this.#hostImages = new HostImageMemory(parts)
     this.#journal = new ImageJournal({ ...parts, lock: new ImageLock(join(parts.directory, 'images.lock')) })
+    this.#intake = new ImageIntake({
+      parts,
+      index: this.#index,
+      journal: this.#journal,
+      policy: this.#policy,
+      hostImages: this.#hostImages,
+      asImage: (record) => this.#image(record),
+    })
   }
 
   /** @internal Also makes good what a crash left behind. */
@@ -145,31 +87,12 @@ export class Images {
    * REGISTRY_UNREACHABLE, REGISTRY_UNAUTHORIZED, REGISTRY_RATE_LIMITED, REGISTRY_FAILED, DISK_FULL, ABORTED
    */
   async pull(ref: string, options: PullOptions = {}): Promise<Image> {
-    checkPullOptions(options)
-    checkAuth(options.auth)
-    const platform = readPlatform(options.platform)
-    const { signal, onProgress, allPlatforms } = options
-    const { content: store, authFiles } = this.#parts
-    return pullFrom(ref, this.#policy, async (source, name) => {
-      const { registry } = source.reference
-      // What the caller says is about the registry that the name names, and no mirror's business.
-      const insecure = source.isMirror ? source.insecure : (options.insecure ?? source.insecure)
-      const access = source.isMirror ? { insecure, signal } : { insecure, signal, auth: options.auth }
-      const fetcher = this.#fetching.open(registry, await registryOptions(registry, access, authFiles))
-      try {
-        const context = { fetcher, store, platform, allPlatforms, onProgress, signal, name }
-        return await this.#work('pulled', options, (add) =>
-          pullImage(source.reference, context, (parts, layers, ending) => add(parts, ending, layers)),
-        )
-      } finally {
-        fetcher.close()
-      }
-    })
+    return this.#intake.pull(ref, options)
   }
 
   /** @internal Let go of the thread. */
   close(): Promise<void> {
-    return this.#fetching.close()
+    return this.#intake.close()
   }
 
   /**
@@ -224,9 +147,7 @@ export class Images {
    * DIGEST_MISMATCH, SIZE_MISMATCH, PLATFORM_NOT_FOUND, MEDIA_TYPE_UNSUPPORTED, LAYER_INVALID, LAYER_TOO_LARGE, DISK_FULL, ABORTED
    */
   async load(source: ArchiveSource, options: LoadOptions = {}): Promise<Image> {
-    checkLoadOptions(options)
-    const name = options.ref === undefined ? undefined : tagName(options.ref)
-    return first(await this.#load(source, options, (found) => [choose(found, name)]))
+    return this.#intake.load(source, options)
   }
 
   /**
@@ -234,8 +155,7 @@ export class Images {
    * @throws {PodlingError} as {@link load}
    */
   async loadAll(source: ArchiveSource, options: Omit<LoadOptions, 'ref'> = {}): Promise<Image[]> {
-    checkLoadOptions(options)
-    return this.#load(source, options, (found) => found)
+    return this.#intake.loadAll(source, options)
   }
 
   /**
@@ -243,13 +163,7 @@ export class Images {
    * @throws {PodlingError} ARCHIVE_INVALID, INVALID_OPTION, INVALID_REFERENCE, LAYER_INVALID, LAYER_TOO_LARGE, DISK_FULL, ABORTED
    */
   async import(tar: ArchiveSource, options: ImportOptions = {}): Promise<Image> {
-    checkImportOptions(options)
-    const names = options.ref === undefined ? [] : [tagName(options.ref)]
-    const platform = readPlatform(options.platform) ?? hostPlatform()
-    const { config, created, signal } = options
-    const { content: store, rules } = this.#parts
-    const context = { store, names, platform, config, created, signal, maxBytes: rules?.maxBytes }
-    return first(await this.#bring('imported', options, async () => [await importTar(tar, context)]))
+    return this.#intake.import(tar, options)
   }
 
   /**
@@ -261,16 +175,7 @@ export class Images {
    * HOST_FILE_CHANGED, ELF_INVALID, PERMISSION_DENIED, INVALID_OPTION, INVALID_REFERENCE, DISK_FULL, ABORTED
    */
   async fromHost(options: FromHostOptions = {}): Promise<Image> {
-    throwIfAborted('make an image of this host', options.signal)
-    const { programs = searchAlong(standardPath), content: store } = this.#parts
-    const names = options.ref === undefined ? [] : [tagName(options.ref)]
-    const image = await hostImage(options, programs)
-    const known = this.#index.byId(this.#hostImages.idOf(image.key) ?? '')
-    if (known && names.every((name) => known.names.includes(name))) return this.#image(known)
-    const context = { store, known: this.#hostImages.layers, names, signal: options.signal }
-    const made = await this.#bring('imported', options, async () => [await storeHostImage(image, context)])
-    await this.#hostImages.remember(image.key, first(made).id)
-    return first(made)
+    return this.#intake.fromHost(options)
   }
 
   /**
@@ -296,24 +201,7 @@ export class Images {
     layer: AsyncIterable<Uint8Array>,
     options: Omit<CommitContext, 'store' | 'names'> & { readonly ref?: string },
   ): Promise<Image> {
-    const { ref, ...rest } = options
-    const names = ref === undefined ? [] : [tagName(ref)]
-    const { content: store } = this.#parts
-    return first(
-      await this.#bring('committed', rest.signal ? { signal: rest.signal } : {}, async () => {
-        const record = this.#index.byId(id)
-        if (record === undefined) {
-          throw new PodlingError(
-            'IMAGE_NOT_FOUND',
-            `commit: the image ${id} of the container was removed; use export()`,
-          )
-        }
-        const layers: StoredLayer[] = []
-        for (const { digest, size } of record.layers)
-          layers.push({ digest, size, compression: await compressionOf(store, digest) })
-        return [await commitImage({ config: record.config, layers }, layer, { ...rest, store, names })]
-      }),
-    )
+    return this.#intake.commit(id, layer, options)
   }
 
   /**
@@ -458,58 +346,9 @@ export class Images {
     return this.#index.find(typeof image === 'string' ? image : image.id)
   }
 
-  async #load(
-    source: ArchiveSource,
-    options: LoadOptions,
-    select: (found: ImageParts[]) => ImageParts[],
-  ): Promise<Image[]> {
-    const platform = readPlatform(options.platform)
-    const { signal, onProgress, allPlatforms } = options
-    const { content: store, rules } = this.#parts
-    const admit = (transport: 'docker-archive' | 'oci-archive' | 'oci'): Promise<void> =>
-      this.#policy.forLoad(transport, typeof source === 'string' ? source : undefined)
-    const context = { store, admit, platform, allPlatforms, onProgress, signal, maxBytes: rules?.maxBytes }
-    return this.#bring('loaded', options, async () => select(await loadImages(source, context)))
-  }
-
-  /** Fetch images whole, then add them. */
-  async #bring(
-    type: ImageEvent['type'],
-    options: Pick<BringOptions, 'signal' | 'onProgress'>,
-    fetch: () => Promise<readonly ImageParts[]>,
-  ): Promise<Image[]> {
-    return this.#work(type, options, async (add) => {
-      const images: Image[] = []
-      for (const parts of await fetch()) images.push(await add(parts, options.signal))
-      return images
-    })
-  }
-
-  /** The one way in: blobs come, layers are unpacked, and each record is put in one transaction. */
-  async #work<T>(
-    type: ImageEvent['type'],
-    { signal, onProgress }: Pick<BringOptions, 'signal' | 'onProgress'>,
-    bring: (add: AddImage) => Promise<T>,
-  ): Promise<T> {
-    return this.#journal.run(signal, async (work) => {
-      const store = new ImageStore({ ...this.#parts, index: this.#index, work, onProgress })
-      return bring(async (parts, ending, layers) => {
-        const record = await store.add(parts, ending, layers)
-        this.#emit(type, record, parts.names)
-        return this.#image(record)
-      })
-    })
-  }
-
   #emit(type: ImageEvent['type'], { id }: Pick<ImageRecord, 'id'>, names: readonly string[]): void {
     this.#parts.onEvent?.({ type, id, names })
   }
-}
-
-const standardPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-
-function first([image]: readonly Image[]): Image {
-  return image!
 }
 
 /** Synchronous work as a promise. */
@@ -517,20 +356,4 @@ function attempt<T>(work: () => T): Promise<T> {
   return new Promise((resolve) => {
     resolve(work())
   })
-}
-
-/** The one image that is asked for. An only one gets the name. */
-function choose(found: readonly ImageParts[], name: string | undefined): ImageParts {
-  const [only, ...others] = found
-  if (only && others.length === 0)
-    return name === undefined ? only : { ...only, names: [...new Set([...only.names, name])] }
-  const named = name === undefined ? undefined : found.find(({ names }) => names.includes(name))
-  if (named) return named
-  const names = found.map((image) => image.names[0] ?? image.digest).join(', ')
-  throw new PodlingError(
-    'INVALID_OPTION',
-    name === undefined
-      ? `ref: the archive holds ${String(found.length)} images: ${names}; say which, or use loadAll()`
-      : `ref: the archive does not hold ${name}, but ${names}`,
-  )
 }
