@@ -88,6 +88,9 @@ export type ContainerErrorCode =
   | 'READY_TIMEOUT'
   | 'EXITED_BEFORE_READY'
 
+/** Codes of checkpoints (lib/container/checkpoint). */
+export type CheckpointErrorCode = 'CHECKPOINT_FAILED' | 'CHECKPOINT_INVALID' | 'CHECKPOINT_PROGRAM_NOT_FOUND'
+
 /** Codes of lib/launch: the helper, the launcher, the monitors. */
 export type LaunchErrorCode = 'HELPER_NOT_FOUND' | 'LAUNCHER_DIED' | 'MONITOR_DIED' | 'START_FAILED'
 
@@ -115,6 +118,7 @@ export type ErrorCode =
   | VolumeErrorCode
   | NetworkErrorCode
   | ContainerErrorCode
+  | CheckpointErrorCode
   | LaunchErrorCode
   | CgroupErrorCode
   | SecurityErrorCode

@@ -59,6 +59,8 @@ export type {
 
 export { Container } from './container/container.js'
 export type { ContainerEvents } from './container/container.js'
+export type { CheckpointOptions, CheckpointResult } from './container/checkpoint/checkpoint.js'
+export type { RestoreOptions } from './container/checkpoint/restore.js'
 export { Containers } from './container/containers.js'
 export type { ContainerEvent, ContainerFilter } from './container/containers.js'
 export type { CommitOptions } from './container/commit.js'
@@ -128,6 +130,7 @@ export type * from './launch/oci-spec.js'
 export { PodlingError } from './errors.js'
 export type {
   CgroupErrorCode,
+  CheckpointErrorCode,
   ContainerErrorCode,
   ErrorCode,
   GeneralErrorCode,

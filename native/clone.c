@@ -42,6 +42,8 @@ _Noreturn static void run(const struct plan *plan, const int stdio[3], int link,
   } else {
     link = LINK_FD;
     umask(0);
+    /* A session of its own: signals of the monitor's don't reach it, and CRIU dumps no session that began outside. */
+    setsid();
     bool fine = true;
     if (go == GO_AFTER_WORD) wait_to_go_on(&child);
     failure->stage = STAGE_ID_MAP;

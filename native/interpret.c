@@ -308,6 +308,15 @@ static int op_once(struct child *child, struct reader *fields) {
   return 0;
 }
 
+/* The network namespace that we are in, as a descriptor of this number that the program inherits. */
+static int op_open_network(struct child *child, struct reader *fields) {
+  int number = (int)read_u32(fields);
+  autoclose int fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return fail(&child->failure, "open");
+  if (fd == number) return fcntl(steal_fd(&fd), F_SETFD, 0) < 0 ? fail(&child->failure, "fcntl") : 0;
+  return dup2(fd, number) < 0 ? fail(&child->failure, "dup2") : 0;
+}
+
 static int op_exit(struct child *child, struct reader *fields) {
   (void)fields;
   wait_to_go_on(child);
@@ -353,6 +362,7 @@ static int (*const operations[OP_COUNT])(struct child *, struct reader *) = {
     [OP_ADOPT] = op_adopt,
     [OP_TERMINAL] = op_terminal,
     [OP_ONCE] = op_once,
+    [OP_OPEN_NETWORK] = op_open_network,
 };
 
 int interpret(struct child *child) {

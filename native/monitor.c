@@ -173,7 +173,7 @@ bool monitor_announce(const struct monitor *monitor, int socket, enum frame_kind
   return send_frame(socket, kind, &head, sizeof(head), process->identity, process->identity_size);
 }
 
-static void announce(struct monitor *monitor, enum frame_kind kind) {
+void monitor_tell_all(struct monitor *monitor, enum frame_kind kind) {
   for (size_t i = 0; i < monitor->peer_count; i++) {
     struct peer *peer = &monitor->peers[i];
     if (!peer->is_exec && peer->fd >= 0 && !monitor_announce(monitor, peer->fd, kind, false)) peer_close(peer);
@@ -190,7 +190,7 @@ static void main_spoke(struct monitor *monitor) {
     monitor->ready = true;
     process->started_at = now_ms();
     monitor->announced = true;
-    announce(monitor, FRAME_READY);
+    monitor_tell_all(monitor, FRAME_READY);
   }
   if (goes_on) return;
   if (process->started) {
@@ -198,7 +198,7 @@ static void main_spoke(struct monitor *monitor) {
     if (monitor->plan.again) journal_write(&monitor->plan, "restart", "");
     journal_write(&monitor->plan, "start", "");
     restart_began(monitor);
-    announce(monitor, FRAME_STARTED);
+    monitor_tell_all(monitor, FRAME_STARTED);
     return;
   }
   if (monitor->failure.stage == 0) monitor->failure = process->failure;

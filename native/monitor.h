@@ -80,6 +80,8 @@ struct pollfd *room_to_poll(struct monitor *monitor, size_t count);
  * As long as they are there, it is kept for them.
  */
 void consoles_linger(struct monitor *monitor);
+/* A frame FRAME_STARTED or FRAME_READY about pid 1, to every host. */
+void monitor_tell_all(struct monitor *monitor, enum frame_kind kind);
 
 /* The process's ends of its streams; ours of the log pipes stay in the monitor. */
 int monitor_open_stdio(struct monitor *monitor, int stdio[3], int ours[3], struct failure *failure);

@@ -9,6 +9,7 @@
 #include "cgroup.h"
 #include "clock.h"
 #include "monitor.h"
+#include "restored.h"
 
 enum {
   FREEZE_TRIES = 2000, /* of a millisecond or more each */
@@ -216,6 +217,7 @@ void peer_receive(struct monitor *monitor, struct peer *peer) {
       answer(peer, request.id, peer->is_exec ? EINVAL : do_attach(monitor, &request, fds, count));
       break;
     case REQUEST_RESIZE: answer(peer, request.id, do_resize(monitor, peer, &request)); break;
+    case REQUEST_RESTORED: answer(peer, request.id, restored_adopt(monitor, (pid_t)request.first)); break;
     default: answer(peer, request.id, ENOSYS); break;
   }
   for (size_t i = 0; i < count; i++) close_fd(&fds[i]);

@@ -41,6 +41,7 @@ static const char *const shapes[OP_COUNT] = {
     [OP_ADOPT] = "tt",
     [OP_TERMINAL] = "uub",
     [OP_ONCE] = "u",
+    [OP_OPEN_NETWORK] = "u",
 };
 
 /* The next `size` bytes, or NULL when there are fewer. */

@@ -66,7 +66,8 @@ enum opcode {
   OP_KEEP_ROOT = 35,
   OP_TERMINAL = 36,
   OP_ONCE = 37,
-  OP_COUNT = 38,
+  OP_OPEN_NETWORK = 38,
+  OP_COUNT = 39,
 };
 
 enum propagation {

@@ -22,6 +22,7 @@ enum request_kind {
   REQUEST_COPY = 8, /* to the launcher: tree, operations, results; first: enum copy_from, second: enum copy_way */
   REQUEST_ATTACH = 9, /* first: 1 with stdin; stdin, stdout, stderr, a terminal's output being one */
   REQUEST_RESIZE = 10, /* a terminal; first: columns; second: rows */
+  REQUEST_RESTORED = 11, /* to a monitor whose pid 1 is CRIU; first: the pid that is to be it */
 };
 
 enum kill_how {

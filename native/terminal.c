@@ -82,8 +82,7 @@ int op_terminal(struct child *child, struct reader *fields) {
   if (slave < 0) return fail(&child->failure, "ioctl TIOCGPTPEER");
   if (console && mount_console(child, slave) < 0) return -1;
   if (hand_over(master) < 0) return fail(&child->failure, "sendmsg");
-  /* Only the leader of a session can have a terminal that signals reach it by (setsid(2), TIOCSCTTY). */
-  if (setsid() < 0) return fail(&child->failure, "setsid");
+  /* Only the leader of a session, as which we began, can have a terminal that signals reach it by (TIOCSCTTY). */
   if (ioctl(slave, TIOCSCTTY, 0) < 0) return fail(&child->failure, "ioctl TIOCSCTTY");
   for (int fd = 0; fd < 3; fd++)
     if (dup2(slave, fd) < 0) return fail(&child->failure, "dup2");

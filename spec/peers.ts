@@ -54,6 +54,12 @@ export const peers = {
     reason: 'a peer of the benchmark',
     specs: 'spec/bench',
   },
+  criu: {
+    package: 'criu',
+    provides: '/usr/sbin/criu',
+    reason: 'checkpoints are its work',
+    specs: 'spec/journeys',
+  },
   'cross-gcc': {
     package: 'gcc-aarch64-linux-gnu',
     provides: 'aarch64-linux-gnu-gcc',

@@ -1,10 +1,7 @@
-import { open } from 'node:fs/promises'
 import { PodlingError } from '../errors.js'
 import type { ImageConfigInput } from '../image/image-config-input.js'
 import { checkKnown } from '../schema/known-options.js'
-import { layerEntries } from '../storage/copy/layer-of-changes.js'
-import { packTree } from '../storage/copy/pack-tree.js'
-import { tarOfTree } from '../storage/copy/tar-of-tree.js'
+import { changesAsLayer } from './changes-as-layer.js'
 import type { Image } from './context.js'
 import type { Lifecycle } from './lifecycle.js'
 import { requireStatus } from './status.js'
@@ -51,18 +48,6 @@ export async function commit(container: Lifecycle, options: CommitOptions): Prom
   } finally {
     // One that has ended meanwhile has nothing to thaw.
     if (pause) await monitor.thaw().catch(ignoreEnd)
-  }
-}
-
-/** The tar of the layer. Nothing is done until it is read. */
-async function* changesAsLayer({ context, record }: Lifecycle): AsyncGenerator<Buffer> {
-  await using changes = await context.driver.changes(record.id)
-  const upper = await open(changes.upper, 'r')
-  try {
-    const parts = packTree(context.openCopier, { kind: 'directory', descriptor: upper.fd }, '', 0)
-    yield* tarOfTree(parts, layerEntries)
-  } finally {
-    await upper.close()
   }
 }
 

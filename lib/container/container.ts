@@ -3,6 +3,9 @@ import type { Readable } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PodlingError } from '../errors.js'
 import { checkKnown } from '../schema/known-options.js'
+import { checkpoint, type CheckpointOptions, type CheckpointResult } from './checkpoint/checkpoint.js'
+import { Restorer, type RestoreOptions } from './checkpoint/restore.js'
+import type { CheckpointSource } from './checkpoint/source.js'
 import type { ContainerContext, Image } from './context.js'
 import type { Created } from './create.js'
 import { commit, type CommitOptions } from './commit.js'
@@ -348,6 +351,16 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
     return this.#lifecycle.queue.run(() => commit(this.#lifecycle, options))
   }
 
+  /**
+   * Write it down as it is, its processes with their memory and its files, so that {@link Containers.restore} lets it go
+   * on, here or elsewhere, once or many times. It is ended then, unless `leaveRunning` is set.
+   * @throws PodlingError `CHECKPOINT_PROGRAM_NOT_FOUND`, `CHECKPOINT_FAILED` with CRIU's reason, after which it goes on;
+   * `INVALID_STATE`, `INVALID_OPTION`, `DISK_FULL`
+   */
+  async checkpoint(options: CheckpointOptions): Promise<CheckpointResult> {
+    return this.#lifecycle.queue.run(() => checkpoint(this.#lifecycle, options))
+  }
+
   /** All that is known of it, the OCI runtime spec among it. */
   inspect(): ContainerInspect {
     return inspect(this.#lifecycle)
@@ -393,6 +406,19 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
   /** @internal Its inner side, for verbs over many. */
   static lifecycleOf(container: Container): Lifecycle {
     return container.#lifecycle
+  }
+
+  /** @internal Use {@link Containers.restore}. */
+  restoreNew({ committed, lock }: Created, source: CheckpointSource, options: RestoreOptions): Promise<void> {
+    return this.#lifecycle.queue.run(async () => {
+      const restorer = new Restorer(this.#lifecycle, source, options)
+      try {
+        await bothSettled(committed, start(this.#lifecycle, lock, restorer))
+      } finally {
+        restorer.close()
+        lock.release()
+      }
+    })
   }
 
   /** @internal The runtime is closed. */

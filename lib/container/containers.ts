@@ -3,6 +3,8 @@ import { PodlingError } from '../errors.js'
 import { checkKnown } from '../schema/known-options.js'
 import { afterUndo, settleAll } from '../teardown.js'
 import { Container } from './container.js'
+import { optionsOfRestored, type RestoreOptions } from './checkpoint/restore.js'
+import { openCheckpoint } from './checkpoint/source.js'
 import { containerEvent } from './container-event.js'
 import type { ContainerContext } from './context.js'
 import { create, type Created } from './create.js'
@@ -73,6 +75,20 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
   /** @internal Use {@link Runtime.run}. */
   async run(options: ContainerOptions, { signal }: { readonly signal?: AbortSignal }): Promise<Container> {
     return this.#make(options, (container, created) => container.startNew(created, signal))
+  }
+
+  /**
+   * Make a container out of a checkpoint and let it go on where that was taken: by its old name or another, on its old
+   * networks or others, once or many times. Its options are the checkpoint's, and over them those that are given here; of
+   * a checkpoint that this root didn't make, or that was changed, options that give rights must be given again. Its restart
+   * policy holds from its next start on.
+   * @throws PodlingError `CHECKPOINT_INVALID`, `CHECKPOINT_FAILED` with CRIU's own reason, `CHECKPOINT_PROGRAM_NOT_FOUND`,
+   * `IMAGE_NOT_FOUND`, and as {@link create}; nothing of the container is left then
+   */
+  async restore(options: RestoreOptions): Promise<Container> {
+    await using source = await openCheckpoint(this.#context, options.path)
+    const restored = await optionsOfRestored(this.#context, source, options)
+    return await this.#make(restored, (container, created) => container.restoreNew(created, source, options))
   }
 
   /** Make a container and finish it; what can't be finished is removed again. */

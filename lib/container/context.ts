@@ -44,6 +44,8 @@ export interface ContainerContext {
   readonly cgroups: Cgroups
   readonly launcher: Launcher
   readonly openCopier: OpenCopier
+  /** The path of a program of the host. */
+  readonly findProgram: (name: string) => string | undefined
   readonly networks: Networks
   /** Of containers that name none. */
   readonly defaultNetwork: DefaultNetwork

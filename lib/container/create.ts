@@ -20,7 +20,14 @@ import { randomId, randomName } from './names.js'
 import type { ContainerOptions } from './options.js'
 import type { NormalizedOptions, ReadyCondition } from './normalized-options.js'
 import { parseOptions } from './parse-options.js'
-import { containerPaths, imagesOf, type ContainerPaths, type ContainerRecord, type StoredOptions } from './record.js'
+import {
+  containerPaths,
+  imagesOf,
+  type ContainerPaths,
+  type ContainerRecord,
+  type GivenOptions,
+  type StoredOptions,
+} from './record.js'
 import { RunLock } from './run-lock.js'
 import { signalNumber } from './signals.js'
 import { joinEdits, noEdits, type SpecEdits } from './spec-edits.js'
@@ -67,6 +74,7 @@ export async function create(context: ContainerContext, given: ContainerOptions)
     own: ownConfig(asked),
     ...(placed.uses.length === 0 ? {} : { mounts: placed.uses }),
     spec: { ...spec, linux },
+    given: givenOptions(given),
     ...(seccomp === undefined ? {} : { seccomp: context.seccomp.keyOf(seccomp) }),
   }
   // Asked for already here, so that nothing is made for a name that is taken.
@@ -183,6 +191,11 @@ async function specOf(
 /** @throws PodlingError `DEVICE_NOT_FOUND`, `CDI_INVALID`, `CDI_UNSUPPORTED` */
 function editsOf({ cdiSpecDirs }: ContainerContext, { devices: { devices, cdi } }: NormalizedOptions): SpecEdits {
   return joinEdits([...findCdiDevices(cdi, cdiSpecDirs).map(cdiEdits), { ...noEdits, ...findDevices(devices) }])
+}
+
+/** What can be written down of the options, and means something later. */
+function givenOptions({ image: _, ready: __, ...rest }: ContainerOptions): GivenOptions {
+  return rest
 }
 
 function storedOptions(options: NormalizedOptions, image: Image): StoredOptions {

@@ -3,6 +3,7 @@ import type { Table } from '../storage/database.js'
 import type { QuotaLimits } from '../storage/quotas/quotas.js'
 import type { VolumeClaim } from '../storage/volumes/volume-records.js'
 import type { MountedImageUse, MountUse } from './mount-request.js'
+import type { ContainerOptions } from './options.js'
 import type { NormalizedOptions } from './normalized-options.js'
 import type { OwnConfig } from './own-config.js'
 import type { RestartPolicy } from './restart-policy.js'
@@ -31,6 +32,9 @@ export type StoredOptions = Pick<
   readonly restart?: RestartPolicy
 }
 
+/** The options of a container as they were given, but for those that matter while it is made alone. */
+export type GivenOptions = Omit<ContainerOptions, 'image' | 'ready'>
+
 /** What the database keeps of a container: all that was decided, nothing that the kernel knows better. */
 export interface ContainerRecord {
   readonly id: string
@@ -43,6 +47,8 @@ export interface ContainerRecord {
   readonly options: StoredOptions
   /** @default nothing */
   readonly own?: OwnConfig
+  /** As its maker gave them; records of older versions have none. */
+  readonly given?: GivenOptions
   /** What the spec can't say of its mounts. */
   readonly mounts?: readonly MountUse[]
   /** Without its seccomp rules. */

@@ -13,6 +13,7 @@ import { fileError } from '../storage/file-error.js'
 import { close } from '../sys/libc.js'
 import { unmountVolumes } from './clear-away.js'
 import { containerEvent } from './container-event.js'
+import type { Restorer } from './checkpoint/restore.js'
 import { cgroupMounts } from './cgroup-mounts.js'
 import { attach, givenToMonitor, withNetworkPath } from './join-network.js'
 import type { Lifecycle } from './lifecycle.js'
@@ -34,11 +35,11 @@ import { writeEtcFiles } from './write-etc-files.js'
  * Make pid 1: compile the plan, hand it to the launcher, take up the monitor. Resolves when the command runs.
  * @param lock the container's, when the caller has it and keeps it: it has just made the container, and looked at its images
  */
-export async function start(container: Lifecycle, lock?: RunLock): Promise<void> {
+export async function start(container: Lifecycle, lock?: RunLock, restorer?: Restorer): Promise<void> {
   try {
     requireStatus('start', container.status, container.record.name)
     if (lock !== undefined) {
-      await launch(container)
+      await launch(container, restorer)
       return
     }
     await container.closeViews('it was started meanwhile')
@@ -47,7 +48,7 @@ export async function start(container: Lifecycle, lock?: RunLock): Promise<void>
     if (own === undefined) throw startedElsewhere(container.record.name)
     try {
       await verifyImages(container.context, usedImages(container.record))
-      await launch(container)
+      await launch(container, restorer)
     } finally {
       own.release()
     }
@@ -56,7 +57,7 @@ export async function start(container: Lifecycle, lock?: RunLock): Promise<void>
   }
 }
 
-async function launch(container: Lifecycle): Promise<void> {
+async function launch(container: Lifecycle, restorer: Restorer | undefined): Promise<void> {
   const { context, paths, record } = container
   if (existsSync(paths.socket)) await container.refresh()
   if (container.monitor !== undefined) throw startedElsewhere(record.name)
@@ -87,18 +88,19 @@ async function launch(container: Lifecycle): Promise<void> {
     const holder = { id: record.id, name: record.name, dns: record.options.dns }
     await naming.publish({ ...holder, pid: process.pid }, status.endpoints)
     const atBarrier = attachment?.atBarrier
-    const plan = planOf(container, spec, root, volumes, attachment, user !== undefined || atBarrier !== undefined)
-    const given = [...passedStreams(record), ...held]
+    const plain = planOf(container, spec, root, volumes, attachment, user !== undefined || atBarrier !== undefined)
+    const plan = restorer === undefined ? plain : restorer.plan(container, plain)
+    const given = [...(restorer === undefined ? passedStreams(record) : [restorer.give()]), ...held]
     held = []
-    if (user !== undefined) {
-      container.follow(await launchOnUserNetwork(container, plan, given, user))
-    } else if (atBarrier !== undefined) {
-      container.follow(await launchOnPluginNetworks(container, plan, given, atBarrier))
-    } else {
-      const monitor = await context.launcher.launch(plan, given)
-      container.follow(monitor)
+    const monitor = await (user !== undefined
+      ? launchOnUserNetwork(container, plan, given, user)
+      : atBarrier !== undefined
+        ? launchOnPluginNetworks(container, plan, given, atBarrier)
+        : context.launcher.launch(plan, given))
+    await restorer?.finish(container, monitor)
+    container.follow(monitor)
+    if (user === undefined && atBarrier === undefined)
       naming.follow({ ...holder, pid: monitor.monitorPid }, status.endpoints)
-    }
     // Nobody need wait for it: a volume that is used again before it is on the disk is looked into once more.
     context.volumes.markFilled(volumes.first).catch(() => undefined)
   } catch (error) {

@@ -21,6 +21,7 @@ const allowed = {
   stop: ['created', 'running', 'paused', 'restarting', 'stopping', 'exited'],
   kill: ['running', 'paused', 'stopping'],
   restart: ['created', 'running', 'paused', 'restarting', 'exited'],
+  checkpoint: ['running', 'paused'],
   pause: ['running'],
   unpause: ['paused'],
   wait: ['running', 'paused', 'restarting', 'stopping', 'exited'],
@@ -55,6 +56,7 @@ const advice: Partial<Record<Verb, Partial<Record<ContainerStatus, string>>>> = 
   attach: { created: 'Call start() first.', exited: 'Call start() first, or read its logs().' },
   resize: { created: 'Call start() first.', exited: 'Call start() first.' },
   wait: { created: 'Call start() first: there is nothing to wait for.' },
+  checkpoint: { created: 'Call start() first.', exited: 'Call start() first.' },
   kill: {
     created: 'It was never started.',
     restarting: 'Call stop() to have it stay so.',

@@ -21,6 +21,8 @@ export function describeOperation(operation: Operation): string {
       return `bind ${operation.source}${operation.subpath === undefined ? '' : `/${operation.subpath}`} at ${operation.target}`
     case 'keep-root':
       return operation.subpath === undefined ? 'mount an image' : `find ${operation.subpath} in an image`
+    case 'open-network':
+      return 'open the network namespace'
     case 'adopt':
       return `mount the volume at ${operation.target}`
     case 'take':

@@ -47,6 +47,7 @@ export const opcodes: Readonly<Record<Operation['op'], number>> = {
   'keep-root': 35,
   terminal: 36,
   once: 37,
+  'open-network': 38,
 }
 
 /** `enum propagation`. */
@@ -341,6 +342,9 @@ function writeFields(out: Writer, operation: Operation): void {
       return
     case 'once':
       out.u32(operation.operations)
+      return
+    case 'open-network':
+      out.u32(operation.fd)
       return
     case 'pivot-root':
     case 'loopback-up':

@@ -344,6 +344,15 @@ export class Monitor {
     await this.#remote.ask('resize', columns, rows, RESIZE)
   }
 
+  /**
+   * CRIU, which runs as pid 1, has made a process out of a checkpoint: that one is pid 1 from here on.
+   * @throws PodlingError for a process that isn't the monitor's child
+   */
+  async adoptRestored(pid: number): Promise<void> {
+    this.#assertLives('Restore the container')
+    await this.#remote.ask('restored', pid, 0, 'Restore the container')
+  }
+
   /** Freeze all processes. Resolves when none runs any more. */
   async freeze(): Promise<void> {
     this.#assertLives('Freeze the container')

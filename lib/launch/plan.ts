@@ -185,6 +185,8 @@ export type Operation =
       /** Mount it at /dev/console. */
       readonly console: boolean
     }
+  /** Open the network namespace that the process is in, as a descriptor of this number that its program inherits. */
+  | { readonly op: 'open-network'; readonly fd: number }
   /** Stay as pid 1 that reaps and passes signals on; the following `exec` runs as its child (`init: true`). */
   | { readonly op: 'init' }
   /** Tell the monitor that all is prepared and wait for its word to go on (OCI create and start told apart). */

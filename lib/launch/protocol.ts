@@ -38,6 +38,7 @@ export const requestKinds = {
   copy: 8,
   attach: 9,
   resize: 10,
+  restored: 11,
 } as const
 export type RequestKind = keyof typeof requestKinds
 

@@ -181,6 +181,7 @@ async function open(
     cgroups,
     launcher,
     openCopier: copierBy(launcher),
+    findProgram,
     networks,
     // A bridge of the host's takes rights over its network.
     defaultNetwork: isPrivileged(facts) ? 'bridge' : 'pasta',

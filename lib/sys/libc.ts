@@ -133,6 +133,7 @@ const FS_IOC_GETFLAGS = 0x80086601
 const FS_IOC_SETFLAGS = 0x40086602
 const AT_FDCWD = -100
 const AT_SYMLINK_FOLLOW = 0x400
+const SOCK_SEQPACKET = 5
 const LOCK_SH = 1
 const LOCK_EX = 2
 const LOCK_NB = 4
@@ -156,6 +157,13 @@ export function pipe(options: { readonly nonBlocking?: boolean; readonly size?: 
 export function socketPair(): [number, number] {
   const fds = [0, 0]
   check(c.socketpair(AF_UNIX, SOCK_STREAM | O_CLOEXEC, 0, fds) as number, 'socketpair', 'make a socket pair')
+  return [fds[0]!, fds[1]!]
+}
+
+/** A connected pair of unix(7) sockets that keep messages apart (SOCK_SEQPACKET), close-on-exec. */
+export function packetSocketPair(): [number, number] {
+  const fds = [0, 0]
+  check(c.socketpair(AF_UNIX, SOCK_SEQPACKET | O_CLOEXEC, 0, fds) as number, 'socketpair', 'make a socket pair')
   return [fds[0]!, fds[1]!]
 }
 

@@ -2,6 +2,8 @@
 export interface MountInfo {
   readonly id: number
   readonly parentId: number
+  /** The file system's number, `major:minor`. */
+  readonly device: string
   /** The directory of the file system that is mounted, `/` for the whole. */
   readonly root: string
   readonly mountPoint: string
@@ -25,13 +27,15 @@ export function parseMountInfo(text: string): MountInfo[] {
     const fields = line.split(' ')
     // Optional fields (propagation) stand between the sixth field and a lone hyphen, so the rest is counted from there.
     const hyphen = fields.indexOf('-', 6)
-    const [id, parentId, , root, mountPoint, options] = fields
+    const [id, parentId, device, root, mountPoint, options] = fields
     const [type, source, superOptions] = fields.slice(hyphen + 1)
-    if (hyphen < 0 || root === undefined || mountPoint === undefined || options === undefined) continue
+    if (hyphen < 0 || device === undefined || root === undefined || mountPoint === undefined || options === undefined)
+      continue
     if (type === undefined || source === undefined) continue
     mounts.push({
       id: Number(id),
       parentId: Number(parentId),
+      device,
       root: unescape(root),
       mountPoint: unescape(mountPoint),
       options: options.split(','),

@@ -4,7 +4,7 @@ import { show } from '../../../schema/faults.js'
 import { nearestName } from '../../../schema/nearest-name.js'
 import { parseSize, sizeWords } from '../../../schema/quantities.js'
 import { accessModes, type AccessMode } from './messages.js'
-import type { Message } from './protobuf.js'
+import type { Message } from '../../../schema/protobuf.js'
 
 export interface CsiOptions {
   /** The driver's socket. */

@@ -1,5 +1,5 @@
 /** The messages of the Container Storage Interface 1.x that Podling speaks, by its csi.proto. Pure. */
-import type { Field, FieldKind, MessageSchema } from './protobuf.js'
+import type { Field, FieldKind, MessageSchema } from '../../../schema/protobuf.js'
 
 const field = (number: number, kind: FieldKind): Field => ({ number, kind })
 const list = (number: number, kind: FieldKind): Field => ({ number, kind, repeated: true })

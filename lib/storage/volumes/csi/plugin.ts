@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { PodlingError } from '../../../errors.js'
 import { grpcClient, GrpcError, type GrpcClient } from './grpc.js'
 import { calls, controllerCalls, nodeCalls, pluginServices, type CsiCall } from './messages.js'
-import { decodeMessage, encodeMessage, ProtobufError, type Message } from './protobuf.js'
+import { decodeMessage, encodeMessage, ProtobufError, type Message } from '../../../schema/protobuf.js'
 
 /** What a driver says of itself. */
 export interface CsiPluginInfo {

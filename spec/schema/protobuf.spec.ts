@@ -2,17 +2,17 @@
 import { fileURLToPath } from 'node:url'
 import { loadSync, type MethodDefinition, type ServiceDefinition } from '@grpc/proto-loader'
 import t from 'tap'
-import { calls } from '../../../lib/storage/volumes/csi/messages.js'
+import { calls } from '../../lib/storage/volumes/csi/messages.js'
 import {
   decodeMessage,
   encodeMessage,
   ProtobufError,
   type Message,
   type MessageSchema,
-} from '../../../lib/storage/volumes/csi/protobuf.js'
-import { randomSource } from '../../fixtures/random.js'
+} from '../../lib/schema/protobuf.js'
+import { randomSource } from '../fixtures/random.js'
 
-const proto = fileURLToPath(new URL('../../../../spec/fixtures/csi.proto', import.meta.url))
+const proto = fileURLToPath(new URL('../../../spec/fixtures/csi.proto', import.meta.url))
 const loaded = loadSync(proto, { longs: Number, defaults: false })
 const random = randomSource(20260417)
 

@@ -1,15 +1,17 @@
 /**
- * Protocol Buffers (proto3), as much of them as CSI's messages need: strings, numbers, booleans, enums, messages, maps of
- * strings. What comes in is a driver's, so it is read as hostile. Pure. https://protobuf.dev/programming-guides/encoding/
+ * Protocol Buffers, as much of them as the messages of CSI (proto3) and CRIU (proto2) need: strings, numbers, booleans,
+ * enums, messages, maps of strings. What comes in is another program's, so it is read as hostile. Pure. https://protobuf.dev/programming-guides/encoding/
  */
 
 /** What a field holds. A map is one of strings to strings. */
-export type FieldKind = 'string' | 'int64' | 'bool' | 'enum' | 'map' | MessageSchema
+export type FieldKind = 'string' | 'bytes' | 'int64' | 'bool' | 'enum' | 'map' | MessageSchema
 
 export interface Field {
   readonly number: number
   readonly kind: FieldKind
   readonly repeated?: boolean
+  /** Whether its default differs from not being there, as in proto2: it is written whatever it is. @default false */
+  readonly presence?: boolean
 }
 
 /** The fields of a message by name. */
@@ -28,16 +30,17 @@ const deepest = 16
 /** Members that are undefined, or have their type's default, are left out. */
 export function encodeMessage(schema: MessageSchema, message: Message): Buffer {
   const parts: Buffer[] = []
-  for (const [name, { number, kind, repeated = false }] of Object.entries(schema)) {
+  for (const [name, { number, kind, repeated = false, presence = false }] of Object.entries(schema)) {
     const value = message[name]
     if (value === undefined) continue
     for (const one of repeated ? (value as readonly unknown[]) : [value])
-      parts.push(encodeField(number, kind, one, repeated))
+      parts.push(encodeField(number, kind, one, repeated || presence))
   }
   return Buffer.concat(parts)
 }
 
-function encodeField(number: number, kind: FieldKind, value: unknown, repeated: boolean): Buffer {
+/** @param always also when it is its type's default */
+function encodeField(number: number, kind: FieldKind, value: unknown, always: boolean): Buffer {
   if (kind === 'map') {
     return Buffer.concat(
       Object.entries(value as Readonly<Record<string, string>>).map(([key, text]) =>
@@ -46,11 +49,12 @@ function encodeField(number: number, kind: FieldKind, value: unknown, repeated: 
     )
   }
   if (typeof kind === 'object') return bytesField(number, encodeMessage(kind, value as Message))
+  if (kind === 'bytes') return bytesField(number, Buffer.from(value as Uint8Array))
   if (kind === 'string') {
-    return value === '' && !repeated ? Buffer.alloc(0) : bytesField(number, Buffer.from(value as string))
+    return value === '' && !always ? Buffer.alloc(0) : bytesField(number, Buffer.from(value as string))
   }
   const integer = BigInt(value as number | boolean)
-  if (integer === 0n && !repeated) return Buffer.alloc(0)
+  if (integer === 0n && !always) return Buffer.alloc(0)
   return Buffer.concat([varint(BigInt((number << 3) | wireTypes.varint)), varint(BigInt.asUintN(64, integer))])
 }
 
@@ -96,8 +100,9 @@ export function decodeMessage(schema: MessageSchema, bytes: Uint8Array, depth = 
 
 function decodeField(kind: FieldKind, value: bigint | Uint8Array | undefined, depth: number): unknown {
   if (value === undefined) throw new ProtobufError('a number of a fixed size in the place of another')
-  if (kind === 'map' || typeof kind === 'object' || kind === 'string') {
+  if (kind === 'map' || typeof kind === 'object' || kind === 'string' || kind === 'bytes') {
     if (typeof value === 'bigint') throw new ProtobufError('a number in the place of bytes')
+    if (kind === 'bytes') return value
     if (kind === 'string') return Buffer.from(value).toString('utf8')
     return decodeMessage(kind === 'map' ? entrySchema : kind, value, depth + 1)
   }

@@ -1,0 +1,148 @@
+import { createWriteStream } from 'node:fs'
+import { mkdir, open, readFile, readlink, rm, writeFile } from 'node:fs/promises'
+import { constants } from 'node:os'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { PodlingError } from '../../errors.js'
+import type { Monitor } from '../../launch/monitor.js'
+import { checkKnown } from '../../schema/known-options.js'
+import { fileError } from '../../storage/file-error.js'
+import { parseMountInfo } from '../../sys/mountinfo.js'
+import { changesAsLayer } from '../changes-as-layer.js'
+import type { Lifecycle } from '../lifecycle.js'
+import { passes } from '../log/pass-streams.js'
+import { requireStatus } from '../status.js'
+import { askCriu } from './criu.js'
+import { findCriu } from './find-criu.js'
+import { describeCheckpoint, formatDescription } from './description.js'
+import { dumpOptions } from './dump-options.js'
+import { FILES } from './files.js'
+import { placeCheckpoint, stageCheckpoint } from './place.js'
+import { digestsOf, sealingKey } from './seal.js'
+
+export interface CheckpointOptions {
+  /** Where to: the path of a directory, or of an archive when it ends in `.tar`. Nothing may be there. */
+  readonly path: string
+  /** Let it go on afterwards; else it is killed, once all is on the disk. @default false */
+  readonly leaveRunning?: boolean
+  /** Keep its TCP connections; without it one that has any can't be dumped (criu(8), `--tcp-established`). @default false */
+  readonly tcpEstablished?: boolean
+  /** Keep the locks of files that it holds (`--file-locks`). @default false */
+  readonly fileLocks?: boolean
+}
+
+/** A checkpoint that is on the disk. */
+export interface CheckpointResult {
+  /** Absolute. */
+  readonly path: string
+}
+
+/**
+ * Write down a container as it is: its processes and their memory by CRIU, and what it has changed of its files.
+ *
+ * It is frozen by its cgroup for all of that, so that memory and files are of one moment, and ended only when all of it
+ * is on the disk: whatever fails before, it goes on.
+ */
+export async function checkpoint(container: Lifecycle, options: CheckpointOptions): Promise<CheckpointResult> {
+  const { context, record } = container
+  const what = `checkpoint container ${record.name}`
+  checkKnown(what, options, { path: true, leaveRunning: true, tcpEstablished: true, fileLocks: true })
+  requireStatus('checkpoint', container.status, record.name)
+  refuseUndumpable(what, container)
+  const criu = findCriu(context, what)
+  const monitor = container.requireMonitor('checkpoint')
+  const paused = container.status === 'paused'
+  const { path, staging } = await stageCheckpoint(what, options.path)
+  try {
+    if (!paused) await monitor.freeze()
+    try {
+      await dump(container, monitor, criu, staging, options)
+      await placeCheckpoint(staging, path)
+    } catch (error) {
+      if (!paused) await monitor.thaw().catch(() => undefined)
+      throw error
+    }
+  } catch (error) {
+    throw fileError(error, what)
+  } finally {
+    await rm(staging, { recursive: true, force: true })
+  }
+  container.tell('checkpoint')
+  if (options.leaveRunning !== true) {
+    await monitor.kill(constants.signals.SIGKILL, { all: true })
+    await container.ended
+  } else if (!paused) await monitor.thaw()
+  return { path }
+}
+
+/** The file of CRIU's log, in the container's directory. */
+const LOG = 'checkpoint.log'
+
+/** What CRIU would dump, and could not restore. */
+function refuseUndumpable(what: string, { record }: Lifecycle): void {
+  const { init, stdin } = record.options
+  const hindrances = [
+    ...(init ? ['init: it would have to find our init again, which lives in memory alone'] : []),
+    ...(record.spec.process?.terminal ? ['tty: its terminal ends in the monitor'] : []),
+    ...(stdin ? ['stdin: its other end is in the monitor'] : []),
+    ...(passes(record) ? ['logDriver: its streams are those of this process'] : []),
+  ]
+  if (hindrances.length === 0) return
+  throw new PodlingError(
+    'CHECKPOINT_FAILED',
+    `${what}: made with these options it can't be restored: ${hindrances.join('; ')}`,
+  )
+}
+
+async function dump(
+  container: Lifecycle,
+  monitor: Monitor,
+  criu: string,
+  staging: string,
+  options: CheckpointOptions,
+): Promise<void> {
+  const { context, record, paths } = container
+  const pid = String(monitor.pid)
+  const images = join(staging, FILES.images)
+  await mkdir(images, { mode: 0o700 })
+  const [mountinfo, network, hosts] = await Promise.all([
+    readFile(`/proc/${pid}/mountinfo`, 'utf8'),
+    readlink(`/proc/${pid}/ns/net`),
+    readlink('/proc/self/ns/net'),
+  ])
+  const mounts = parseMountInfo(mountinfo)
+  const { unified, freezer = unified } = context.cgroups.plan(record.id, {})
+  const directory = await open(images, 'r')
+  const own = await open(paths.directory, 'r')
+  try {
+    const request = dumpOptions({
+      imagesDirFd: directory.fd,
+      workDirFd: own.fd,
+      pid: monitor.pid,
+      logFile: LOG,
+      mounts,
+      ...(network === hosts ? {} : { network: /\d+/.exec(network)?.[0] ?? '' }),
+      leaveRunning: true,
+      tcpEstablished: options.tcpEstablished ?? false,
+      fileLocks: options.fileLocks ?? false,
+      ...(freezer === undefined ? {} : { freezer }),
+    })
+    await askCriu(criu, 'dump', request, {
+      what: `checkpoint container ${record.name}`,
+      logFile: join(paths.directory, LOG),
+    })
+  } finally {
+    await directory.close()
+    await own.close()
+  }
+  await pipeline(
+    changesAsLayer(container),
+    createWriteStream(join(staging, FILES.changes), { mode: 0o600, flags: 'wx' }),
+  )
+  const description = await describeCheckpoint(container, monitor, mounts, network !== hosts, await digestsOf(staging))
+  await writeFile(
+    join(staging, FILES.description),
+    formatDescription(description, await sealingKey(context.database)),
+    { mode: 0o600, flag: 'wx' },
+  )
+}

@@ -1,0 +1,60 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { PodlingError } from '../../errors.js'
+import { CriuChannel } from './criu-channel.js'
+import { reasonIn } from './criu-log.js'
+import type { CriuOptions, CriuResponse, requestTypes } from './criu-messages.js'
+
+/** CRIU calls programs by their names: tar for the contents of tmpfs, nft for connections. */
+export const CRIU_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+/**
+ * Have CRIU do one thing, in a process of its own.
+ *
+ * It is not ended with us: killed in the middle, it would leave the container with its own code injected. It finishes
+ * what it does, whatever becomes of this process.
+ * @param program the path of CRIU
+ * @param what for messages: `checkpoint container web`
+ * @param logFile where `opts` has it log
+ * @throws PodlingError `CHECKPOINT_FAILED` with CRIU's own reason
+ */
+export async function askCriu(
+  program: string,
+  type: keyof typeof requestTypes,
+  opts: CriuOptions,
+  { what, logFile }: { readonly what: string; readonly logFile: string },
+): Promise<CriuResponse> {
+  const channel = CriuChannel.open()
+  try {
+    const child = spawn(program, ['swrk', '3'], {
+      cwd: '/',
+      env: { PATH: CRIU_PATH },
+      stdio: ['ignore', 'ignore', 'ignore', channel.theirs],
+      detached: true,
+    })
+    const exited = once(child, 'exit').catch((cause: unknown) => {
+      throw new PodlingError('CHECKPOINT_FAILED', `${what}: ${program} could not be executed`, { cause, path: program })
+    })
+    exited.catch(() => undefined)
+    channel.given()
+    channel.send(type, { opts })
+    // Its end of the channel ends with it.
+    const answer = await channel.receive()
+    await exited
+    if (answer?.success === true) return answer
+    throw await criuFailure(what, answer, logFile)
+  } finally {
+    channel.close()
+  }
+}
+
+export async function criuFailure(
+  what: string,
+  answer: CriuResponse | undefined,
+  logFile: string,
+): Promise<PodlingError> {
+  const reason = (await reasonIn(logFile)) ?? answer?.message ?? 'it gives no reason'
+  return new PodlingError('CHECKPOINT_FAILED', `${what}: CRIU failed: ${reason}; all that it says is in ${logFile}`, {
+    path: logFile,
+  })
+}

@@ -1,0 +1,9 @@
+#pragma once
+
+#include "monitor.h"
+
+/*
+ * What was pid 1 of the container until now is CRIU, which has made `pid`, a child of ours, out of a checkpoint: that is
+ * pid 1 from here on. Returns 0 or an errno: ECHILD for a process that is none of ours.
+ */
+int restored_adopt(struct monitor *monitor, pid_t pid);
