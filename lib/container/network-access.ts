@@ -69,6 +69,7 @@ export function runningContainer(lifecycle: Lifecycle, verb: string): RunningCon
     id: record.id,
     name: record.name,
     pid: monitor.pid,
+    monitorPid: monitor.monitorPid,
     get status() {
       return readNetworkState(paths.network)
     },

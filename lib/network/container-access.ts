@@ -29,6 +29,8 @@ export interface RunningContainer {
   readonly name: string
   /** Its pid 1, by which its network namespace is named. */
   readonly pid: number
+  /** Who keeps it; with that one's end it is gone for good. */
+  readonly monitorPid: number
   /** As it is now, also after {@link changed}. */
   readonly status: NetworkStatus
   /** Resolvers that it has of its own. */

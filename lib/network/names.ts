@@ -48,7 +48,7 @@ export interface NamedNetwork {
 /** What others find of a container. */
 export interface NamedContainer {
   readonly id: string
-  /** A process with whose end it is forgotten: this one before its start, then its pid 1. */
+  /** A process with whose end it is forgotten: this one before its start, then its monitor. */
   readonly pid: number
   /** The first is what its addresses stand for. Names that DNS can't say are left out. */
   readonly names: readonly string[]

@@ -182,7 +182,8 @@ export class Networks {
       }
       await this.#by(record).connect(running, record, options)
       this.#tell(networkEvent(record, 'connect', running.id))
-      await this.naming.publish(running, running.status.endpoints)
+      const { id, name, dns, monitorPid, status } = running
+      await this.naming.publish({ id, name, dns, pid: monitorPid }, status.endpoints)
     })
   }
 
