@@ -1,6 +1,6 @@
 import { EventEmitter } from 'eventemitter3'
 import type { Container } from './container/container.js'
-import type { Containers, ContainerEvent } from './container/containers.js'
+import type { Containers, ContainerEvent, StartReport } from './container/containers.js'
 import type { ContainerOptions } from './container/options.js'
 import { defaultCdiDirectories } from './container/cdi/find-cdi.js'
 import type { RecoveryReport } from './container/recover.js'
@@ -26,6 +26,7 @@ import type { ImageEvent } from './storage/images-parts.js'
 import type { Images } from './storage/images.js'
 import type { VolumeDriver } from './storage/volumes/driver.js'
 import type { Volumes } from './storage/volumes/volumes.js'
+import { checkKnown } from './schema/known-options.js'
 import { checkHost, isPrivileged } from './sys/kernel.js'
 import { probeHost } from './sys/probe.js'
 import { settleAll } from './teardown.js'
@@ -55,6 +56,12 @@ export interface RuntimeOptions {
 export interface RunOptions {
   /** Give up waiting for it to be ready; the container is removed then. */
   readonly signal?: AbortSignal
+}
+
+/** Which containers {@link Runtime.start} starts. */
+export interface StartOptions {
+  /** Those whose restart policy wants it after a reboot. */
+  readonly restartPolicy: true
 }
 
 export interface RuntimeEvents {
@@ -142,6 +149,19 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
   stats(options: StatsStreamOptions): AsyncGenerator<ContainerStats[]>
   stats(options?: StatsStreamOptions): Promise<ContainerStats[]> | AsyncGenerator<ContainerStats[]> {
     return options === undefined ? this.containers.stats() : this.containers.stats(options)
+  }
+
+  /**
+   * After a reboot: start the detached containers of this root that ran before and whose restart policy wants it: `always`,
+   * and `unless-stopped` of what nobody had stopped (`podman start --all --filter should-start-on-boot=true`). Those that
+   * run are left as they are.
+   * @throws PodlingError `INVALID_OPTION`; what could not be started is in the report
+   */
+  async start(options: StartOptions): Promise<StartReport> {
+    this.#parts.gate.pass('start containers')
+    checkKnown('start containers', options, { restartPolicy: true })
+    if (options.restartPolicy === true) return this.containers.startOnBoot()
+    throw new PodlingError('INVALID_OPTION', 'start containers: restartPolicy: must be true')
   }
 
   /** Versions, drivers, and what this machine's kernel can do. */

@@ -37,6 +37,7 @@ import { start } from './start.js'
 import { checkStatsOptions, followOne, sampled, type StatsStreamOptions } from './stats/follow.js'
 import type { ContainerStats } from './stats/stats.js'
 import { waitReady } from './ready/wait-ready.js'
+import { startsOnBoot } from './restart-policy.js'
 import { requireStatus, type ContainerStatus } from './status.js'
 import { kill, stop, stopTimeout, type StopOptions } from './stop.js'
 import type { ProcessDescriptor, ProcessInfo } from './top/process-info.js'
@@ -418,6 +419,17 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
         restorer.close()
         lock.release()
       }
+    })
+  }
+
+  /** @internal Start it if it has run before and its restart policy wants that. @returns whether it did */
+  startOnBoot(): Promise<boolean> {
+    return this.#lifecycle.queue.run(async () => {
+      await this.#lifecycle.refresh()
+      const { status, exit, record } = this.#lifecycle
+      if (status !== 'exited' || !startsOnBoot(record.options.restart, exit?.stoppedByUser ?? false)) return false
+      await start(this.#lifecycle)
+      return true
     })
   }
 

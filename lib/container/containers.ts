@@ -15,6 +15,7 @@ import type { ContainerOptions } from './options.js'
 import type { ContainerRecord } from './record.js'
 import { checkStatsOptions, followAll, sampleAll, type StatsStreamOptions } from './stats/follow.js'
 import type { ContainerStats } from './stats/stats.js'
+import { startsOnBoot } from './restart-policy.js'
 import type { ContainerStatus } from './status.js'
 
 /** Which containers to list. All that is given must fit. */
@@ -37,6 +38,18 @@ export type ContainerEvent =
     }
   | { readonly type: 'exit'; readonly container: Container; readonly time: Date; readonly exit: ExitStatus }
   | { readonly type: 'lost'; readonly container: Container; readonly time: Date; readonly error: PodlingError }
+
+/** What {@link Runtime.start} did. */
+export interface StartReport {
+  readonly started: readonly Container[]
+  readonly failures: readonly StartFailure[]
+}
+
+/** A container that could not be started. */
+export interface StartFailure {
+  readonly container: Container
+  readonly error: unknown
+}
 
 /** The containers of a root, made by this process or another. */
 export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
@@ -170,6 +183,29 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
     return sampleAll(this.#context.sampler, await running())
   }
 
+  /** @internal Use {@link Runtime.start}. */
+  async startOnBoot(): Promise<StartReport> {
+    const detached = [...this.#context.records.entries()].map(([, record]) => record).filter(wantsStartOnBoot)
+    const started: Container[] = []
+    const failures: StartFailure[] = []
+    // Those that join the network of another one come after it.
+    for (const joins of [false, true]) {
+      await Promise.all(
+        detached
+          .filter((record) => joinsContainer(record) === joins)
+          .map(async (record) => {
+            const container = this.#handle(record)
+            try {
+              if (await container.startOnBoot()) started.push(container)
+            } catch (error) {
+              failures.push({ container, error })
+            }
+          }),
+      )
+    }
+    return { started, failures }
+  }
+
   /** @internal End and remove what this runtime started and bound to itself; let go of all else. */
   async close(): Promise<void> {
     try {
@@ -232,6 +268,15 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
     })
     return container
   }
+}
+
+/** May it be one to start, as far as its record tells? */
+function wantsStartOnBoot({ options }: ContainerRecord): boolean {
+  return options.detach && startsOnBoot(options.restart, false)
+}
+
+function joinsContainer({ options }: ContainerRecord): boolean {
+  return typeof options.network === 'object' && options.network.kind === 'container'
 }
 
 function matchesRecord(record: ContainerRecord, { label, name, image }: ContainerFilter): boolean {

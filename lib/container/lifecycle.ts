@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { PodlingError } from '../errors.js'
 import type { EventAction, NewEvent } from '../event/event.js'
 import type { Spec } from '../launch/oci-spec.js'
@@ -11,6 +12,7 @@ import { exitStatus, type ExitStatus } from './exit-status.js'
 import { forgetNetworkState, readNetworkState } from './network-state.js'
 import { Queue } from './queue.js'
 import { containerPaths, type ContainerPaths, type ContainerRecord } from './record.js'
+import { RunLock } from './run-lock.js'
 import type { ContainerStatus } from './status.js'
 
 /** What a lifecycle tells its handle. */
@@ -177,10 +179,21 @@ export class Lifecycle {
       return
     }
     const record = await readExitFile(this.paths.exitFile)
-    if (record === undefined) return
+    if (record === undefined) {
+      if (this.status === 'created' && this.#wasLost()) await this.#afterLoss()
+      return
+    }
     this.exit = exitStatus(record)
     this.status = 'exited'
     this.ended = Promise.resolve(this.exit)
+  }
+
+  /**
+   * Has it run, and does nobody know how that ended? Its monitor keeps room for the record from the start on, and makes the
+   * record of it. Where that is there still and no monitor, it was killed, or the machine went down.
+   */
+  #wasLost(): boolean {
+    return existsSync(`${this.paths.exitFile}.new`) && !RunLock.isHeld(this.paths.lock)
   }
 
   /** A state that it has while this monitor lives; one that ended meanwhile keeps its own. */

@@ -162,7 +162,7 @@ export interface ContainerOptions extends LimitOptions {
    * `on-failure:N`; or however it ended. Its monitor does it, whether this process lives or not, in the same network and on
    * what it has written: after 100 ms, then twice as long each time up to a minute, and after 100 ms again when it has run
    * for ten seconds. `stop()`, and `kill()` with its stop signal or SIGKILL, end that. `unless-stopped` differs from
-   * `always` only after a reboot. A container that isn't detached ends with this process all
+   * `always` only after a reboot, see {@link Runtime.start}. A container that isn't detached ends with this process all
    * the same.
    * @default 'no'
    */

@@ -1,5 +1,5 @@
 // Not by promises of node:fs: each of them is a trip to the thread pool that costs more than all these small files.
-import { existsSync, unlinkSync } from 'node:fs'
+import { existsSync, rmSync, unlinkSync } from 'node:fs'
 import { compilePlan } from '../launch/compile.js'
 import { eventMembers } from '../event/event.js'
 import { JOURNAL_LIMIT } from '../event/journal.js'
@@ -105,6 +105,8 @@ async function launch(container: Lifecycle, restorer: Restorer | undefined): Pro
     context.volumes.markFilled(volumes.first).catch(() => undefined)
   } catch (error) {
     for (const fd of held) close(fd)
+    // Of a monitor that was killed before it ran: it is no container that has run.
+    rmSync(`${paths.exitFile}.new`, { force: true })
     // The monitor gives all of it back, if it came so far; to look is to be sure.
     const undone = await afterUndo(error, () => unmountVolumes(context, record))
     if (attachment === undefined) throw undone
