@@ -160,7 +160,8 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
   async start(options: StartOptions): Promise<StartReport> {
     this.#parts.gate.pass('start containers')
     checkKnown('start containers', options, { restartPolicy: true })
-    if (options.restartPolicy === true) return this.containers.startOnBoot()
+    const { restartPolicy }: { readonly restartPolicy?: unknown } = options
+    if (restartPolicy === true) return this.containers.startOnBoot()
     throw new PodlingError('INVALID_OPTION', 'start containers: restartPolicy: must be true')
   }
 
