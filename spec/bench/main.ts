@@ -1,7 +1,7 @@
 /**
  * The benchmark: `npm run bench [-- WORD... --runs N --out FILE]`.
  *
- * Words pick trials (start, bridge, exec, stats, loop, many, published, parallel, pull, create, storage, stream, logs, traffic, events) and subjects (floor, podling, crun, runc, bwrap, podman);
+ * Words pick trials (start, bridge, exec, attach, stats, loop, many, published, parallel, pull, create, storage, stream, logs, traffic, events) and subjects (floor, podling, crun, runc, bwrap, podman);
  * without words everything runs, in a network namespace of its own that stands for the host. The table goes to stdout, and to a file with --out; what is going on goes to stderr.
  */
 import { execFile } from 'node:child_process'
@@ -10,6 +10,7 @@ import { cpus, release } from 'node:os'
 import { parseArgs, promisify } from 'node:util'
 import { givenArguments, inOwnNetwork } from '../fixtures/own-network.js'
 import { markdown, type Row } from './table.js'
+import { attach } from './trial-attach.js'
 import { bridge } from './trial-bridge.js'
 import { create, storage } from './trial-create.js'
 import { events } from './trial-events.js'
@@ -32,6 +33,7 @@ const TRIALS: readonly Trial[] = [
   start,
   bridge,
   exec,
+  attach,
   stats,
   loop,
   many,

@@ -63,12 +63,11 @@ t.test('a shell on a terminal', async (t) => {
   terminal.stdin.write('\r')
   await screen.sees(/\nresized\r\n/)
 
-  terminal.stdin.write('sh -c "echo star""ted; sleep 1000"\r')
-  await screen.sees(/started\r\n/)
+  // What the shell does when its child dies of a signal is its own affair, so this one ends by itself.
+  terminal.stdin.write('bash -c \'trap "echo in\\"\\"t; exit" INT; echo rea""dy; while :; do sleep 0.1; done\'\r')
+  await screen.sees(/\nready\r\n/)
   terminal.stdin.write('\x03')
-  // Its newline is the shell's, who has seen it then.
-  await screen.sees(/\^C\r\n/)
-  await asks('echo it was $?', /\nit was 130\r\n/)
+  await screen.sees(/\^C[^]*int\r\n/)
 
   terminal.stdin.write('exit 3\r')
   t.match(await terminal.exited, { exitCode: 3 })

@@ -1,14 +1,17 @@
 /** The programs that newcomers copy do what they say. */
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { temporaryDirectory } from '../fixtures/directory.js'
 import { busyboxLayout, pushLayout } from '../fixtures/images.js'
 import { inOwnNetwork } from '../fixtures/own-network.js'
 import { startRegistry } from '../fixtures/registry.js'
+import { watchScreen } from '../fixtures/screen.js'
 import { needs } from '../peers.js'
 
 const examples = fileURLToPath(new URL('../../examples/', import.meta.url))
@@ -55,7 +58,7 @@ const output: Readonly<Record<string, readonly RegExp[]>> = {
 if (inOwnNetwork(import.meta.url)) {
   t.test('each example is tested', async (t) => {
     const names = readdirSync(examples).filter((name) => name.endsWith('.js'))
-    t.strictSame(names.map((name) => basename(name, '.js')).sort(), Object.keys(output).sort())
+    t.strictSame(names.map((name) => basename(name, '.js')).sort(), [...Object.keys(output), 'terminal'].sort())
   })
 
   for (const [name, parts] of Object.entries(output)) {
@@ -71,6 +74,23 @@ if (inOwnNetwork(import.meta.url)) {
       }
     })
   }
+
+  t.test('terminal', needs('root'), async (t) => {
+    const name = join(await temporaryDirectory(t), 'tty')
+    const line = `stty cols 90 rows 25; tty > ${name}; exec ${process.execPath} ${examples}terminal.js`
+    const child = spawn('script', ['-qec', line, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] })
+    const code = new Promise((done) => child.on('close', done))
+    const screen = watchScreen(child.stdout)
+    await screen.sees(/bash-[\d.]+# /)
+    child.stdin.write('stty size\r')
+    await screen.sees(/25 90\r+\n/)
+    await promisify(execFile)('stty', ['-F', (await readFile(name, 'utf8')).trim(), 'cols', '70', 'rows', '20'])
+    child.stdin.write('until test "$(stty size)" = "20 70"; do :; done; echo res""ized\r')
+    await screen.sees(/resized\r+\n/)
+    child.stdin.write('\x10\x11')
+    await screen.sees(/detached\r+\n/)
+    t.equal(await code, 0)
+  })
 
   t.test('the quickstart leaves nothing behind', needs('root'), async (t) => {
     t.strictSame(
