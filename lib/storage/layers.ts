@@ -13,31 +13,17 @@ import { join } from 'node:path'
 import { PodlingError } from '../errors.js'
 import { BlobLost } from './blob-bytes.js'
 import { digestHex, isDigest, sha256 } from '../image/digest.js'
-import type { Database, Table } from './database.js'
+import type { Database } from './database.js'
 import { fileError } from './file-error.js'
-import { lookAgain, looksSame, type ChangedLayer, type LayerFile } from './layer-files.js'
+import { lookAgain, looksSame, type ChangedLayer } from './layer-files.js'
 import { directoryFormat, type LayerFormat } from './layer-format.js'
+import { LayerRecords, type LayerRecord } from './layer-records.js'
 import type { ApplyOptions, LayerSource, OpenUnpacker, RootAttributes } from './layer-types.js'
 import { lockFile, tryLockFile } from './lock.js'
 import { removeTrees } from './remove-tree.js'
 import { spreadDirectories } from './spread.js'
 import type { UnpackResult } from './unpack-blob.js'
 import { UnpackThreads } from './unpack-thread.js'
-
-/** What the database holds of a layer. */
-export interface LayerRecord {
-  readonly diffId: string
-  readonly parent?: string
-  /** Bytes of the tar, uncompressed. */
-  readonly size: number
-  readonly entries: number
-  /** Owner and mode of the root as this layer and those below make it. @default root's, 0755 */
-  readonly root?: RootAttributes
-  /** What it is kept in, where that is not a tree. @default none */
-  readonly files?: readonly LayerFile[]
-  /** Milliseconds since the epoch. */
-  readonly created: number
-}
 
 const defaultRoot: RootAttributes = { uid: 0, gid: 0, mode: 0o755 }
 
@@ -47,10 +33,7 @@ const defaultMaxEntries = 10_000_000
 export class Layers {
   readonly #directory: string
   readonly #temporary: string
-  readonly #database: Database
-  readonly #records: Table<LayerRecord>
-  /** Who holds a layer: keys `<chain id> <holder>`. */
-  readonly #references: Table<true>
+  readonly #records: LayerRecords
   readonly #openUnpacker: OpenUnpacker
   readonly #format: LayerFormat
   readonly #threads = new UnpackThreads()
@@ -58,9 +41,7 @@ export class Layers {
   private constructor(directory: string, database: Database, openUnpacker: OpenUnpacker, format: LayerFormat) {
     this.#directory = directory
     this.#temporary = join(directory, 'tmp')
-    this.#database = database
-    this.#records = database.table('layers')
-    this.#references = database.table('layer-references')
+    this.#records = new LayerRecords(directory, database)
     this.#openUnpacker = openUnpacker
     this.#format = format
   }
@@ -98,10 +79,10 @@ export class Layers {
     if (!isDigest(diffId))
       throw new PodlingError('IMAGE_INVALID', `${JSON.stringify(diffId)} is not the digest of a layer`)
     const chainId = parent === undefined ? diffId : sha256(`${parent} ${diffId}`)
-    if (await this.#hold(chainId, options.holder)) return chainId
+    if (await this.#records.hold(chainId, options.holder)) return chainId
     const lock = await lockFile(this.#lockPath(chainId), options.signal)
     try {
-      if (await this.#hold(chainId, options.holder)) return chainId
+      if (await this.#records.hold(chainId, options.holder)) return chainId
       await this.#make(chainId, layer, options)
     } finally {
       lock.release({ unlink: true })
@@ -121,7 +102,7 @@ export class Layers {
 
   /** The chain ids of all layers. */
   list(): string[] {
-    return [...this.#records.entries()].map(([chainId]) => chainId)
+    return this.#records.list()
   }
 
   /**
@@ -131,7 +112,7 @@ export class Layers {
   lower(chainId: string): string[] {
     const places: string[] = []
     for (let id: string | undefined = chainId; id !== undefined;) {
-      const record: LayerRecord = this.#known(id)
+      const record: LayerRecord = this.#records.known(id)
       places.push(this.#format.place(this.#path(id)))
       id = record.parent
     }
@@ -140,7 +121,7 @@ export class Layers {
 
   /** Owner and mode of the root that a layer and all below it make. @throws PodlingError STATE_INVALID when it isn't there */
   root(chainId: string): RootAttributes {
-    return this.#known(chainId).root ?? defaultRoot
+    return this.#records.known(chainId).root ?? defaultRoot
   }
 
   /**
@@ -149,10 +130,7 @@ export class Layers {
    * @throws PodlingError STATE_INVALID when the layer isn't there
    */
   reference(chainId: string, holder: string): Promise<void> {
-    return this.#database.transaction(() => {
-      this.#known(chainId)
-      void this.#references.put(`${chainId} ${holder}`, true)
-    })
+    return this.#records.reference(chainId, holder)
   }
 
   /**
@@ -160,7 +138,7 @@ export class Layers {
    * below it unless something else holds them.
    */
   async release(chainId: string, holder: string): Promise<void> {
-    await this.#references.remove(`${chainId} ${holder}`)
+    await this.#records.letGo(chainId, holder)
     await this.#removeUnheld(chainId)
   }
 
@@ -193,7 +171,7 @@ export class Layers {
       if (await judge(temporary)) {
         // First, so that what an interruption leaves is known to be other than it should be.
         const files = await this.#format.describe(temporary, { digest: diffId, size: bytes })
-        await this.#setFiles(chainId, files)
+        await this.#records.setFiles(chainId, files)
         if (this.#found([name]).length > 0) renameSync(this.#path(chainId), old)
         await this.#publish(chainId, temporary)
       }
@@ -209,12 +187,12 @@ export class Layers {
    */
   async changed(chainId: string): Promise<ChangedLayer | undefined> {
     for (let id: string | undefined = chainId; id !== undefined;) {
-      const { files = [], parent }: LayerRecord = this.#known(id)
+      const { files = [], parent }: LayerRecord = this.#records.known(id)
       const directory = this.#path(id)
       if (!files.every((file) => looksSame(directory, file))) {
         const found = await lookAgain(directory, files)
         if ('changed' in found) return { chainId: id, file: found.changed }
-        await this.#setFiles(id, found)
+        await this.#records.setFiles(id, found)
       }
       id = parent
     }
@@ -223,10 +201,7 @@ export class Layers {
 
   /** Who holds which layer. */
   references(): { readonly chainId: string; readonly holder: string }[] {
-    return [...this.#references.entries()].map(([key]) => {
-      const space = key.indexOf(' ')
-      return { chainId: key.slice(0, space), holder: key.slice(space + 1) }
-    })
+    return this.#records.references()
   }
 
   /** Remove layers that nobody holds: those applied without a holder. @returns their chain ids */
@@ -239,24 +214,6 @@ export class Layers {
   /** Let go of the threads. Layers stay as they are. */
   async close(): Promise<void> {
     await this.#threads.close()
-  }
-
-  #setFiles(chainId: string, files: readonly LayerFile[]): Promise<void> {
-    return this.#database.transaction(() => {
-      const record = this.#records.get(chainId)
-      if (record !== undefined && files.length > 0) void this.#records.put(chainId, { ...record, files })
-    })
-  }
-
-  async #hold(chainId: string, holder: string | undefined): Promise<boolean> {
-    if (!this.has(chainId)) return false
-    if (holder === undefined) return true
-    return this.#database.transaction(() => {
-      // It may be gone since.
-      if (!this.has(chainId)) return false
-      void this.#references.put(`${chainId} ${holder}`, true)
-      return true
-    })
   }
 
   async #make(chainId: string, layer: LayerSource, options: ApplyOptions): Promise<void> {
@@ -273,23 +230,16 @@ export class Layers {
       if (own === undefined) this.#format.setRoot(temporary, root)
       const files = await this.#format.describe(temporary, { digest: diffId, size: bytes })
       await this.#publish(chainId, temporary)
-      await this.#database.transaction(() => {
-        // Held by its child, a parent can't go; it may have gone before.
-        if (parent !== undefined) {
-          this.#known(parent)
-          void this.#references.put(`${parent} layer:${chainId}`, true)
-        }
-        void this.#records.put(chainId, {
-          diffId,
-          size: bytes,
-          entries,
-          root,
-          created: Date.now(),
-          ...(files.length === 0 ? {} : { files }),
-          ...(parent === undefined ? {} : { parent }),
-        })
-        if (options.holder !== undefined) void this.#references.put(`${chainId} ${options.holder}`, true)
-      })
+      const record = {
+        diffId,
+        size: bytes,
+        entries,
+        root,
+        created: Date.now(),
+        ...(files.length === 0 ? {} : { files }),
+        ...(parent === undefined ? {} : { parent }),
+      }
+      await this.#records.add(chainId, record, options.holder)
     } catch (error) {
       const failure = error instanceof BlobLost ? error : fileError(error, `unpack layer ${diffId}`)
       try {
@@ -359,10 +309,10 @@ export class Layers {
 
   async #removeUnheld(chainId: string): Promise<void> {
     for (let id: string | undefined = chainId; id !== undefined;) {
-      if (!this.has(id) || this.#isHeld(id)) return
+      if (!this.has(id) || this.#records.isHeld(id)) return
       const lock = await lockFile(this.#lockPath(id))
       try {
-        const gone: LayerRecord | undefined = await this.#forget(id)
+        const gone: LayerRecord | undefined = await this.#records.forget(id)
         if (gone === undefined) return
         const name = digestHex(id)
         // Its files may be gone before it, by whatever hand.
@@ -375,27 +325,6 @@ export class Layers {
         lock.release({ unlink: true })
       }
     }
-  }
-
-  /** From here on nobody can hold it. @returns undefined when somebody does, or it is gone */
-  #forget(chainId: string): Promise<LayerRecord | undefined> {
-    return this.#database.transaction(() => {
-      const record = this.#records.get(chainId)
-      if (record === undefined || this.#isHeld(chainId)) return undefined
-      void this.#records.remove(chainId)
-      if (record.parent !== undefined) void this.#references.remove(`${record.parent} layer:${chainId}`)
-      return record
-    })
-  }
-
-  #isHeld(chainId: string): boolean {
-    return [...this.#references.entries(`${chainId} `)].length > 0
-  }
-
-  #known(chainId: string): LayerRecord {
-    const record = this.#records.get(chainId)
-    if (record === undefined) throw new PodlingError('STATE_INVALID', `layer ${chainId} is not in ${this.#directory}`)
-    return record
   }
 
   #path(chainId: string): string {
