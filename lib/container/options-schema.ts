@@ -20,13 +20,7 @@ const minimumInodes = 16
 const maximumId = 2 ** 32 - 2
 
 /** Options that DESIGN names and that this version can't do. */
-export const unsupportedOptions: ReadonlySet<string> = new Set([
-  'pod',
-  'health',
-  'userns',
-  'selinux',
-  'apparmor',
-])
+export const unsupportedOptions: ReadonlySet<string> = new Set(['pod', 'health', 'userns', 'selinux', 'apparmor'])
 
 /** A keyword for a string that must fulfil `test`. */
 function words(keyword: string, test: (text: string) => boolean, must: string): FaultKeyword {
