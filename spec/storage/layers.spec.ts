@@ -124,29 +124,6 @@ t.test('abort', async (t) => {
   t.ok(layers.has(await layers.apply(layer)), 'and again')
 })
 
-t.test('a full disk leaves nothing', async (t) => {
-  const store = await openStore(t)
-  const small = join(store.root, 'small')
-  mkdirSync(small)
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'podling-spec', small])
-  try {
-    const layers = await Layers.open(join(small, 'layers'), store.database, openUnpacker)
-    const layer = source(
-      store.root,
-      tar({ name: 'a/b', contents: randomBytes(3_000_000) }, { name: 'a/c', contents: randomBytes(3_000_000) }),
-    )
-    await t.rejects(layers.apply(layer), { code: 'DISK_FULL', errno: 'ENOSPC' })
-    t.strictSame(readdirSync(join(small, 'layers', 'tmp')), [])
-    t.strictSame(readdirSync(join(small, 'layers')), ['tmp'])
-    const fits = source(store.root, tar({ name: 'a', contents: randomBytes(3_000_000) }))
-    await layers.apply(fits)
-    await layers.prune()
-    await layers.close()
-  } finally {
-    execFileSync('umount', [small])
-  }
-})
-
 t.test('a process that is killed leaves halves, and open() removes them', async (t) => {
   const root = await temporaryDirectory(t)
   const layer = source(
