@@ -20,7 +20,10 @@ async function left(options: Partial<ContainerOptions>): Promise<{ pid: number; 
 }
 
 function parentOf(pid: number): number {
-  return Number(spawnSync('ps', ['-o', 'ppid=', '-p', String(pid)], { encoding: 'utf8' }).stdout)
+  const parent = Number(spawnSync('ps', ['-o', 'ppid=', '-p', String(pid)], { encoding: 'utf8' }).stdout)
+  // To signal 0 is to signal this very process and all of its group.
+  if (!(parent > 1)) throw new Error(`process ${String(pid)} has no parent`)
+  return parent
 }
 
 async function gone(...pids: readonly number[]): Promise<void> {
@@ -105,13 +108,18 @@ for (const running of [true, false]) {
   t.test(
     `the monitor is killed ${running ? 'while it runs' : 'between two runs'}: exited, and nobody knows how`,
     async (t) => {
-      const command = running ? ['sleep', '86398'] : ['sh', '-c', 'exit 3']
       const host = await Runtime.open({ root })
-      const container = await host.run({ ...common, name: 'left', command, restart: 'always' })
-      const monitor = parentOf(container.pid ?? 0) || (await monitorOf(container))
-      await host.close()
-      const pid = container.pid ?? 0
+      const container = await host.run({ ...common, name: 'left', command: ['sleep', '86398'], restart: 'always' })
+      const pid = container.pid!
+      const monitor = parentOf(pid)
+      // Five times, so that it waits long enough for a look.
+      for (let count = 0; !running && count < 5; count++) {
+        await within(10_000, async () => container.status === 'running' && container.restartCount === count, Boolean)
+        process.kill(container.pid!, 'SIGKILL')
+      }
+      if (!running) await within(10_000, async () => container.status === 'restarting', Boolean)
       process.kill(monitor, 'SIGKILL')
+      await host.close()
       await gone(monitor, pid)
       await next(t, async (found, runtime) => {
         t.equal(found.status, 'exited')
@@ -129,15 +137,6 @@ for (const running of [true, false]) {
       })
     },
   )
-}
-
-async function monitorOf(container: Container): Promise<number> {
-  const pid = await within(
-    10_000,
-    async () => container.pid,
-    (found) => found !== undefined,
-  )
-  return parentOf(pid!)
 }
 
 t.test('after a reboot: what the policy wants', async (t) => {
