@@ -80,6 +80,7 @@ export type ContainerErrorCode =
   | 'MOUNT_SOURCE_NOT_FOUND'
   | 'PATH_NOT_FOUND'
   | 'DEVICE_NOT_FOUND'
+  | 'HOOK_FAILED'
   | 'CDI_INVALID'
   | 'CDI_UNSUPPORTED'
   | 'SPEC_INVALID'

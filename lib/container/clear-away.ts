@@ -1,6 +1,7 @@
 import { settleAll } from '../teardown.js'
 import { containerEvent } from './container-event.js'
 import type { ContainerContext } from './context.js'
+import { runPoststop } from './hooks/container-hooks.js'
 import { removeSmallDirectory } from './remove-small.js'
 import { removeRunDirectory } from './run-directory.js'
 import { containerPaths, imagesOf, volumesOf, type ContainerRecord } from './record.js'
@@ -33,6 +34,7 @@ export async function clearAway(
   record: ContainerRecord,
   ownVolumes = !record.options.detach,
 ): Promise<void> {
+  await runPoststop({ record, paths: containerPaths(context.root, context.runRoot, record.id, false) })
   // What a driver can't do stays noted, and does not keep the container.
   const [unmounted] = await Promise.allSettled([unmountVolumes(context, record)])
   await removeFiles(context, record.id)

@@ -189,8 +189,13 @@ async function specOf(
 }
 
 /** @throws PodlingError `DEVICE_NOT_FOUND`, `CDI_INVALID`, `CDI_UNSUPPORTED` */
-function editsOf({ cdiSpecDirs }: ContainerContext, { devices: { devices, cdi } }: NormalizedOptions): SpecEdits {
-  return joinEdits([...findCdiDevices(cdi, cdiSpecDirs).map(cdiEdits), { ...noEdits, ...findDevices(devices) }])
+function editsOf({ cdiSpecDirs }: ContainerContext, options: NormalizedOptions): SpecEdits {
+  const { devices, cdi } = options.devices
+  const edits = joinEdits([...findCdiDevices(cdi, cdiSpecDirs).map(cdiEdits), { ...noEdits, ...findDevices(devices) }])
+  if (Object.keys(edits.hooks).length > 0 && options.restart !== undefined) {
+    throw new PodlingError('INVALID_OPTION', 'devices: they bring hooks, which cannot be had with a restart policy')
+  }
+  return edits
 }
 
 /** What can be written down of the options, and means something later. */

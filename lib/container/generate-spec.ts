@@ -22,7 +22,7 @@ import { defaultMaskedPaths, defaultMounts, defaultReadonlyPaths, type EtcFiles 
 import { limitResources } from './limits/resources.js'
 import type { MountRequest } from './mount-request.js'
 import type { NormalizedOptions } from './normalized-options.js'
-import { noEdits, type SpecEdits } from './spec-edits.js'
+import { joinEdits, noEdits, type SpecEdits } from './spec-edits.js'
 import type { TerminalSize } from './terminal/size.js'
 
 /** The version of the specification that the result follows. */
@@ -83,6 +83,7 @@ export function generateSpec(input: SpecInput): Spec {
   const { options, image = {}, id, host = {}, edits = noEdits } = input
   // The later one takes the place of one at the same path.
   const given = [...(options.privileged ? (host.devices ?? []) : []), ...edits.devices]
+  const { hooks } = joinEdits([edits, { ...noEdits, hooks: options.hooks ?? {} }])
   const devices = new Map(given.map((device) => [device.path, device]))
   const hostname = chooseHostname(options, id, host)
   const user = options.user ?? image.user ?? ''
@@ -110,6 +111,7 @@ export function generateSpec(input: SpecInput): Spec {
     root: { path: input.rootPath, readonly: options.readOnly },
     ...(ownUts ? { hostname } : {}),
     mounts: mergeMounts(defaultMounts(options, input.files), [...edits.mounts, ...options.mounts.map(specMount)]),
+    ...(Object.keys(hooks).length === 0 ? {} : { hooks }),
     annotations: options.annotations,
     linux: {
       namespaces: namespaces(options).map((type) => ({ type })),

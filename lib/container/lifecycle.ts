@@ -10,6 +10,7 @@ import { containerEvent } from './container-event.js'
 import type { ContainerContext } from './context.js'
 import { exitStatus, type ExitStatus } from './exit-status.js'
 import { forgetNetworkState, readNetworkState } from './network-state.js'
+import { runPoststop } from './hooks/container-hooks.js'
 import { Queue } from './queue.js'
 import { containerPaths, type ContainerPaths, type ContainerRecord } from './record.js'
 import { RunLock } from './run-lock.js'
@@ -94,6 +95,7 @@ export class Lifecycle {
     })
     const ended = monitor.exited.then(
       async (record) => {
+        await runPoststop(this)
         await this.#leaveNetworks()
         await this.#leaveVolumes()
         this.monitor = undefined
@@ -140,6 +142,7 @@ export class Lifecycle {
     try {
       await cgroups.kill(this.record.id)
       await cgroups.remove(this.record.id)
+      await runPoststop(this)
       if (this.#onNetworks()) await this.#giveBack()
       await this.#leaveVolumes()
     } finally {

@@ -2,6 +2,7 @@ import type { LogSettings } from './log/settings.js'
 import type { CapabilityName } from '../security/capabilities.js'
 import type { SeccompProfile } from '../security/seccomp-profile.js'
 import type { NetworkMode } from '../network/mode.js'
+import type { SpecHooks } from '../launch/oci-spec.js'
 import type { DeviceRequests } from './devices/parse-devices.js'
 import type { NormalizedLimits } from './limits/parse-limits.js'
 import type { QuotaLimits } from '../storage/quotas/quotas.js'
@@ -33,6 +34,7 @@ export interface NormalizedOptions extends NormalizedLimits {
   readonly dnsOptions: readonly string[]
   readonly pidsLimit: number
   readonly devices: DeviceRequests
+  readonly hooks?: SpecHooks
   /** All of this process, and `ulimits` on top. */
   readonly hostUlimits?: true
   readonly oomScoreAdj?: number

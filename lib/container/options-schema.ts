@@ -5,6 +5,7 @@ import { rlimitNumbers } from '../launch/rlimits.js'
 import { findCapability, isAll, unknownCapability } from '../security/capabilities.js'
 import { volumeName, volumeNameWords } from '../storage/volumes/volume.js'
 import { durationWords, parseDuration, parseSize, sizeWords } from '../schema/quantities.js'
+import { hooksSchema } from './hooks/parse-hooks.js'
 import { limitKeywords, limitProperties } from './limits/schema.js'
 import { logDrivers } from './log/settings.js'
 import { restartPattern, restartWords } from './restart-policy.js'
@@ -193,6 +194,7 @@ export const optionsSchema = {
     },
     ...limitProperties,
     devices: texts,
+    hooks: hooksSchema,
     deviceCgroupRules: texts,
     oomScoreAdj: { type: 'integer', minimum: -1000, maximum: 1000 },
     shmSize: { type: ['string', 'number'], size: 1 },

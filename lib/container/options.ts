@@ -1,6 +1,7 @@
 import type { PortOption } from '../network/ports.js'
 import type { SeccompProfile } from '../security/seccomp-profile.js'
 import type { Duration, Size } from '../schema/quantities.js'
+import type { SpecHooks } from '../launch/oci-spec.js'
 import type { LimitOptions } from './limits/options.js'
 import type { LogDriver, LogDriverOptions } from './log/settings.js'
 import type { TerminalSize } from './terminal/size.js'
@@ -116,6 +117,12 @@ export interface ContainerOptions extends LimitOptions {
   readonly devices?: readonly string[]
   /** Further devices that it may use when it has nodes of them, `['c 189:* rmw']` (`--device-cgroup-rule`). */
   readonly deviceCgroupRules?: readonly string[]
+  /**
+   * Programs of the host to run at points of its life, with its state as JSON on their standard input (runtime-spec,
+   * "POSIX-platform Hooks"): `prestart` and `createRuntime` before its command, `poststart` behind, `poststop` at its end.
+   * Not together with `restart`.
+   */
+  readonly hooks?: SpecHooks
   /** How readily it is killed when the host is out of memory, -1000 to 1000 (`--oom-score-adj`). @default the host process's */
   readonly oomScoreAdj?: number
   /** The size of /dev/shm (`--shm-size`). @default '64m' */

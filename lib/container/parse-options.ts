@@ -8,6 +8,7 @@ import { capabilityName, isAll, type CapabilityName } from '../security/capabili
 import { seccompProfileFaults } from '../security/seccomp-profile.js'
 import { nearestName } from '../schema/nearest-name.js'
 import { parseDevices } from './devices/parse-devices.js'
+import { hookFaults } from './hooks/parse-hooks.js'
 import { limitContradictions, normalizeLimits } from './limits/parse-limits.js'
 import type { NormalizedOptions, ReadyCondition, SeccompChoice } from './normalized-options.js'
 import type { QuotaLimits } from '../storage/quotas/quotas.js'
@@ -60,7 +61,12 @@ export function parseOptions(options: ContainerOptions, defaultNetwork: DefaultN
     log: parseLog(sound, faults),
   }
   faults.push(...unreachable(parts.ready, parts.network), ...unreadable(parts.ready, parts.log))
-  faults.push(...contradictions(sound), ...checkSysctls(sound), ...limitContradictions(sound, normalizeLimits(sound)))
+  faults.push(
+    ...contradictions(sound),
+    ...checkSysctls(sound),
+    ...limitContradictions(sound, normalizeLimits(sound)),
+    ...hookFaults(sound),
+  )
   if (faults.length > 0) throw new PodlingError('INVALID_OPTION', formatFaults('container options', unique(faults)))
   return { ...normalize(sound), ...parts }
 }
@@ -87,6 +93,7 @@ function normalize(
     dnsOptions: options.dnsOptions ?? [],
     ...limits,
     pidsLimit: limits.pidsLimit ?? defaults.pidsLimit,
+    ...(options.hooks === undefined ? {} : { hooks: options.hooks }),
     ...(options.ulimits === 'host' ? { hostUlimits: true } : {}),
     ...(options.oomScoreAdj === undefined ? {} : { oomScoreAdj: options.oomScoreAdj }),
     ...(options.shmSize === undefined ? {} : { shmSize: parseSize(options.shmSize) ?? 0 }),

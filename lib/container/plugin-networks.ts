@@ -4,6 +4,7 @@ import type { Plan } from '../launch/plan.js'
 import type { Attachment } from '../network/attachment.js'
 import { launchAtBarrier } from './barrier.js'
 import type { Lifecycle } from './lifecycle.js'
+import { runHooksBefore } from './hooks/container-hooks.js'
 import { writeNetworkState } from './network-state.js'
 import { writeEtcFiles } from './write-etc-files.js'
 
@@ -23,6 +24,7 @@ export async function launchOnPluginNetworks(
     // Its monitor knows nothing of it.
     writeNetworkState(paths.network, { ...status, changed: true })
     writeEtcFiles(container, status)
+    await runHooksBefore(container, pid)
     await context.networks.naming.publish(
       { id: record.id, name: record.name, dns: record.options.dns, pid: monitorPid },
       status.endpoints,

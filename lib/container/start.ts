@@ -15,6 +15,9 @@ import { unmountVolumes } from './clear-away.js'
 import { containerEvent } from './container-event.js'
 import type { Restorer } from './checkpoint/restore.js'
 import { cgroupMounts } from './cgroup-mounts.js'
+import { launchAtBarrier } from './barrier.js'
+import { hasHooksBefore, prepareHooks, runHooksBefore, runPoststart } from './hooks/container-hooks.js'
+import { killNow } from './remove.js'
 import { attach, givenToMonitor, withNetworkPath } from './join-network.js'
 import type { Lifecycle } from './lifecycle.js'
 import { mountVolumes, type MountedVolumes } from './mount-volumes.js'
@@ -88,19 +91,26 @@ async function launch(container: Lifecycle, restorer: Restorer | undefined): Pro
     const holder = { id: record.id, name: record.name, dns: record.options.dns }
     await naming.publish({ ...holder, pid: process.pid }, status.endpoints)
     const atBarrier = attachment?.atBarrier
-    const plain = planOf(container, spec, root, volumes, attachment, user !== undefined || atBarrier !== undefined)
+    // One that is restored has been through those before its start.
+    const hooked = restorer === undefined && hasHooksBefore(record)
+    const barrier = hooked ? 'before-pivot' : user !== undefined || atBarrier !== undefined
+    const plain = planOf(container, spec, root, volumes, attachment, barrier)
     const plan = restorer === undefined ? plain : restorer.plan(container, plain)
+    prepareHooks(container)
     const given = [...(restorer === undefined ? passedStreams(record) : [restorer.give()]), ...held]
     held = []
     const monitor = await (user !== undefined
       ? launchOnUserNetwork(container, plan, given, user)
       : atBarrier !== undefined
         ? launchOnPluginNetworks(container, plan, given, atBarrier)
-        : context.launcher.launch(plan, given))
+        : hooked
+          ? launchAtBarrier(context.launcher, plan, given, ({ pid }) => runHooksBefore(container, pid))
+          : context.launcher.launch(plan, given))
     await restorer?.finish(container, monitor)
     container.follow(monitor)
     if (user === undefined && atBarrier === undefined)
       naming.follow({ ...holder, pid: monitor.monitorPid }, status.endpoints)
+    if (restorer === undefined) await afterStart(container)
     // Nobody need wait for it: a volume that is used again before it is on the disk is looked into once more.
     context.volumes.markFilled(volumes.first).catch(() => undefined)
   } catch (error) {
@@ -114,6 +124,17 @@ async function launch(container: Lifecycle, restorer: Restorer | undefined): Pro
       await context.networks.release(record.id)
       await context.networks.leavePlugins(record.id)
     })
+  }
+}
+
+/** @throws PodlingError `HOOK_FAILED`; it doesn't run any more then */
+async function afterStart(container: Lifecycle): Promise<void> {
+  const { monitor } = container
+  if (monitor === undefined) return
+  try {
+    await runPoststart(container, monitor.pid)
+  } catch (error) {
+    throw await afterUndo(error, () => killNow(container))
   }
 }
 
@@ -142,7 +163,7 @@ function planOf(
   root: RootMount,
   volumes: MountedVolumes,
   attachment: Attachment | undefined,
-  barrier: boolean,
+  barrier: boolean | 'before-pivot',
 ): Plan {
   const { options } = record
   const cgroup = context.cgroups.plan(record.id, spec.linux?.resources ?? {})

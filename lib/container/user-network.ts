@@ -8,6 +8,7 @@ import { slirp4netnsFacts, startSlirp4netns } from '../network/slirp4netns.js'
 import { close, pipe } from '../sys/libc.js'
 import { launchAtBarrier } from './barrier.js'
 import type { Lifecycle } from './lifecycle.js'
+import { runHooksBefore } from './hooks/container-hooks.js'
 import { writeNetworkState } from './network-state.js'
 
 export type UserNetwork = Extract<NetworkMode, { kind: 'user' }>
@@ -52,6 +53,7 @@ export async function launchOnUserNetwork(
         directory: paths.runDirectory,
       })
       writeNetworkState(paths.network, { endpoints: [], ports, changed: false })
+      await runHooksBefore(container, pid)
     })
   } finally {
     close(lifetime.read)

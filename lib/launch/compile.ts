@@ -22,8 +22,8 @@ export interface LaunchInput {
   readonly monitor: PlanMonitor
   /** Stay as pid 1 and reap (`init: true`). */
   readonly init: boolean
-  /** Stop before the exec until told to go on. */
-  readonly barrier?: boolean
+  /** Stop before the exec until told to go on; or earlier, while the host's files are in sight still. */
+  readonly barrier?: boolean | 'before-pivot'
 }
 
 /** What the spec can't say of a mount. */
@@ -124,7 +124,7 @@ function idMaps(linux: Pick<SpecMount, 'uidMappings' | 'gidMappings'>): Pick<Pla
   return { idMaps: { uid: text(linux.uidMappings), gid: text(linux.gidMappings ?? []) } }
 }
 
-function rootOperations({ spec, root, cgroupMounts, stdio, mountSources = [] }: LaunchInput): Operation[] {
+function rootOperations({ spec, root, cgroupMounts, stdio, mountSources = [], barrier }: LaunchInput): Operation[] {
   const propagation = spec.linux?.rootfsPropagation ?? 'private'
   const sources = new Map(mountSources.map((source) => [source.destination, source]))
   const mounts = (spec.mounts ?? []).flatMap((mount) => mountOperations(mount, cgroupMounts, sources))
@@ -141,6 +141,7 @@ function rootOperations({ spec, root, cgroupMounts, stdio, mountSources = [] }: 
     ...rest,
     ...deviceOperations(spec),
     ...terminalOperations(spec.process, stdio, true),
+    ...(barrier === 'before-pivot' ? [{ op: 'barrier' } as const] : []),
     { op: 'pivot-root' },
   ]
 }
@@ -317,7 +318,7 @@ function processOperations({ spec, init, barrier }: LaunchInput): Operation[] {
   const { process } = spec
   if (process === undefined) return []
   return [
-    ...(barrier ? [{ op: 'barrier' } as const] : []),
+    ...(barrier === true ? [{ op: 'barrier' } as const] : []),
     { op: 'keyring' },
     ...limitOperations(process),
     ...identityOperations(spec, process),
