@@ -68,7 +68,7 @@ t.test('adopted: one that runs, is paused, waits for its restart', async (t) => 
 t.test('its exit status, its log and its restarts', async (t) => {
   const { monitor } = await left({
     name: 'left',
-    command: ['sh', '-c', 'echo run; test -e /again && exit 4; touch /again; exit 3'],
+    command: ['sh', '-c', 'echo run; sleep 0.3; test -e /again && exit 4; touch /again; exit 3'],
     restart: 'on-failure:1',
   })
   await gone(monitor)
@@ -82,7 +82,7 @@ t.test('its exit status, its log and its restarts', async (t) => {
 })
 
 t.test('restarted while no host lives, and adopted while it waits for the next time', async (t) => {
-  await left({ name: 'left', command: ['sh', '-c', 'exit 3'], restart: 'always' })
+  await left({ name: 'left', command: ['sh', '-c', 'sleep 0.3; exit 3'], restart: 'always' })
   await next(t, async (container) => {
     // By then it waits for seconds.
     const waits = async () => container.status === 'restarting' && container.restartCount >= 4
