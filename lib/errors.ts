@@ -92,6 +92,9 @@ export type ContainerErrorCode =
 /** Codes of checkpoints (lib/container/checkpoint). */
 export type CheckpointErrorCode = 'CHECKPOINT_FAILED' | 'CHECKPOINT_INVALID' | 'CHECKPOINT_PROGRAM_NOT_FOUND'
 
+/** Codes of lib/pod. */
+export type PodErrorCode = 'POD_NOT_FOUND' | 'DEPENDENCY_CYCLE' | 'DEPENDENCY_FAILED'
+
 /** Codes of lib/launch: the helper, the launcher, the monitors. */
 export type LaunchErrorCode = 'HELPER_NOT_FOUND' | 'LAUNCHER_DIED' | 'MONITOR_DIED' | 'START_FAILED'
 
@@ -120,6 +123,7 @@ export type ErrorCode =
   | NetworkErrorCode
   | ContainerErrorCode
   | CheckpointErrorCode
+  | PodErrorCode
   | LaunchErrorCode
   | CgroupErrorCode
   | SecurityErrorCode

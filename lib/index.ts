@@ -77,6 +77,7 @@ export type { LogDriver, LogDriverOptions } from './container/log/settings.js'
 export type {
   BindMountOption,
   ContainerOptions,
+  DependencyOption,
   IdMapOption,
   IdMapRange,
   ImageMountOption,
@@ -109,6 +110,13 @@ export type { ContainerStatus } from './container/status.js'
 export type { StopOptions } from './container/stop.js'
 export type { WaitCondition, WaitOptions } from './container/wait.js'
 
+export { Pods } from './pod/pods.js'
+export { Pod } from './pod/pod.js'
+export type { PodInspect } from './pod/pod.js'
+export type { PodStats } from './pod/stats.js'
+export type { PodFilter, PodOptions, PodStatus, RemovePodOptions, StopPodOptions } from './pod/options.js'
+export type { Dependency, DependencyCondition, InitContainer, PodNamespace } from './container/pod-place.js'
+
 export { Networks } from './network/networks.js'
 export { CniError } from './network/cni/cni-error.js'
 export type { CniCommand, CniFailure } from './network/cni/cni-error.js'
@@ -138,6 +146,7 @@ export type {
   LaunchErrorCode,
   NetworkErrorCode,
   NetworkProgramErrorCode,
+  PodErrorCode,
   PodlingErrorDetails,
   SecurityErrorCode,
   StorageErrorCode,

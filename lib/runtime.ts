@@ -20,6 +20,7 @@ import { prune, type PruneOptions, type PruneReport } from './runtime/prune.js'
 import { policyFiles, type ImagePolicyOptions } from './runtime/policy-files.js'
 import { runtimePaths } from './runtime/paths.js'
 import type { Networks } from './network/networks.js'
+import type { Pods } from './pod/pods.js'
 import type { CheckOptions, CheckReport } from './storage/check/report.js'
 import type { DriverChoice } from './storage/drivers/choose.js'
 import type { ImageEvent } from './storage/images-parts.js'
@@ -90,6 +91,8 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
   readonly volumes: Volumes
   /** The containers of this root. */
   readonly containers: Containers
+  /** The pods of this root. */
+  readonly pods: Pods
   /** What {@link Runtime.open} found left behind by hosts that died, and removed. */
   readonly recovered: RecoveryReport
   readonly #parts: RuntimeParts
@@ -102,6 +105,7 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
     this.networks = parts.networks
     this.volumes = parts.volumes
     this.containers = parts.containers
+    this.pods = parts.pods
     this.recovered = parts.recovered
     this.containers.on('container', (event) => this.emit('container', event))
     parts.imageEvents.on('image', (event) => this.emit('image', event))
@@ -171,13 +175,13 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
   }
 
   /**
-   * Remove what nobody uses: containers that have ended, images without a name, and as `options` say.
+   * Remove what nobody uses: pods and containers that have ended, images without a name, and as `options` say.
    * What somebody begins to use meanwhile stays.
    * @throws PodlingError `INVALID_OPTION`
    */
   async prune(options: PruneOptions = {}): Promise<PruneReport> {
     this.#parts.gate.pass('prune')
-    return prune(this.#parts.context, this.containers, options)
+    return prune(this.#parts.context, this.containers, this.pods, options)
   }
 
   /**
@@ -212,10 +216,13 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
   }
 
   async #close(): Promise<void> {
-    const { gate, containers, teardown } = this.#parts
+    const { gate, containers, pods, teardown } = this.#parts
     gate.close()
     await settleAll('close the runtime', [
-      containers.close().finally(() => teardown.run('close the parts of the runtime')),
+      pods
+        .close()
+        .finally(() => containers.close())
+        .finally(() => teardown.run('close the parts of the runtime')),
     ])
   }
 

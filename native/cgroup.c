@@ -22,14 +22,16 @@ static const char *text_at(const struct list *list, uint32_t index) {
 }
 
 int cgroup_make(const struct plan *plan, bool *made, struct failure *failure) {
+  const uint32_t shared = plan->shared.count, count = shared + plan->directories.count;
   for (int tries = 0;; tries++) {
-    struct reader items = plan->directories.items;
+    struct reader others = plan->shared.items, own = plan->directories.items;
     uint32_t i = 0;
-    for (; i < plan->directories.count; i++) {
-      if (mkdir(read_text(&items), 0755) == 0) made[i] = true;
-      else if (errno != EEXIST) break;
+    for (; i < count; i++) {
+      bool is_new = mkdir(read_text(i < shared ? &others : &own), 0755) == 0;
+      if (!is_new && errno != EEXIST) break;
+      if (is_new && i >= shared) made[i - shared] = true;
     }
-    if (i == plan->directories.count) return 0;
+    if (i == count) return 0;
     failure->stage = STAGE_CGROUP_DIRECTORY;
     failure->index = i;
     /* A parent that we found may be removed by a container that made it and ends just now. Begin again. */
@@ -290,4 +292,11 @@ bool cgroup_remove(const struct plan *plan, bool *made) {
     else done = false;
   }
   return done;
+}
+
+bool cgroup_leave(const struct plan *plan) {
+  bool last = true;
+  for (uint32_t i = plan->shared.count; i-- > 0;)
+    if (rmdir(text_at(&plan->shared, i)) < 0 && errno != ENOENT) last = false;
+  return last;
 }

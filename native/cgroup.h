@@ -24,3 +24,5 @@ bool cgroup_is(const struct plan *plan, bool frozen);
 void cgroup_clear(const struct plan *plan, const bool *made);
 /* Remove what was made, children first, with what the container made below. False: something is still in use. */
 bool cgroup_remove(const struct plan *plan, bool *made);
+/* Remove the directories that are shared, with the last that is in them. False: others are. */
+bool cgroup_leave(const struct plan *plan);

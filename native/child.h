@@ -7,7 +7,12 @@
 #include "protocol.h"
 
 enum { TAKEN_MAXIMUM = 64 };
-enum { LINK_FD = 3 }; /* where the link to the monitor stands in the new process; all above is closed at first */
+
+/*
+ * What a new process has of its monitor; all above is closed at first. PEER_FD is the mount namespace that the plan takes
+ * mounts from, where it does, and is closed by the first step that takes one.
+ */
+enum { LINK_FD = 3, PEER_FD = 4 };
 
 struct child {
   const struct plan *plan;
@@ -98,6 +103,8 @@ int op_terminal(struct child *child, struct reader *fields);
 
 /* init.c: become the init of the container and return in its child. */
 int become_init(struct child *child);
+/* Be the holder of a pod: stay for the sake of the namespaces, reap, and end at the first polite signal. */
+_Noreturn void become_holder(void);
 
 /* A descriptor of the real /dev/null (c 1:3) of the container, or of the host before the pivot (CVE-2025-31133). */
 int open_dev_null(struct child *child, uint64_t flags);

@@ -11,12 +11,13 @@
 #include "child.h"
 
 /* Descriptors and signals of the new process as its program shall find them. */
-static int settle(const int stdio[3], int link) {
+static int settle(const int stdio[3], int link, int peer) {
   for (int fd = 0; fd < 3; fd++)
     if (stdio[fd] >= 0 && dup2(stdio[fd], fd) < 0) return -1;
   if (link != LINK_FD && dup3(link, LINK_FD, O_CLOEXEC) < 0) return -1;
+  if (peer >= 0 && dup3(peer, PEER_FD, O_CLOEXEC) < 0) return -1;
   /* Nothing of the host may be open where the container's own files come into play (CVE-2024-21626). */
-  if (sys_close_range(LINK_FD + 1, ~0U, 0) < 0) return -1;
+  if (sys_close_range(peer < 0 ? PEER_FD : PEER_FD + 1, ~0U, 0) < 0) return -1;
   sigset_t none;
   sigemptyset(&none);
   /* What launcher_main() has changed of the defaults that it set. */
@@ -25,8 +26,8 @@ static int settle(const int stdio[3], int link) {
   return sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Between clone and execve: the body of every new process. `container`: a pidfd to take the cgroup namespace of, or -1. */
-_Noreturn static void run(const struct plan *plan, const int stdio[3], int link, enum go go, int container) {
+/* Between clone and execve: the body of every new process. `cgroup`: whose cgroup namespace to enter, or -1. */
+_Noreturn static void run(const struct plan *plan, const int stdio[3], int link, enum go go, int cgroup) {
   static struct child child = {.root = -1, .empty_mount = -1};
   child.plan = plan;
   child.gone_on = go == GO_AT_ONCE;
@@ -35,9 +36,9 @@ _Noreturn static void run(const struct plan *plan, const int stdio[3], int link,
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   failure->stage = STAGE_ENTER;
-  if (container >= 0 && setns(container, CLONE_NEWCGROUP) < 0) {
+  if (cgroup >= 0 && setns(cgroup, CLONE_NEWCGROUP) < 0) {
     fail(failure, "setns");
-  } else if (failure->stage = STAGE_STDIO, settle(stdio, link) < 0) {
+  } else if (failure->stage = STAGE_STDIO, settle(stdio, link, plan->peer_fd) < 0) {
     fail(failure, "dup2");
   } else {
     link = LINK_FD;
@@ -68,7 +69,7 @@ _Noreturn static void run(const struct plan *plan, const int stdio[3], int link,
 }
 
 pid_t clone_child(const struct plan *plan, uint32_t made, const int stdio[3], int link, enum go go, uint64_t flags,
-                  int into, int container, int *pidfd, struct failure *failure) {
+                  int into, int cgroup, int *pidfd, struct failure *failure) {
   uint64_t create = plan->create & ~((uint64_t)CLONE_NEWCGROUP | made);
   struct clone_args arguments = {
       .flags = flags | create | (into >= 0 ? (uint64_t)CLONE_INTO_CGROUP : 0),
@@ -78,39 +79,56 @@ pid_t clone_child(const struct plan *plan, uint32_t made, const int stdio[3], in
   };
   failure->stage = STAGE_CLONE;
   pid_t pid = sys_clone3(&arguments);
-  if (pid == 0) run(plan, stdio, link, go, container);
+  if (pid == 0) run(plan, stdio, link, go, cgroup);
   return pid < 0 ? fail(failure, "clone3") : pid;
 }
 
-/* Open all first: the paths are of the host, and the first mount namespace joined would take them away. */
-static int join_namespaces(const struct plan *plan, struct failure *failure) {
-  if (plan->join.count == 0) return 0;
+/* Above those that have a fixed place in the new process. */
+static int open_namespace(const char *path) {
+  autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+  return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, PEER_FD + 1);
+}
+
+int clone_open_joined(struct plan *plan, struct failure *failure) {
   failure->stage = STAGE_JOIN;
-  int *fds = calloc(plan->join.count, sizeof(int));
-  if (!fds) return fail(failure, "calloc");
+  plan->joined = calloc((size_t)plan->join.count + 1, sizeof(int));
+  if (!plan->joined) return fail(failure, "calloc");
   struct reader items = plan->join.items;
   for (uint32_t i = 0; i < plan->join.count; i++) {
     read_u32(&items);
     failure->index = i;
-    fds[i] = open(read_text(&items), O_RDONLY | O_CLOEXEC);
-    if (fds[i] < 0) return fail(failure, "open");
+    plan->joined[i] = open_namespace(read_text(&items));
+    if (plan->joined[i] < 0) return fail(failure, "open");
   }
-  /* A user namespace first: with its privileges those that belong to it can be joined. A mount namespace last. */
+  failure->index = plan->join.count;
+  if (plan->peer && (plan->peer_fd = open_namespace(plan->peer)) < 0) return fail(failure, "open");
+  return 0;
+}
+
+/*
+ * A user namespace first: with its privileges those that belong to it can be joined. A mount namespace last. A cgroup
+ * namespace is left to the new process (see enter() of process.c): its descriptor goes to `cgroup`.
+ */
+static int join_namespaces(const struct plan *plan, int *cgroup, struct failure *failure) {
+  failure->stage = STAGE_JOIN;
   for (int round = 0; round < 3; round++) {
-    items = plan->join.items;
+    struct reader items = plan->join.items;
     for (uint32_t i = 0; i < plan->join.count; i++) {
       uint32_t type = read_u32(&items);
       read_text(&items);
       int due = type == CLONE_NEWUSER ? 0 : type == CLONE_NEWNS ? 2 : 1;
       failure->index = i;
-      if (due == round && setns(fds[i], (int)type) < 0) return fail(failure, "setns");
+      if (due != round) continue;
+      if (type == CLONE_NEWCGROUP) *cgroup = plan->joined[i];
+      else if (setns(plan->joined[i], (int)type) < 0) return fail(failure, "setns");
     }
   }
-  return 0; /* the descriptors end with this process */
+  return 0;
 }
 
 pid_t clone_stage(const struct plan *plan, uint32_t made, const int stdio[3], int link, enum go go, int into,
                     struct failure *failure) {
-  if (join_namespaces(plan, failure) < 0) return -1;
-  return clone_child(plan, made, stdio, link, go, CLONE_PARENT, into, -1, NULL, failure);
+  int cgroup = -1;
+  if (join_namespaces(plan, &cgroup, failure) < 0) return -1;
+  return clone_child(plan, made, stdio, link, go, CLONE_PARENT, into, cgroup, NULL, failure);
 }

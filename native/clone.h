@@ -12,11 +12,17 @@ enum go { GO_AT_ONCE, GO_BEFORE_EXEC, GO_AFTER_WORD };
 
 /*
  * clone3(2) with the plan's new namespaces, but for those `made`. `stdio`: what to give it as 0, 1 and 2; -1: /dev/null.
- * `into`: its cgroup, or -1. `container`: a pidfd to take the cgroup namespace of, or -1. Returns in the parent only: the
- * pid, or -1.
+ * `into`: its cgroup, or -1. `cgroup`: a cgroup namespace to enter, or a pidfd of a process in it, or -1. Returns in the
+ * parent only: the pid, or -1.
  */
 pid_t clone_child(const struct plan *plan, uint32_t made, const int stdio[3], int link, enum go go, uint64_t flags,
-                  int into, int container, int *pidfd, struct failure *failure);
+                  int into, int cgroup, int *pidfd, struct failure *failure);
+
+/*
+ * Open the namespaces that the plan names by paths of the host. The monitor keeps them as long as its container: a path
+ * may soon lead to another's, and a mount namespace that is joined takes the paths away.
+ */
+int clone_open_joined(struct plan *plan, struct failure *failure);
 
 /*
  * What a process does that is thrown away afterwards: join the plan's namespaces and clone a child of its own parent.

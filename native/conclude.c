@@ -51,7 +51,7 @@ _Noreturn static void finish(struct monitor *monitor, struct exit_record *record
   bool failed = !monitor->announced;
   record->by_user = monitor->restart.by_user;
   cgroup_remove(plan, monitor->made);
-  netlink_tear_down(plan);
+  netlink_tear_down(plan, cgroup_leave(plan));
   /* Whoever hears of the end may want the ports at once. */
   for (size_t i = monitor->streams; i < monitor->passed_count; i++) close(monitor->passed[i]);
   if (!failed) write_record(monitor, record);

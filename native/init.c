@@ -1,11 +1,11 @@
-/* `init: true`: pid 1 stays this helper, which reaps what is orphaned, passes signals on, and ends as its child does. */
+/* This helper as a pid 1: of a container with `init: true`, and of a pod. */
 #include "child.h"
 
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-/* Reap all that is dead. Ends the process when the main child is among them. */
+/* Reap all that is dead. Ends the process when the main child, where there is one, is among them. */
 static void reap(pid_t main_child) {
   int status;
   for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
@@ -15,6 +15,13 @@ static void reap(pid_t main_child) {
   }
 }
 
+static void let_go(void) {
+  close(LINK_FD);
+  sys_close_range(LINK_FD + 1, ~0U, 0);
+  for (int fd = 0; fd < 3; fd++) close(fd);
+}
+
+/* Reaps what is orphaned, passes signals on, and ends as its child does. */
 int become_init(struct child *child) {
   sigset_t all, none;
   sigfillset(&all);
@@ -32,14 +39,26 @@ int become_init(struct child *child) {
     return 0;
   }
   /* The child alone reports from here; while we held the link, the monitor would not see its end. */
-  close(LINK_FD);
-  sys_close_range(3, ~0U, 0);
-  for (int fd = 0; fd < 3; fd++) close(fd);
+  let_go();
   prctl(PR_SET_NAME, "podling-init");
   for (;;) {
-    siginfo_t info;
-    int signal = sigwaitinfo(&all, &info);
+    int signal = sigwaitinfo(&all, NULL);
     if (signal == SIGCHLD) reap(main_child);
     else if (signal > 0) kill(main_child, signal);
+  }
+}
+
+void become_holder(void) {
+  sigset_t taken;
+  sigfillset(&taken);
+  sigprocmask(SIG_SETMASK, &taken, NULL);
+  prctl(PR_SET_NAME, "podling-pod");
+  /* With the end of the link the monitor knows that the pod stands. */
+  let_go();
+  for (;;) {
+    int signal = sigwaitinfo(&taken, NULL);
+    /* Where the pod shares its pid namespace, this is what orphans of all its containers fall to. */
+    if (signal == SIGCHLD) reap(0);
+    else if (signal == SIGTERM || signal == SIGINT || signal == SIGQUIT) _exit(0);
   }
 }

@@ -324,6 +324,14 @@ static int op_exit(struct child *child, struct reader *fields) {
   _exit(0);
 }
 
+static int op_hold(struct child *child, struct reader *fields) {
+  (void)fields;
+  wait_to_go_on(child);
+  if (take_identity(child) < 0) return -1;
+  if (tell_identity(child, RECORD_EXECUTING) < 0) return fail(&child->failure, "write");
+  become_holder();
+}
+
 static int (*const operations[OP_COUNT])(struct child *, struct reader *) = {
     [OP_PROPAGATION] = op_propagation,
     [OP_ROOT_OVERLAY] = op_root_overlay,
@@ -363,6 +371,7 @@ static int (*const operations[OP_COUNT])(struct child *, struct reader *) = {
     [OP_TERMINAL] = op_terminal,
     [OP_ONCE] = op_once,
     [OP_OPEN_NETWORK] = op_open_network,
+    [OP_HOLD] = op_hold,
 };
 
 int interpret(struct child *child) {

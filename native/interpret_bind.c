@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -28,13 +29,26 @@ static int clone_source(const char *source, const char *subpath, unsigned recurs
   return open_tree(below, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive);
 }
 
+/* The same in the mount namespace that the plan names: a copy that is mounted nowhere yet can leave it. */
+static int clone_peer_source(const char *source, const char *subpath, unsigned recursive) {
+  autoclose int home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+  if (home < 0 || setns(PEER_FD, CLONE_NEWNS) < 0) return -1;
+  close(PEER_FD);
+  autoclose int made = clone_source(source, subpath, recursive);
+  int error = errno;
+  if (setns(home, CLONE_NEWNS) < 0) return -1;
+  errno = error;
+  return steal_fd(&made);
+}
+
 int op_take(struct child *child, struct reader *fields) {
   uint32_t slot = read_u32(fields);
   const char *source = read_text(fields), *subpath = read_maybe(fields);
   unsigned recursive = read_u8(fields) == 1 ? AT_RECURSIVE : 0;
+  bool of_peer = read_u8(fields) == 1;
   errno = EINVAL;
   if (slot >= array_length(child->taken) || child->taken[slot] > 0) return fail(&child->failure, "open_tree");
-  int made = clone_source(source, subpath, recursive);
+  int made = of_peer ? clone_peer_source(source, subpath, recursive) : clone_source(source, subpath, recursive);
   if (made < 0) return fail(&child->failure, "open_tree");
   child->taken[slot] = made;
   return 0;

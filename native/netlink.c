@@ -68,7 +68,17 @@ void netlink_open_firewall(void) {
   if (firewall >= 0) setsockopt(firewall, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
 }
 
-void netlink_tear_down(const struct plan *plan) {
+static void remove_links(const struct plan *plan) {
+  autoclose int socket = plan->unlinks.count > 0 ? open_netlink(NETLINK_ROUTE) : -1;
+  struct reader items = plan->unlinks.items;
+  for (uint32_t i = 0; i < plan->unlinks.count && socket >= 0; i++) {
+    struct blob blob = read_blob(&items);
+    transact(socket, blob.data, blob.size);
+  }
+}
+
+void netlink_tear_down(const struct plan *plan, bool namespace_goes) {
+  if (!namespace_goes) remove_links(plan);
   struct reader items = plan->teardown.items;
   for (uint32_t i = 0; i < plan->teardown.count && firewall >= 0; i++) {
     struct blob blob = read_blob(&items);

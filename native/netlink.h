@@ -10,5 +10,8 @@ int netlink_make_links(const struct plan *plan, pid_t pid, struct failure *failu
 /* To be called once, before the monitors are forked. */
 void netlink_open_firewall(void);
 
-/* Give back addresses and published ports. What fails is left to the host's next look. */
-void netlink_tear_down(const struct plan *plan);
+/*
+ * Give back addresses and published ports, and, where others are left in the network namespace, the links that would have
+ * gone with it: the addresses may be another's soon. What fails is left to the host's next look.
+ */
+void netlink_tear_down(const struct plan *plan, bool namespace_goes);

@@ -36,12 +36,13 @@ static const char *const shapes[OP_COUNT] = {
     [OP_NETLINK] = "Y",
     [OP_EXIT] = "",
     [OP_FILL] = "ttttb",
-    [OP_TAKE] = "utmb",
+    [OP_TAKE] = "utmbb",
     [OP_KEEP_ROOT] = "um",
     [OP_ADOPT] = "tt",
     [OP_TERMINAL] = "uub",
     [OP_ONCE] = "u",
     [OP_OPEN_NETWORK] = "u",
+    [OP_HOLD] = "",
 };
 
 /* The next `size` bytes, or NULL when there are fewer. */
@@ -170,10 +171,13 @@ bool plan_decode(struct plan *plan, const void *bytes, size_t size) {
   if (read_u32(&reader) != PLAN_MAGIC || read_u32(&reader) != PLAN_VERSION) return false;
   plan->create = read_u32(&reader);
   plan->join = read_list(&reader, "ut");
+  plan->peer = read_maybe(&reader);
+  plan->peer_fd = -1;
   if (read_u8(&reader) == 1) {
     plan->uid_map = read_text(&reader);
     plan->gid_map = read_text(&reader);
   }
+  plan->shared = read_texts(&reader);
   plan->directories = read_texts(&reader);
   plan->writes = read_list(&reader, "ttb");
   plan->into = read_maybe(&reader);
@@ -206,6 +210,7 @@ bool plan_decode(struct plan *plan, const void *bytes, size_t size) {
   }
   plan->links = read_list(&reader, "yu");
   plan->teardown = read_blobs(&reader);
+  plan->unlinks = read_blobs(&reader);
   plan->operations = read_operations(&reader);
   return !reader.broken && reader.at == reader.end;
 }

@@ -9,16 +9,17 @@
  *
  *   plan   u32 PLAN_MAGIC, u32 PLAN_VERSION
  *          u32 create                    (CLONE_NEW* of sched.h)
- *          list of {u32 type, text path} join
+ *          list of {u32 type, text path} join; maybe peer
  *          u8 idMaps, {text uid, text gid} when 1
- *          list of text directories; list of {text path, text value, u8 optional} writes; maybe into;
+ *          list of text shared; list of text directories; list of {text path, text value, u8 optional} writes;
+ *          maybe into;
  *          list of text attach; maybe unified; maybe freezer; maybe oomEvents; blob deviceProgram
  *          u8 stdin, u8 stdout, u8 stderr
  *          u8 monitor, {u8 lifetime, text socket, text exitFile, log,
  *                       u8 journal, {text path, u32 limit, text members} when 1,
  *                       u8 restart, u32 maximum} when 1
  *          log: u8 driver, {u8 stopsWhenFull, text target, text fields, u64 maxSize, u32 maxFiles} when not 0
- *          list of {blob message, u32 pidAt} links; list of blob teardown
+ *          list of {blob message, u32 pidAt} links; list of blob teardown; list of blob unlinks
  *          list of {u32 opcode, u32 length, fields} operations
  */
 #pragma once
@@ -67,7 +68,8 @@ enum opcode {
   OP_TERMINAL = 36,
   OP_ONCE = 37,
   OP_OPEN_NETWORK = 38,
-  OP_COUNT = 39,
+  OP_HOLD = 39,
+  OP_COUNT = 40,
 };
 
 enum propagation {
@@ -128,7 +130,10 @@ struct log_plan {
 struct plan {
   uint32_t create;
   struct list join; /* u32 type, text path */
+  const char *peer; /* a mount namespace that OP_TAKE can take from; NULL: none */
+  int *joined, peer_fd; /* descriptors of these, once they are opened */
   const char *uid_map, *gid_map; /* NULL: no maps to write */
+  struct list shared; /* text; cgroups that others are in, too */
   struct list directories; /* text */
   struct list writes; /* text path, text value, u8 optional */
   struct list attach; /* text */
@@ -145,6 +150,7 @@ struct plan {
   uint32_t restart_maximum; /* of restarts on failure; 0: none */
   struct list links; /* blob message, u32 offset of the pid in it; NO_PID: nowhere */
   struct list teardown; /* blob */
+  struct list unlinks; /* blob */
   struct list operations;
   bool again; /* not on the wire: it was started before, and what lasts is there */
 };

@@ -40,8 +40,12 @@ static void sample(struct writer *out) {
   put_u32(out, 0x40000000);
   put_text(out, "/proc/1/ns/net");
   put_u8(out, 1);
+  put_text(out, "/proc/1/ns/mnt");
+  put_u8(out, 1);
   put_text(out, "0 0 1");
   put_text(out, "0 0 1");
+  put_u32(out, 1);
+  put_text(out, "/pod");
   put_u32(out, 2);
   put_text(out, "/a");
   put_text(out, "/a/b");
@@ -80,6 +84,7 @@ static void sample(struct writer *out) {
   put_u32(out, 4);
   put(out, "link", 4);
   put_u32(out, NO_PID);
+  put_u32(out, 0);
   put_u32(out, 0);
   put_u32(out, 2);
   put_u32(out, OP_HOSTNAME);
@@ -126,7 +131,8 @@ void test_plan(void) {
   sample(&out);
   bool fine = plan_decode(&plan, guarded(out.bytes, out.size), out.size);
   check(fine, "a whole plan is taken");
-  check(fine && plan.create == 0x20000 && plan.join.count == 1 && plan.directories.count == 2 && plan.writes.count == 1,
+  check(fine && plan.create == 0x20000 && plan.join.count == 1 && plan.shared.count == 1 &&
+            plan.directories.count == 2 && plan.writes.count == 1,
         "its lists are counted");
   check(fine && plan.into && strcmp(plan.into, "/a/b") == 0 && !plan.unified && strcmp(plan.socket, "/run/s") == 0,
         "its texts are there, absent ones are not");

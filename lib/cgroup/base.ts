@@ -21,6 +21,7 @@ import type { CgroupMode } from './layout.js'
 import { OldLimits } from './old-limits.js'
 import { checkId, placeLimits, type Places, type Write } from './places.js'
 import type { LinuxResources } from './resources.js'
+import { podCgroup } from './pod-cgroup.js'
 import { StatsReader, type CgroupStats } from './stats.js'
 
 /** The launcher's pre-made cgroups; they become a container's by rename(2). */
@@ -46,14 +47,16 @@ export abstract class BaseCgroups implements Cgroups {
     return [...new Set([...this.places.v1.keys(), ...v2])]
   }
 
-  plan(id: string, resources: LinuxResources): CgroupPlan {
+  plan(id: string, resources: LinuxResources, pod?: LinuxResources): CgroupPlan {
     checkId(this.places, id)
     const { entered, writes } = placeLimits(this.places, id, resources)
+    const around = podCgroup(this.places, id, pod)
     const v1 = this.v1Directories(id, [...this.always, ...entered])
     const unified = this.places.unified === undefined ? undefined : join(this.places.unified, id)
     return {
+      ...around.plan,
       directories: [...v1, ...(unified === undefined ? [] : [unified])],
-      writes: [...writes, ...this.deviceWrites(id, resources)],
+      writes: [...around.writes, ...writes, ...this.deviceWrites(id, resources)],
       attach: v1.map((directory) => join(directory, 'cgroup.procs')),
       ...(unified === undefined ? {} : { into: unified, unified }),
       ...this.oomEvents(id),
@@ -136,9 +139,11 @@ export abstract class BaseCgroups implements Cgroups {
     )
   }
 
-  async list(): Promise<string[]> {
-    const names = await Promise.all(this.#parents().map((parent) => childDirectories(parent)))
-    return [...new Set(names.flat())].filter((name) => !WARM_SLOT.test(name)).sort()
+  async list(pod?: string): Promise<string[]> {
+    const parents = this.#parents().map((parent) => (pod === undefined ? parent : join(parent, pod)))
+    const names = await Promise.all(parents.map((parent) => childDirectories(parent)))
+    const ids = [...new Set(names.flat())].filter((name) => !WARM_SLOT.test(name)).sort()
+    return pod === undefined ? ids : ids.map((id) => `${pod}/${id}`)
   }
 
   async prepare(): Promise<void> {

@@ -5,6 +5,8 @@ import type { CgroupStats } from './stats.js'
 
 /** Where a process is accounted and limited, as the launch plan carries it. Paths are of the host. */
 export interface CgroupPlan {
+  /** Directories to make before those, which others are in as well: whoever ends last removes them. */
+  readonly shared?: readonly string[]
   /** Directories to make, parents first; all of them are this container's own, and are removed when it is gone. */
   readonly directories: readonly string[]
   /** Values to write after the directories exist: limits. A write is checked whole. */
@@ -28,11 +30,12 @@ export interface Cgroups {
   /** Names of the controllers whose limits can be set, in v1's words where v1 has them. */
   readonly controllers: readonly string[]
   /**
-   * The cgroups of a container: pure, nothing is made.
+   * The cgroups of a container: pure, nothing is made. `POD/ID` stands below the cgroup of a pod, as all these ids may.
+   * @param pod limits of the pod's own cgroup; whoever holds the pod sets them
    * @throws INVALID_OPTION for an id that is no single path component and for limits that contradict each other;
    * CGROUP_CONTROLLER_MISSING when something is asked that this machine can't carry out.
    */
-  plan(id: string, resources: LinuxResources): CgroupPlan
+  plan(id: string, resources: LinuxResources, pod?: LinuxResources): CgroupPlan
   /** Read at once. @throws CGROUP_NOT_FOUND when the container has no cgroup, so isn't running. */
   stats(id: string): CgroupStats
   /**
@@ -53,8 +56,8 @@ export interface Cgroups {
   kill(id: string, options?: { readonly timeout?: number }): Promise<void>
   /** Remove the container's cgroups and those made inside them. Idempotent; all failures are in the one error. */
   remove(id: string): Promise<void>
-  /** Ids that have a cgroup in any hierarchy, without the launcher's warm slots (`warm-*`). */
-  list(): Promise<string[]>
+  /** Ids that have a cgroup in any hierarchy, without the launcher's warm slots (`warm-*`); those in a pod, `POD/ID`. */
+  list(pod?: string): Promise<string[]>
   /** Make the parent directories again where another runtime's close() has removed them. Cheap when they are there. */
   prepare(): Promise<void>
   /** Remove the parent directories where they are empty. */

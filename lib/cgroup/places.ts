@@ -37,13 +37,24 @@ export interface PlacedLimits {
   readonly writes: readonly Write[]
 }
 
-/** Ids become directory names, so they must not climb, hide or be the name of one of the kernel's own files. */
+/**
+ * Ids become directory names, so they must not climb, hide or be the name of one of the kernel's own files. `POD/ID` is
+ * one that stands in the cgroup of a pod.
+ */
 export function checkId(places: Places, id: string): void {
-  if (/^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/.test(id) && !places.facts.files.has(id)) return
+  const names = id.split('/')
+  const fits = (name: string): boolean =>
+    /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/.test(name) && !places.facts.files.has(name)
+  if (names.length <= 2 && names.every(fits)) return
   throw new PodlingError(
     'INVALID_OPTION',
     `cgroup id: must be 1..128 letters, digits or _.- and no cgroup file, got "${id}"`,
   )
+}
+
+/** The id of the pod whose cgroup a cgroup stands in. */
+export function podOf(id: string): string | undefined {
+  return id.includes('/') ? id.slice(0, id.indexOf('/')) : undefined
 }
 
 function withPath(directory: string, limits: readonly Limit[]): Write[] {
@@ -59,10 +70,13 @@ const NEVER_IN_V2: ReadonlySet<Section> = new Set(['net_cls', 'net_prio'])
 
 const v2Name = (section: Section): string => (section === 'blkio' ? 'io' : section)
 
-/** Switch a cgroup2 controller on for the parent's children; nothing where it is on. */
-function enable(places: Places, controller: string): Write[] {
+/** Switch a cgroup2 controller on for what stands beside this id; nothing where it is on. */
+function enable(places: Places, id: string, controller: string): Write[] {
   if (places.v2.get(controller) === true) return []
-  return places.chain.map((directory) => ({ path: join(directory, 'cgroup.subtree_control'), value: `+${controller}` }))
+  const pod = podOf(id)
+  const { chain, unified } = places
+  const above = pod === undefined || unified === undefined ? chain : [...chain, join(unified, pod)]
+  return above.map((directory) => ({ path: join(directory, 'cgroup.subtree_control'), value: `+${controller}` }))
 }
 
 function controllerMissing(places: Places, what: string, controller: string): PodlingError {
@@ -114,7 +128,7 @@ export function placeLimits(places: Places, id: string, resources: LinuxResource
       throw controllerMissing(places, SECTION_WORDS[section], places.mode === 'v2' ? controller : section)
     }
     const limits = withPath(join(places.unified, id), v2Limits[section](resources, places.facts))
-    writes.push(...enable(places, controller), ...limits)
+    writes.push(...enable(places, id, controller), ...limits)
   }
   return { entered, writes: [...writes, ...unifiedWrites(places, id, resources)] }
 }
@@ -139,6 +153,6 @@ function unifiedWrites(places: Places, id: string, resources: LinuxResources): W
       }
       throw controllerMissing(places, what, controller)
     }
-    return [...enable(places, controller), { path, value }]
+    return [...enable(places, id, controller), { path, value }]
   })
 }

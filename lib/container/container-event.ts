@@ -2,10 +2,10 @@ import type { NewEvent } from '../event/event.js'
 import type { ContainerRecord } from './record.js'
 
 /** What all events of a container have in common. */
-export function containerEvent({ id, name, image, options }: ContainerRecord): Omit<NewEvent, 'action'> {
+export function containerEvent({ id, name, image, options, holds }: ContainerRecord): Omit<NewEvent, 'action'> {
   const { labels } = options
   return {
-    type: 'container',
+    type: holds === undefined ? 'container' : 'pod',
     id,
     name,
     ...(image === undefined ? {} : { image: image.name }),

@@ -21,12 +21,12 @@ import { update } from './limits/update.js'
 import type { LogLine } from './log/line.js'
 import type { LogOptions } from './log/log-options.js'
 import { logSource, readLog } from './log/read-log.js'
+import type { Monitor } from '../launch/monitor.js'
 import type { ContainerProcess } from './process.js'
 import type { ContainerRecord } from './record.js'
 import type { BoundPort, Endpoint } from '../network/attachment.js'
 import type { RunningContainer } from '../network/container-access.js'
 import { runningContainer } from './network-access.js'
-import { readNetworkState } from './network-state.js'
 import { killNow, remove, type RemoveOptions } from './remove.js'
 import { rename } from './rename.js'
 import { signalNumber, type Signal } from './signals.js'
@@ -120,12 +120,17 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
 
   /** Its published ports, while it runs: which of the host's lead to which of its own. */
   get ports(): readonly BoundPort[] {
-    return this.#lifecycle.monitor === undefined ? [] : readNetworkState(this.#lifecycle.paths.network).ports
+    return this.#lifecycle.network.ports
   }
 
   /** Its places on networks, while it runs. */
   get networks(): readonly Endpoint[] {
-    return this.#lifecycle.monitor === undefined ? [] : readNetworkState(this.#lifecycle.paths.network).endpoints
+    return this.#lifecycle.network.endpoints
+  }
+
+  /** The id of the pod that it is in. */
+  get pod(): string | undefined {
+    return this.#lifecycle.record.pod?.id
   }
 
   /** As they were given; none: `{}`. */
@@ -430,6 +435,22 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
       if (status !== 'exited' || !startsOnBoot(record.options.restart, exit?.stoppedByUser ?? false)) return false
       await start(this.#lifecycle)
       return true
+    })
+  }
+
+  /** @internal Start it unless it runs. @returns undefined when it has ended already */
+  ensureRunning(): Promise<Monitor | undefined> {
+    const running = (): Monitor | undefined => this.#lifecycle.monitor
+    return this.#lifecycle.queue.run(async () => {
+      await this.#lifecycle.refresh()
+      if (running() !== undefined) return running()
+      try {
+        await start(this.#lifecycle)
+      } catch (error) {
+        // Another process was faster; then this handle follows what that one has started.
+        if (running() === undefined) throw error
+      }
+      return running()
     })
   }
 

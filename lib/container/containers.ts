@@ -9,6 +9,7 @@ import { containerEvent } from './container-event.js'
 import type { ContainerContext } from './context.js'
 import { create, type Created } from './create.js'
 import type { ExitStatus } from './exit-status.js'
+import { isHolder } from './find-pod.js'
 import type { Lifecycle } from './lifecycle.js'
 import { networkAccess } from './network-access.js'
 import type { ContainerOptions } from './options.js'
@@ -27,6 +28,8 @@ export interface ContainerFilter {
   readonly name?: string
   /** The image's name or id that it was made from. */
   readonly image?: string
+  /** The id of the pod that it is in. */
+  readonly pod?: string
 }
 
 /** Something that happened to a container of this runtime. */
@@ -61,11 +64,11 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
   constructor(context: ContainerContext) {
     super()
     this.#context = context
-    context.networks.useContainers(networkAccess(context, (idOrName) => this.get(idOrName)))
+    context.networks.useContainers(networkAccess(context, (idOrName) => this.#live(this.#find(idOrName))))
     context.volumes.useContainers({
       remove: async (id) => {
         const record = context.records.get(id)
-        if (record !== undefined) await this.#handle(record).remove({ force: true })
+        if (record !== undefined) await this.handle(record).remove({ force: true })
       },
     })
   }
@@ -125,7 +128,7 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
   async #create(options: ContainerOptions): Promise<{ container: Container; created: Created }> {
     this.#context.gate.pass('make a container')
     const created = await create(this.#context, options)
-    const container = this.#handle(created.record)
+    const container = this.handle(created.record)
     this.#context.journal.write({ ...containerEvent(created.record), action: 'create' })
     this.emit('container', { type: 'create', container, time: new Date() })
     return { container, created }
@@ -136,19 +139,27 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
    * @throws PodlingError `CONTAINER_NOT_FOUND`
    */
   async get(idOrName: string): Promise<Container> {
-    const container = this.#handle(this.#find(idOrName))
+    const record = this.#find(idOrName)
+    if (isHolder(record)) {
+      throw new PodlingError('CONTAINER_NOT_FOUND', `find container ${idOrName}: it is the name of a pod; see pods.get`)
+    }
+    return this.#live(record)
+  }
+
+  async #live(record: ContainerRecord): Promise<Container> {
+    const container = this.handle(record)
     await container.refresh()
     return container
   }
 
   /** The containers that fit, oldest first. */
   async list(filter: ContainerFilter = {}): Promise<Container[]> {
-    checkKnown('containers.list', filter, { status: true, label: true, name: true, image: true })
-    const records = [...this.#context.records.entries()].map(([, record]) => record)
+    checkKnown('containers.list', filter, { status: true, label: true, name: true, image: true, pod: true })
+    const records = this.#records().filter((record) => !isHolder(record))
     const containers = records
       .filter((record) => matchesRecord(record, filter))
       .sort((a, b) => a.createdAt - b.createdAt)
-      .map((record) => this.#handle(record))
+      .map((record) => this.handle(record))
     await Promise.all(containers.map((container) => container.refresh()))
     const statuses = filter.status === undefined ? undefined : [filter.status].flat()
     return statuses === undefined ? containers : containers.filter(({ status }) => statuses.includes(status))
@@ -166,11 +177,12 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
   /** Of all, oldest first. The record of one that is known already is not read again: that takes longer than its stats. */
   async #lifecycles(): Promise<Lifecycle[]> {
     const { names, records } = this.#context
-    const containers = [...names.entries()].flatMap(([, id]) => {
+    const all = [...names.entries()].flatMap(([, id]) => {
       const known = this.#handles.get(id)
       const record = known === undefined ? records.get(id) : undefined
-      return known ?? (record === undefined ? [] : this.#handle(record))
+      return known ?? (record === undefined ? [] : this.handle(record))
     })
+    const containers = all.filter((container) => !isHolder(Container.lifecycleOf(container).record))
     const idle = containers.filter((container) => Container.lifecycleOf(container).monitor === undefined)
     await Promise.all(idle.map((container) => container.refresh()))
     return containers
@@ -194,7 +206,7 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
         detached
           .filter((record) => joinsContainer(record) === joins)
           .map(async (record) => {
-            const container = this.#handle(record)
+            const container = this.handle(record)
             try {
               if (await container.startOnBoot()) started.push(container)
             } catch (error) {
@@ -219,12 +231,12 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
   }
 
   async #removeBound(): Promise<void> {
-    const { records, owner } = this.#context
-    const bound = [...records.entries()].filter(([, record]) => record.owner === owner && !record.options.detach)
+    const { owner } = this.#context
+    const bound = this.#records().filter((record) => record.owner === owner && !record.options.detach)
     await settleAll(
       'remove the containers of this runtime',
-      bound.map(async ([, record]) => {
-        const container = this.#handle(record)
+      bound.map(async (record) => {
+        const container = this.handle(record)
         await container.stop().catch(() => undefined)
         await container.remove({ force: true })
       }),
@@ -248,7 +260,12 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
     )
   }
 
-  #handle(record: ContainerRecord): Container {
+  #records(): ContainerRecord[] {
+    return [...this.#context.records.entries()].map(([, record]) => record)
+  }
+
+  /** @internal The one handle of a container, or of a pod's holder, which nobody is told of. */
+  handle(record: ContainerRecord): Container {
     const known = this.#handles.get(record.id)
     if (known !== undefined) {
       // Another process may have changed it.
@@ -257,15 +274,14 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
     }
     const container = new Container(this.#context, record)
     this.#handles.set(record.id, container)
+    container.on('remove', () => this.#handles.delete(record.id))
+    if (isHolder(record)) return container
     const tell = (type: 'start' | 'pause' | 'unpause' | 'remove') => () =>
       this.emit('container', { type, container, time: new Date() })
     container.on('start', tell('start')).on('pause', tell('pause')).on('unpause', tell('unpause'))
     container.on('exit', (exit) => this.emit('container', { type: 'exit', container, time: exit.finishedAt, exit }))
     container.on('lost', (error) => this.emit('container', { type: 'lost', container, time: new Date(), error }))
-    container.on('remove', () => {
-      this.#handles.delete(record.id)
-      tell('remove')()
-    })
+    container.on('remove', tell('remove'))
     return container
   }
 }
@@ -279,7 +295,7 @@ function joinsContainer({ options }: ContainerRecord): boolean {
   return typeof options.network === 'object' && options.network.kind === 'container'
 }
 
-function matchesRecord(record: ContainerRecord, { label, name, image }: ContainerFilter): boolean {
+function matchesRecord(record: ContainerRecord, { label, name, image, pod }: ContainerFilter): boolean {
   const labels = record.options.labels
   const wanted = label === undefined ? [] : [label].flat()
   return (
@@ -288,6 +304,7 @@ function matchesRecord(record: ContainerRecord, { label, name, image }: Containe
       return Object.hasOwn(labels, key) && (value === undefined || labels[key] === value)
     }) &&
     (name === undefined || record.name.includes(name)) &&
+    (pod === undefined || record.pod?.id === pod) &&
     (image === undefined || record.image?.name === image || record.image?.id === image)
   )
 }

@@ -13,6 +13,7 @@ import type { Layers } from '../storage/layers.js'
 import type { Quotas } from '../storage/quotas/quotas.js'
 import type { Volumes } from '../storage/volumes/volumes.js'
 import type { HostFacts } from './generate-spec.js'
+import type { PodLink } from './pod-access.js'
 import type { ContainerRecord } from './record.js'
 import type { SeccompStore } from './seccomp-store.js'
 import type { Sampler } from './stats/sampler.js'
@@ -50,6 +51,7 @@ export interface ContainerContext {
   /** Of containers that name none. */
   readonly defaultNetwork: DefaultNetwork
   readonly volumes: Volumes
+  readonly pods: PodLink
   readonly host: HostFacts
   readonly sampler: Sampler
   /** Directories of files of the Container Device Interface. */

@@ -12,6 +12,7 @@ import type { ContainerContext, Image } from './context.js'
 import { cdiEdits } from './cdi/cdi-edits.js'
 import { findCdiDevices } from './cdi/find-cdi.js'
 import { findDevices, hostDevices } from './devices/find-devices.js'
+import { findPod, findPodFor, podFacts, requireKept } from './find-pod.js'
 import { generateSpec } from './generate-spec.js'
 import type { MountedImageUse } from './mount-request.js'
 import { ownConfig } from './own-config.js'
@@ -20,6 +21,7 @@ import { randomId, randomName } from './names.js'
 import type { ContainerOptions } from './options.js'
 import type { NormalizedOptions, ReadyCondition } from './normalized-options.js'
 import { parseOptions } from './parse-options.js'
+import { cgroupOf, type PodNamespace } from './pod-place.js'
 import {
   containerPaths,
   imagesOf,
@@ -49,7 +51,8 @@ export interface Created {
  * record is found by the next open, which knows from the lock that nobody is at it any more.
  */
 export async function create(context: ContainerContext, given: ContainerOptions): Promise<Created> {
-  const asked = parseOptions(given, context.defaultNetwork)
+  const pod = findPodFor(context, given)
+  const asked = parseOptions(given, context.defaultNetwork, pod && podFacts(pod))
   const image = await context.images.get(asked.image)
   checkLabels(asked)
   const id = randomId()
@@ -73,6 +76,7 @@ export async function create(context: ContainerContext, given: ContainerOptions)
     options: storedOptions(options, image),
     own: ownConfig(asked),
     ...(placed.uses.length === 0 ? {} : { mounts: placed.uses }),
+    ...podPlace(options),
     spec: { ...spec, linux },
     given: givenOptions(given),
     ...(seccomp === undefined ? {} : { seccomp: context.seccomp.keyOf(seccomp) }),
@@ -170,13 +174,18 @@ async function specOf(
   volumes: readonly VolumeClaim[],
 ): Promise<Spec> {
   const { seccomp } = options
+  const { pod } = options
+  const shared = (name: PodNamespace): boolean => pod?.share.includes(name) === true
+  const ofPod = pod && containerPaths(context.root, context.runRoot, pod.id, false)
+  const network = ofPod !== undefined && shared('net') ? ofPod : paths
+  const { hostname } = ofPod !== undefined && shared('uts') ? ofPod : paths
   const spec = generateSpec({
     options,
     image: image.config,
     id,
     rootPath: context.driver.rootPath(id),
-    cgroupsPath: `/${context.cgroupParent}/${id}`,
-    files: { resolvConf: paths.resolvConf, hosts: paths.hosts, hostname: paths.hostname },
+    cgroupsPath: `/${context.cgroupParent}/${cgroupOf({ id, ...podPlace(options) })}`,
+    files: { resolvConf: network.resolvConf, hosts: network.hosts, hostname },
     ...(seccomp.kind === 'file' ? { seccompProfile: await loadSeccompProfile(seccomp.path) } : {}),
     guardsProjects: options.quota !== undefined || volumes.some(({ name }) => context.volumes.hasQuota(name)),
     host: options.privileged ? { ...context.host, devices: hostDevices() } : context.host,
@@ -203,6 +212,12 @@ function givenOptions({ image: _, ready: __, ...rest }: ContainerOptions): Given
   return rest
 }
 
+function podPlace({ pod }: NormalizedOptions): Pick<ContainerRecord, 'pod'> {
+  if (pod === undefined) return {}
+  const { id, share, dependsOn, initContainer } = pod
+  return { pod: { id, share, dependsOn, ...(initContainer === undefined ? {} : { initContainer }) } }
+}
+
 function storedOptions(options: NormalizedOptions, image: Image): StoredOptions {
   const { labels, detach, init, log, stopTimeout, network, extraHosts, dns, dnsSearch, dnsOptions, restart } = options
   const { stdin, stdinOnce } = options
@@ -226,20 +241,22 @@ function storedOptions(options: NormalizedOptions, image: Image): StoredOptions 
   }
 }
 
-/** @throws PodlingError `NAME_IN_USE` */
-function checkFree({ names }: ContainerContext, { name }: ContainerRecord): void {
+/** Containers and pods have their names together. @throws PodlingError `NAME_IN_USE` */
+export function checkFree({ names, records }: ContainerContext, { name, holds }: ContainerRecord): void {
   const holder = names.get(name)
   if (holder === undefined) return
+  const kind = (held: unknown): string => (held === undefined ? 'container' : 'pod')
   throw new PodlingError(
     'NAME_IN_USE',
-    `create container ${name}: the name is taken by container ${holder.slice(0, 12)}; remove that one first or choose another name`,
+    `create ${kind(holds)} ${name}: the name is taken by ${kind(records.get(holder)?.holds)} ${holder.slice(0, 12)}; remove that one first or choose another name`,
   )
 }
 
 /** Take the name, hold the layers and volumes, write the record: all or nothing. */
 function reserve(context: ContainerContext, record: ContainerRecord, claims: readonly VolumeClaim[]): void {
-  const { id, name, chainId, image, seccomp } = record
+  const { id, name, chainId, image, seccomp, pod } = record
   checkFree(context, record)
+  if (pod !== undefined) requireKept(findPod(context, pod.id), 'make a container in')
   if (chainId !== undefined && !context.layers.has(chainId)) {
     throw new PodlingError(
       'IMAGE_NOT_FOUND',
@@ -261,7 +278,7 @@ function reserve(context: ContainerContext, record: ContainerRecord, claims: rea
 }
 
 /** One that is neither taken nor about to be by this process; another process may be at the same one, see `Containers`. */
-function freeName({ names, comingNames }: ContainerContext): string {
+export function freeName({ names, comingNames }: ContainerContext): string {
   for (let attempt = 0; ; attempt++) {
     const name = randomName(attempt)
     if (!comingNames.has(name) && names.get(name) === undefined) return name

@@ -89,7 +89,7 @@ export function generateSpec(input: SpecInput): Spec {
   const user = options.user ?? image.user ?? ''
   const capabilities = chooseCapabilities(options, user, host)
   const seccomp = chooseSeccomp(input, capabilities.bounding ?? [])
-  const ownUts = options.uts === 'private'
+  const ownUts = options.uts === 'private' && options.pod?.share.includes('uts') !== true
   return {
     ociVersion,
     process: {
@@ -160,6 +160,7 @@ function environment(options: NormalizedOptions, image: ImageDefaults, hostname:
 
 function chooseHostname(options: NormalizedOptions, id: string, host: HostFacts): string {
   if (options.hostname !== undefined) return options.hostname
+  if (options.pod?.share.includes('uts')) return options.pod.hostname
   const shared = options.uts === 'host' || options.network === 'host'
   return shared && host.hostname !== undefined ? host.hostname : id.slice(0, 12)
 }

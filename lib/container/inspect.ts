@@ -4,7 +4,6 @@ import type { Lifecycle } from './lifecycle.js'
 import type { BoundPort, Endpoint } from '../network/attachment.js'
 import { logPath } from './log/plan-log.js'
 import { isFile, type LogDriver } from './log/settings.js'
-import { noNetworkState, readNetworkState } from './network-state.js'
 import { restartText } from './restart-policy.js'
 import type { ContainerStatus } from './status.js'
 
@@ -15,6 +14,8 @@ export interface ContainerInspect {
   readonly createdAt: Date
   readonly image?: { readonly id: string; readonly name: string }
   readonly labels: Readonly<Record<string, string>>
+  /** The id of the pod that it is in. */
+  readonly pod?: string
   readonly state: {
     readonly status: ContainerStatus
     /** The pid of its pid 1 in the host's pid namespace. */
@@ -41,16 +42,17 @@ export interface ContainerInspect {
   readonly spec: Spec
 }
 
-export function inspect({ record, spec, status, monitor, exit, paths, restartCount }: Lifecycle): ContainerInspect {
+export function inspect(container: Lifecycle): ContainerInspect {
+  const { record, spec, status, monitor, exit, paths, network, restartCount } = container
   const { options } = record
   const started = monitor?.restarting === true ? undefined : monitor?.started
-  const network = monitor === undefined ? noNetworkState : readNetworkState(paths.network)
   return {
     id: record.id,
     name: record.name,
     createdAt: new Date(record.createdAt),
     ...(record.image === undefined ? {} : { image: record.image }),
     labels: options.labels,
+    ...(record.pod === undefined ? {} : { pod: record.pod.id }),
     state: {
       status,
       ...(started === undefined ? {} : { pid: started.pid, startedAt: new Date(started.startedAt) }),

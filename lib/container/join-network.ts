@@ -3,6 +3,7 @@ import { close } from '../sys/libc.js'
 import { PodlingError } from '../errors.js'
 import type { Spec } from '../launch/oci-spec.js'
 import type { Attachment } from '../network/attachment.js'
+import { isHolder } from './find-pod.js'
 import type { Lifecycle } from './lifecycle.js'
 import { Monitor } from '../launch/monitor.js'
 import { containerPaths } from './record.js'
@@ -14,7 +15,7 @@ const mostHeld = 240
 export async function withNetworkPath(container: Lifecycle): Promise<Spec> {
   const { spec, record } = container
   const { network } = record.options
-  if (typeof network === 'string' || network.kind === 'networks' || network.kind === 'user') return spec
+  if (typeof network === 'string' || !('container' in network || 'path' in network)) return spec
   const path = network.kind === 'namespace' ? network.path : await namespaceOf(container, network.container)
   const namespaces = (spec.linux?.namespaces ?? []).map((one) => (one.type === 'network' ? { ...one, path } : one))
   return { ...spec, linux: { ...spec.linux, namespaces } }
@@ -45,6 +46,8 @@ async function namespaceOf({ context, record }: Lifecycle, name: string): Promis
 export async function attach({ context, record }: Lifecycle): Promise<Attachment | undefined> {
   const { network } = record.options
   if (typeof network === 'string' || network.kind !== 'networks') return undefined
+  // The namespace of its last run goes with the last of its containers, and the kernel takes its time over that.
+  if (isHolder(record)) context.networks.unlink(record.id, [...network.networks.keys()])
   return context.networks.attach({
     container: record.id,
     name: record.name,

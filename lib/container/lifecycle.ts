@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { PodlingError } from '../errors.js'
 import type { EventAction, NewEvent } from '../event/event.js'
 import type { Spec } from '../launch/oci-spec.js'
+import { slotOf } from '../network/endpoint-messages.js'
 import { settleAll } from '../teardown.js'
 import { Monitor } from '../launch/monitor.js'
 import { readExitFile } from '../launch/exit-record.js'
@@ -9,7 +10,9 @@ import { unmountVolumes } from './clear-away.js'
 import { containerEvent } from './container-event.js'
 import type { ContainerContext } from './context.js'
 import { exitStatus, type ExitStatus } from './exit-status.js'
-import { forgetNetworkState, readNetworkState } from './network-state.js'
+import { isHolder } from './find-pod.js'
+import { forgetNetworkState, noNetworkState, readNetworkState, type NetworkState } from './network-state.js'
+import { cgroupOf } from './pod-place.js'
 import { runPoststop } from './hooks/container-hooks.js'
 import { Queue } from './queue.js'
 import { containerPaths, type ContainerPaths, type ContainerRecord } from './record.js'
@@ -68,6 +71,15 @@ export class Lifecycle {
   /** How often its monitor has started it again. */
   get restartCount(): number {
     return this.monitor?.started.restarts ?? this.exit?.restartCount ?? 0
+  }
+
+  /** What it has of networks, while it runs; in a pod mostly what the pod has. */
+  get network(): NetworkState {
+    if (this.monitor === undefined) return noNetworkState
+    const { context, record, paths } = this
+    const ofPod = record.pod?.share.includes('net') === true
+    const { network } = ofPod ? containerPaths(context.root, context.runRoot, record.pod.id, false) : paths
+    return readNetworkState(network)
   }
 
   /** Take up a monitor: from here on the state follows what it tells. */
@@ -140,8 +152,8 @@ export class Lifecycle {
     const { cgroups } = this.context
     this.monitor = undefined
     try {
-      await cgroups.kill(this.record.id)
-      await cgroups.remove(this.record.id)
+      await cgroups.kill(cgroupOf(this.record))
+      await cgroups.remove(cgroupOf(this.record))
       await runPoststop(this)
       if (this.#onNetworks()) await this.#giveBack()
       await this.#leaveVolumes()
@@ -168,6 +180,8 @@ export class Lifecycle {
 
   async #giveBack(): Promise<void> {
     const { networks } = this.context
+    if (isHolder(this.record))
+      networks.unlink(this.record.id, readNetworkState(this.paths.network).endpoints.map(slotOf))
     await networks.release(this.record.id)
     // It has ended, whatever CNI plugins say to that: they are asked again when it is removed, where somebody hears of it.
     await networks.leavePlugins(this.record.id).catch(() => undefined)

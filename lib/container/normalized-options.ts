@@ -7,6 +7,7 @@ import type { DeviceRequests } from './devices/parse-devices.js'
 import type { NormalizedLimits } from './limits/parse-limits.js'
 import type { QuotaLimits } from '../storage/quotas/quotas.js'
 import type { MountRequest } from './mount-request.js'
+import type { PodChoice } from './parse-pod.js'
 import type { RestartPolicy } from './restart-policy.js'
 import type { TerminalSize } from './terminal/size.js'
 
@@ -69,6 +70,7 @@ export interface NormalizedOptions extends NormalizedLimits {
   readonly quota: QuotaLimits | undefined
   readonly platform: string | undefined
   readonly ready: readonly ReadyCondition[]
+  readonly pod: PodChoice | undefined
 }
 
 /** Where the seccomp profile comes from. A `file` is still to be read, by `loadSeccompProfile`. */

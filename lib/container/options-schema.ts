@@ -21,7 +21,7 @@ const minimumInodes = 16
 const maximumId = 2 ** 32 - 2
 
 /** Options that DESIGN names and that this version can't do. */
-export const unsupportedOptions: ReadonlySet<string> = new Set(['pod', 'health', 'userns', 'selinux', 'apparmor'])
+export const unsupportedOptions: ReadonlySet<string> = new Set(['health', 'userns', 'selinux', 'apparmor'])
 
 /** A keyword for a string that must fulfil `test`. */
 function words(keyword: string, test: (text: string) => boolean, must: string): FaultKeyword {
@@ -130,6 +130,15 @@ function limits(): object {
   return { required: ['soft', 'hard'], properties: { soft: limit, hard: limit }, additionalProperties: false }
 }
 
+const dependency = {
+  type: ['string', 'object'],
+  minLength: 1,
+  member: 'property of a dependency',
+  required: ['container'],
+  additionalProperties: false,
+  properties: { container: { type: 'string', minLength: 1 }, condition: { enum: ['started', 'completed'] } },
+}
+
 const privateOrHost = { enum: ['private', 'host'] }
 
 export const nameSchema = {
@@ -217,6 +226,14 @@ export const optionsSchema = {
     pidns: privateOrHost,
     uts: privateOrHost,
     umask: { type: ['string', 'integer'], mode: true, maximum: 0o777 },
+    pod: {
+      type: ['string', 'object'],
+      minLength: 1,
+      required: ['id'],
+      properties: { id: { type: 'string', minLength: 1 } },
+    },
+    dependsOn: { type: 'array', items: dependency },
+    initContainer: { enum: ['once', 'always'] },
     stopSignal: { type: ['string', 'integer'], signal: true },
     stopTimeout: { type: ['string', 'number'], duration: true },
     restart: { type: 'string', pattern: restartPattern, says: restartWords },

@@ -70,9 +70,10 @@ export interface ContainerOptions extends LimitOptions {
   /**
    * `'bridge'`: the default network, `podling`. `'none'`: a network of its own with nothing but loopback. `'host'`: the
    * host's. The name of a network, or several, as {@link Networks} has them: eth0, eth1 and so on. `'container:NAME'`:
-   * that of another container. `'ns:PATH'`: the network namespace at this path of the host (`--network`).
+   * that of another container. `'ns:PATH'`: the network namespace at this path of the host (`--network`). `'pod'`: that of
+   * its pod.
    * `'pasta'`, `'slirp4netns'`: its own, by a program of that name, which needs no rights over the host's network.
-   * @default 'bridge'; for a process without root's rights `'pasta'`
+   * @default 'bridge'; for a process without root's rights `'pasta'`; in a pod that shares its network `'pod'`
    */
   readonly network?: string | readonly string[]
   /**
@@ -160,6 +161,22 @@ export interface ContainerOptions extends LimitOptions {
   /** The file mode creation mask, `0o022` or `'0022'` (`--umask`). @default 0o022 */
   readonly umask?: number | string
 
+  /**
+   * The pod that it is in, by name or id, or as {@link Pods} gave it (`--pod`): it shares what the pod shares, unless it has
+   * an option of its own for it (`ipc`, `uts`, `pidns`), and its limits are within the pod's. @default none
+   */
+  readonly pod?: string | { readonly id: string }
+  /**
+   * Containers of the same pod that must run, or have ended well, before it starts (`--requires`). They are started first,
+   * where they don't run. @default none
+   */
+  readonly dependsOn?: readonly DependencyOption[]
+  /**
+   * It runs to its end before the other containers of its pod are started (`--init-ctr`): `'once'`, at the pod's first
+   * start, and is removed then; `'always'`, at each one. @default neither
+   */
+  readonly initContainer?: 'once' | 'always'
+
   /** What `stop()` sends first, `'SIGTERM'`, `15` (`--stop-signal`). @default the image's, or SIGTERM */
   readonly stopSignal?: string | number
   /** How long `stop()` waits after it before SIGKILL (`--stop-timeout`). @default '10s' */
@@ -233,6 +250,15 @@ export interface StorageOption {
   /** Files, directories and whatever else has an inode. @default no limit */
   readonly inodes?: number
 }
+
+/** What a container waits for before it starts: another one of its pod, by name or id. */
+export type DependencyOption =
+  | string
+  | {
+      readonly container: string
+      /** `'started'`: it runs. `'completed'`: it has ended with 0. @default 'started' */
+      readonly condition?: 'started' | 'completed'
+    }
 
 /** One of the mounts of {@link ContainerOptions}. */
 export type MountOption = BindMountOption | VolumeMountOption | ImageMountOption | TmpfsMountOption

@@ -17,6 +17,7 @@ import { optionKeywords, optionsSchema, parseMode, unsupportedOptions } from './
 import { parseLog } from './log/parse-log.js'
 import { isKept, type LogSettings } from './log/settings.js'
 import { parseMounts } from './parse-mounts.js'
+import { parsePod, type PodFacts } from './parse-pod.js'
 import { parseReady } from './parse-ready.js'
 import { parseDuration, parseSize } from '../schema/quantities.js'
 import { parseRestart } from './restart-policy.js'
@@ -32,9 +33,14 @@ const defaults = { pidsLimit: 2048, stopTimeout: 10_000, umask: 0o022 } as const
 /**
  * Check options and bring them into one form.
  * @param defaultNetwork for those that name none
+ * @param inPod the pod that `pod` names
  * @throws PodlingError `INVALID_OPTION` with all mistakes, each with its path: `ports[1].host: must be 0..65535, got 70000`
  */
-export function parseOptions(options: ContainerOptions, defaultNetwork: DefaultNetwork = 'bridge'): NormalizedOptions {
+export function parseOptions(
+  options: ContainerOptions,
+  defaultNetwork: DefaultNetwork = 'bridge',
+  inPod?: PodFacts,
+): NormalizedOptions {
   if (typeof options !== 'object' || (options as unknown) === null || Array.isArray(options)) {
     throw new PodlingError('INVALID_OPTION', `container options: must be an object, got ${show(options)}`)
   }
@@ -50,17 +56,20 @@ export function parseOptions(options: ContainerOptions, defaultNetwork: DefaultN
     Object.entries(given).filter(([name]) => !wrong.has(name)),
   ) as unknown as ContainerOptions
   const mounts = parseMounts({ ...sound, mounts: given['mounts'] } as ContainerOptions, faults)
+  const { choice: pod, network: podNetwork } = parsePod(sound, inPod, faults)
   const parts = {
+    pod,
     mounts,
     extraHosts: parseExtraHosts(sound.extraHosts, faults),
     ulimits: parseUlimits(sound.ulimits, faults),
     devices: parseDevices(sound, faults),
     seccomp: parseSeccomp(sound.seccomp, faults),
     ready: parseReady(sound.ready, faults),
-    network: parseNetwork(sound, defaultNetwork, faults),
+    network: podNetwork ?? parseNetwork(sound, defaultNetwork, faults),
     log: parseLog(sound, faults),
   }
-  faults.push(...unreachable(parts.ready, parts.network), ...unreadable(parts.ready, parts.log))
+  const reached = pod?.share.includes('net') ? (inPod?.network ?? 'none') : parts.network
+  faults.push(...unreachable(parts.ready, reached), ...unreadable(parts.ready, parts.log))
   faults.push(
     ...contradictions(sound),
     ...checkSysctls(sound),
@@ -68,12 +77,16 @@ export function parseOptions(options: ContainerOptions, defaultNetwork: DefaultN
     ...hookFaults(sound),
   )
   if (faults.length > 0) throw new PodlingError('INVALID_OPTION', formatFaults('container options', unique(faults)))
-  return { ...normalize(sound), ...parts }
+  return { ...normalize(sound, inPod), ...parts }
 }
 
 function normalize(
   options: ContainerOptions,
-): Omit<NormalizedOptions, 'mounts' | 'extraHosts' | 'ulimits' | 'devices' | 'seccomp' | 'ready' | 'network' | 'log'> {
+  inPod: PodFacts | undefined,
+): Omit<
+  NormalizedOptions,
+  'mounts' | 'extraHosts' | 'ulimits' | 'devices' | 'seccomp' | 'ready' | 'network' | 'log' | 'pod'
+> {
   const { image, entrypoint, user } = options
   const limits = normalizeLimits(options)
   return {
@@ -111,7 +124,7 @@ function normalize(
       (options.stopTimeout === undefined ? undefined : parseDuration(options.stopTimeout)) ?? defaults.stopTimeout,
     restart: parseRestart(options.restart),
     init: options.init ?? false,
-    detach: options.detach ?? false,
+    detach: options.detach ?? inPod?.detach ?? false,
     tty: options.tty === true ? unknownSize : options.tty || undefined,
     stdin: options.stdin ?? false,
     stdinOnce: options.stdinOnce ?? false,
@@ -144,7 +157,10 @@ function unreadable(ready: readonly ReadyCondition[], log: LogSettings): Fault[]
   return [{ path: 'ready', message: `a log check finds nothing with logDriver: '${log.driver}'` }]
 }
 
-function parseExtraHosts(entries: readonly string[] | undefined, faults: Fault[]): NormalizedOptions['extraHosts'] {
+export function parseExtraHosts(
+  entries: readonly string[] | undefined,
+  faults: Fault[],
+): NormalizedOptions['extraHosts'] {
   return (entries ?? []).flatMap((entry, index) => {
     const colon = entry.indexOf(':')
     const [names, address] = [entry.slice(0, colon), entry.slice(colon + 1).replace(/^\[(.*)\]$/, '$1')]
@@ -257,7 +273,7 @@ function contradictions(options: ContainerOptions): Fault[] {
 }
 
 /** Plain objects without their undefined members, at every depth; objects of classes, such as images, as they are. */
-function withoutUndefined(value: unknown): unknown {
+export function withoutUndefined(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutUndefined)
   if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value
   return Object.fromEntries(

@@ -6,6 +6,7 @@ import type { MountedImageUse, MountUse } from './mount-request.js'
 import type { ContainerOptions } from './options.js'
 import type { NormalizedOptions } from './normalized-options.js'
 import type { OwnConfig } from './own-config.js'
+import type { HeldPod, PodPlace } from './pod-place.js'
 import type { RestartPolicy } from './restart-policy.js'
 
 /** The options that matter after the creation; all others are in the spec. */
@@ -53,6 +54,10 @@ export interface ContainerRecord {
   readonly mounts?: readonly MountUse[]
   /** Without its seccomp rules. */
   readonly spec: Spec
+  /** The pod that it is in. */
+  readonly pod?: PodPlace
+  /** It is no container, but the process that holds the namespaces of a pod. */
+  readonly holds?: HeldPod
   /** The key of the rules in the {@link SeccompStore}. */
   readonly seccomp?: string
 }

@@ -3,8 +3,10 @@ import { settleAll } from '../teardown.js'
 import { clearAway, removeFiles } from './clear-away.js'
 import { namesIn, removeIfEmpty, removeRunDirectory } from './run-directory.js'
 import type { ContainerContext } from './context.js'
+import { isHolder } from './find-pod.js'
 import { holderOwner } from './mount-request.js'
 import { Lifecycle } from './lifecycle.js'
+import { cgroupOf } from './pod-place.js'
 import { containerPaths, runName, type ContainerRecord } from './record.js'
 import { killNow } from './remove.js'
 import { RunLock } from './run-lock.js'
@@ -38,15 +40,24 @@ export async function recoverContainers(
   const owners = [...new Set(records.map(({ owner }) => owner))]
   const living = new Set<string>()
   for (const owner of owners) if (await hostLives(owner)) living.add(owner)
-  const orphans = records.filter(({ owner, options }) => !options.detach && !living.has(owner))
+  const left = records.filter(({ owner, options, holds }) => (!options.detach || holds?.removing) && !living.has(owner))
+  // A pod that ends takes along what is in it, whoever started that.
+  const pods = new Set(left.filter(isHolder).map(({ id }) => id))
+  const orphans = records.filter((record) => left.includes(record) || pods.has(record.pod?.id ?? ''))
+  const remove = (some: readonly ContainerRecord[]): Promise<void> =>
+    settleAll(
+      'clean up after a host that died',
+      some.map((record) => removeOrphan(context, record)),
+    )
   await settleAll('clean up after a host that died', [
-    ...orphans.map((record) => removeOrphan(context, record)),
+    remove(orphans.filter((record) => !isHolder(record))).finally(() => remove(orphans.filter(isHolder))),
     Promise.all([removeStrays(context), releaseStrayLayers(context)]).then(() => removeStrayRunDirectories(context)),
     freeStrayQuotas(context),
   ])
   await unmountLeftVolumes(context)
   const halfGone = await finishRemovals(context)
-  return [...orphans, ...halfGone].map(({ id, name, image, createdAt }) => ({
+  const containers = [...orphans, ...halfGone].filter((record) => !isHolder(record))
+  return containers.map(({ id, name, image, createdAt }) => ({
     id,
     name,
     ...(image === undefined ? {} : { image }),
@@ -58,8 +69,10 @@ async function removeOrphan(context: ContainerContext, record: ContainerRecord):
   const lifecycle = new Lifecycle(context, record, silent)
   await lifecycle.refresh()
   await killNow(lifecycle)
-  await context.cgroups.kill(record.id)
-  await context.cgroups.remove(record.id)
+  // Of a pod, all that stands in it.
+  const cgroup = isHolder(record) ? record.id : cgroupOf(record)
+  await context.cgroups.kill(cgroup)
+  await context.cgroups.remove(cgroup)
   try {
     await clearAway(context, record)
   } catch (error) {
@@ -74,7 +87,7 @@ async function finishRemovals(context: ContainerContext): Promise<ContainerRecor
   const prepared = new Set(await driver.list())
   const finished: ContainerRecord[] = []
   for (const [id, record] of records.entries()) {
-    if (!record.options.detach || prepared.has(id)) continue
+    if (!record.options.detach || isHolder(record) || prepared.has(id)) continue
     await unlessBeingMade(context, id, async () => {
       // It may have been made just now.
       if (records.get(id) === undefined || (await driver.list()).includes(id)) return
@@ -104,10 +117,12 @@ async function unmountLeftVolumes(context: ContainerContext): Promise<void> {
 /** What no record speaks of: a host died between the making of a container and its record. */
 async function removeStrays(context: ContainerContext): Promise<void> {
   const { root, cgroups, driver, records } = context
+  const pods = [...records.entries()].filter(([, record]) => isHolder(record)).map(([id]) => id)
+  const inPods = (await Promise.all(pods.map((id) => cgroups.list(id)))).flat()
   const found = new Set([...(await cgroups.list()), ...(await driver.list()), ...namesIn(`${root}/containers`)])
-  await settleAll(
-    'remove what was left behind of containers',
-    [...found].map((id) =>
+  await settleAll('remove what was left behind of containers', [
+    ...inPods.map((cgroup) => removeStrayOfPod(context, cgroup)),
+    ...[...found].map((id) =>
       unlessBeingMade(context, holderOwner(id), async () => {
         if (records.get(holderOwner(id)) !== undefined) return
         await cgroups.kill(id)
@@ -115,7 +130,19 @@ async function removeStrays(context: ContainerContext): Promise<void> {
         await removeFiles(context, id)
       }),
     ),
-  )
+  ])
+}
+
+/** The cgroup of a container that began in a pod, and has no record. */
+async function removeStrayOfPod(context: ContainerContext, cgroup: string): Promise<void> {
+  const { cgroups, records } = context
+  const [, id = ''] = cgroup.split('/')
+  await unlessBeingMade(context, id, async () => {
+    const known = [...records.entries()].some(([, record]) => cgroupOf(record) === cgroup)
+    if (known) return
+    await cgroups.kill(cgroup)
+    await cgroups.remove(cgroup)
+  })
 }
 
 /** Layers that are held for what no record speaks of: an image that a dead host had mounted. */

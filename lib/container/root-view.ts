@@ -59,10 +59,11 @@ export async function openRoot(
 
 async function stoppedRoot(container: Lifecycle, withMounts: boolean): Promise<RootView> {
   const { context, paths, record } = container
+  const madeAnew = `${context.runRoot}/c/`
   const common = { readOnly: false, volatile: !record.options.detach }
   if (!withMounts) return holdRoot(context, record.id, paths, common, [])
   // What each start makes anew is not there.
-  const mounts = (record.spec.mounts ?? []).filter(({ source }) => !source?.startsWith(paths.runDirectory))
+  const mounts = (record.spec.mounts ?? []).filter(({ source }) => !source?.startsWith(madeAnew))
   const giveBack = (): Promise<void> => unmountVolumes(context, record)
   try {
     const { sources, held, first } = await mountVolumes(container)

@@ -1,14 +1,12 @@
 // Not by promises of node:fs: each of them is a trip to the thread pool that costs more than all these small files.
 import { existsSync, rmSync, unlinkSync } from 'node:fs'
-import { compilePlan } from '../launch/compile.js'
+import { compilePlan, type LaunchInput } from '../launch/compile.js'
 import { eventMembers } from '../event/event.js'
 import { JOURNAL_LIMIT } from '../event/journal.js'
-import type { Spec } from '../launch/oci-spec.js'
 import type { Plan } from '../launch/plan.js'
 import type { Attachment } from '../network/attachment.js'
 import { PodlingError } from '../errors.js'
 import { afterUndo } from '../teardown.js'
-import type { RootMount } from '../storage/drivers/driver.js'
 import { fileError } from '../storage/file-error.js'
 import { close } from '../sys/libc.js'
 import { unmountVolumes } from './clear-away.js'
@@ -18,10 +16,14 @@ import { cgroupMounts } from './cgroup-mounts.js'
 import { launchAtBarrier } from './barrier.js'
 import { hasHooksBefore, prepareHooks, runHooksBefore, runPoststart } from './hooks/container-hooks.js'
 import { killNow } from './remove.js'
+import { isHolder } from './find-pod.js'
+import { holderRoot } from './holder-root.js'
 import { attach, givenToMonitor, withNetworkPath } from './join-network.js'
+import { joinPod, type PodJoin } from './join-pod.js'
 import type { Lifecycle } from './lifecycle.js'
 import { mountVolumes, type MountedVolumes } from './mount-volumes.js'
 import { writeNetworkState } from './network-state.js'
+import { cgroupOf } from './pod-place.js'
 import { usedImages } from './record.js'
 import { RunLock } from './run-lock.js'
 import { launchOnPluginNetworks } from './plugin-networks.js'
@@ -41,6 +43,7 @@ import { writeEtcFiles } from './write-etc-files.js'
 export async function start(container: Lifecycle, lock?: RunLock, restorer?: Restorer): Promise<void> {
   try {
     requireStatus('start', container.status, container.record.name)
+    if (container.record.pod !== undefined) await container.context.pods.access.prepare(container.record)
     if (lock !== undefined) {
       await launch(container, restorer)
       return
@@ -71,7 +74,16 @@ async function launch(container: Lifecycle, restorer: Restorer | undefined): Pro
   if (record.options.quota !== undefined) context.quotas.require(`start container ${record.name}`)
   // Another runtime on this root takes its empty parents along when it closes.
   await context.cgroups.prepare()
-  const spec = await withNetworkPath(container)
+  const joined = await joinPod(container, await withNetworkPath(container))
+  try {
+    await launchJoined(container, joined, restorer)
+  } finally {
+    joined.close()
+  }
+}
+
+async function launchJoined(container: Lifecycle, joined: PodJoin, restorer: Restorer | undefined): Promise<void> {
+  const { context, paths, record } = container
   const attachment = await attach(container)
   const user = userNetworkOf(container)
   // Ours until they are given to the monitor.
@@ -81,7 +93,9 @@ async function launch(container: Lifecycle, restorer: Restorer | undefined): Pro
     held = [...volumes.held, ...held]
     // What a bound container writes is gone with its host, so it need not be synced to disk.
     const limited = record.options.quota !== undefined
-    const root = await context.driver.mount(record.id, { volatile: !record.options.detach, limited })
+    const root = isHolder(record)
+      ? { operations: holderRoot(paths), held: [] }
+      : await context.driver.mount(record.id, { volatile: !record.options.detach, limited })
     held = [...root.held, ...held]
     const status = attachment?.status ?? { endpoints: [], ports: [] }
     writeNetworkState(paths.network, { ...status, changed: false })
@@ -94,7 +108,7 @@ async function launch(container: Lifecycle, restorer: Restorer | undefined): Pro
     // One that is restored has been through those before its start.
     const hooked = restorer === undefined && hasHooksBefore(record)
     const barrier = hooked ? 'before-pivot' : user !== undefined || atBarrier !== undefined
-    const plain = planOf(container, spec, root, volumes, attachment, barrier)
+    const plain = planOf(container, joined, root.operations, volumes, attachment, barrier)
     const plan = restorer === undefined ? plain : restorer.plan(container, plain)
     prepareHooks(container)
     const given = [...(restorer === undefined ? passedStreams(record) : [restorer.give()]), ...held]
@@ -159,21 +173,21 @@ function startedElsewhere(name: string): PodlingError {
 
 function planOf(
   { context, record, paths }: Lifecycle,
-  spec: Spec,
-  root: RootMount,
+  { spec, peer, sources }: PodJoin,
+  root: LaunchInput['root'],
   volumes: MountedVolumes,
   attachment: Attachment | undefined,
   barrier: boolean | 'before-pivot',
 ): Plan {
   const { options } = record
-  const cgroup = context.cgroups.plan(record.id, spec.linux?.resources ?? {})
+  const cgroup = context.cgroups.plan(cgroupOf(record), spec.linux?.resources ?? {}, record.holds?.resources)
   const log = planLog(record, paths)
   return compilePlan({
     spec,
-    root: root.operations,
-    mountSources: volumes.sources,
+    root,
+    mountSources: [...sources, ...volumes.sources],
     cgroup,
-    cgroupMounts: cgroupMounts(context.cgroups.mode, cgroup, `/${context.cgroupParent}/${record.id}`),
+    cgroupMounts: cgroupMounts(context.cgroups.mode, cgroup, `/${context.cgroupParent}/${cgroupOf(record)}`),
     stdio: containerStdio(record),
     monitor: {
       lifetime: options.detach ? 'detached' : 'bound',
@@ -188,6 +202,8 @@ function planOf(
       ...planRestart(options.restart),
     },
     init: options.init,
+    hold: isHolder(record),
+    ...(peer === undefined ? {} : { peer }),
     barrier,
     ...(attachment === undefined ? {} : { network: attachment.launch }),
   })

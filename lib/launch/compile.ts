@@ -24,6 +24,10 @@ export interface LaunchInput {
   readonly init: boolean
   /** Stop before the exec until told to go on; or earlier, while the host's files are in sight still. */
   readonly barrier?: boolean | 'before-pivot'
+  /** The process is this helper itself, which keeps the namespaces of a pod. */
+  readonly hold?: boolean
+  /** The mount namespace that a source is prepared from. */
+  readonly peer?: string
 }
 
 /** What the spec can't say of a mount. */
@@ -49,17 +53,20 @@ const architecture = process.arch === 'arm64' ? 'arm64' : 'amd64'
 
 /** The plan that makes a container's pid 1. */
 export function compilePlan(input: LaunchInput): Plan {
-  const { spec, cgroup, stdio, monitor, network } = input
+  const { spec, cgroup, stdio, monitor, network, peer } = input
   const linux = spec.linux ?? {}
   const namespaces = linux.namespaces ?? []
   return {
     create: namespaces.filter(({ path }) => path === undefined).map(({ type }) => type),
     join: namespaces.flatMap(({ type, path }) => (path === undefined ? [] : [{ type, path }])),
+    ...(peer === undefined ? {} : { peer }),
     ...idMaps(linux),
     cgroup,
     stdio,
     monitor,
-    ...(network === undefined ? {} : { network: { links: network.links, teardown: network.teardown } }),
+    ...(network === undefined
+      ? {}
+      : { network: { links: network.links, teardown: network.teardown, unlinks: network.unlinks ?? [] } }),
     operations: [
       ...rootOperations(input),
       ...namespaceOperations(spec, network?.operations ?? []),
@@ -314,8 +321,9 @@ function onceOnly(operations: readonly Operation[]): Operation[] {
   return operations.length === 0 ? [] : [{ op: 'once', operations: operations.length }, ...operations]
 }
 
-function processOperations({ spec, init, barrier }: LaunchInput): Operation[] {
+function processOperations({ spec, init, barrier, hold }: LaunchInput): Operation[] {
   const { process } = spec
+  if (hold) return holdOperations(barrier === true)
   if (process === undefined) return []
   return [
     ...(barrier === true ? [{ op: 'barrier' } as const] : []),
@@ -324,6 +332,17 @@ function processOperations({ spec, init, barrier }: LaunchInput): Operation[] {
     ...identityOperations(spec, process),
     ...(init ? [{ op: 'init' } as const] : []),
     execOperation(process),
+  ]
+}
+
+/** It needs no right of any kind, nor does anybody else by way of it. */
+function holdOperations(barrier: boolean): Operation[] {
+  return [
+    ...(barrier ? [{ op: 'barrier' } as const] : []),
+    { op: 'keyring' },
+    { op: 'no-new-privs' },
+    capabilityOperation({}),
+    { op: 'hold' },
   ]
 }
 

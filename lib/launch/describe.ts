@@ -83,6 +83,8 @@ export function describeOperation(operation: Operation): string {
       return 'wait at the barrier'
     case 'exit':
       return 'end the process'
+    case 'hold':
+      return 'hold the namespaces of the pod'
     case 'exec':
       return `execute ${operation.argv[0] ?? ''}`
   }
@@ -118,7 +120,7 @@ function describeStage(failure: Failure, plan: Plan): string {
     case 'fork':
       return 'fork a monitor'
     case 'cgroup-directory':
-      return `make the cgroup ${plan.cgroup.directories[index] ?? ''}`
+      return `make the cgroup ${[...(plan.cgroup.shared ?? []), ...plan.cgroup.directories][index] ?? ''}`
     case 'cgroup-write': {
       const write = plan.cgroup.writes[index]
       return `write ${write?.value.trim() ?? ''} to ${write?.path ?? ''}`
@@ -130,7 +132,7 @@ function describeStage(failure: Failure, plan: Plan): string {
     case 'device-program':
       return `attach the device filter to ${plan.cgroup.unified ?? ''}`
     case 'join':
-      return `join the ${plan.join[index]?.type ?? ''} namespace ${plan.join[index]?.path ?? ''}`
+      return `join the ${plan.join[index]?.type ?? 'mount'} namespace ${plan.join[index]?.path ?? plan.peer ?? ''}`
     case 'clone':
       return `make the process with new namespaces (${plan.create.join(', ')})`
     case 'id-map':

@@ -48,6 +48,7 @@ export const opcodes: Readonly<Record<Operation['op'], number>> = {
   terminal: 36,
   once: 37,
   'open-network': 38,
+  hold: 39,
 }
 
 /** `enum propagation`. */
@@ -239,6 +240,7 @@ function writeFields(out: Writer, operation: Operation): void {
       out.text(operation.source)
       out.maybe(operation.subpath)
       out.u8(operation.recursive)
+      out.u8(operation.ofPeer ?? false)
       return
     case 'bind':
       out.u32(operation.taken ?? noSlot)
@@ -353,11 +355,13 @@ function writeFields(out: Writer, operation: Operation): void {
     case 'init':
     case 'barrier':
     case 'exit':
+    case 'hold':
       return
   }
 }
 
 function writeCgroup(out: Writer, cgroup: PlanCgroup): void {
+  out.texts(cgroup.shared ?? [])
   out.texts(cgroup.directories)
   out.list(cgroup.writes, (write) => {
     out.text(write.path)
@@ -396,6 +400,7 @@ export function encodePlan(plan: Plan): Buffer {
       out.u32(namespaceFlags[join.type])
       out.text(join.path)
     })
+    out.maybe(plan.peer)
     out.u8(plan.idMaps !== undefined)
     if (plan.idMaps !== undefined) {
       out.text(plan.idMaps.uid)
@@ -427,6 +432,7 @@ export function encodePlan(plan: Plan): Buffer {
       out.u32(pidAt)
     })
     out.blobs(plan.network?.teardown ?? [])
+    out.blobs(plan.network?.unlinks ?? [])
     out.list(plan.operations, (operation) => {
       out.u32(opcodes[operation.op])
       out.sized(() => {

@@ -149,7 +149,9 @@ export class Launcher {
   async launch(plan: Plan, stdio: readonly number[]): Promise<Monitor> {
     try {
       const plainly = (): Promise<Monitor> => this.#launch(plan, stdio)
-      if (this.#spares === undefined || this.#closed) return await plainly()
+      // The one that waits does so in the cgroups of plain containers, from where there is no way into those of a pod.
+      const inPod = plan.cgroup.shared !== undefined
+      if (this.#spares === undefined || this.#closed || inPod) return await plainly()
       return await this.#spares.launch(plan, stdio, (remote) => Monitor.settle(remote), plainly)
     } finally {
       closeAll(stdio)

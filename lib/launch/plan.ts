@@ -89,6 +89,8 @@ export type Operation =
       readonly source: string
       readonly subpath?: string
       readonly recursive: boolean
+      /** The source is a path in the plan's `peer`; one step of a plan can have it. */
+      readonly ofPeer?: boolean
     }
   /**
    * Copy what the root has at `target` into a volume that is empty. Interrupted at any point, it leaves nothing of it in
@@ -191,6 +193,8 @@ export type Operation =
   | { readonly op: 'init' }
   /** Tell the monitor that all is prepared and wait for its word to go on (OCI create and start told apart). */
   | { readonly op: 'barrier' }
+  /** Stay, for the namespaces' sake, and reap; end with SIGTERM. Stands in the place of an exec. */
+  | { readonly op: 'hold' }
   /** End with exit code 0: all was done by the steps before. Stands in the place of an exec. */
   | { readonly op: 'exit' }
   /** execve(2) of `argv`, found along the environment's PATH unless it has a slash. Always last. */
@@ -221,6 +225,8 @@ export interface PlanNetwork {
   }[]
   /** Batches of nf_tables, sent when all of the container is dead; how they fare is not looked at. */
   readonly teardown: readonly Uint8Array[]
+  /** Messages of rtnetlink(7) that remove the links again, sent when others are left in the namespace of one that ends. */
+  readonly unlinks?: readonly Uint8Array[]
 }
 
 /** What follows the end of a container. */
@@ -276,6 +282,8 @@ export interface Plan {
   readonly create: readonly NamespaceType[]
   /** Namespaces to join by host path before the new ones are made. */
   readonly join: readonly { readonly type: NamespaceType; readonly path: string }[]
+  /** The host path of a mount namespace that a `take` may take from. */
+  readonly peer?: string
   /** uid_map and gid_map of a new user namespace (user_namespaces(7)), as their file contents. */
   readonly idMaps?: { readonly uid: string; readonly gid: string }
   readonly cgroup: PlanCgroup

@@ -82,6 +82,8 @@ export interface NetworkLaunch {
   readonly operations: readonly NetworkOperation[]
   /** Batches of nf_tables, sent in the host's network namespace when all of the container is dead. */
   readonly teardown: readonly Uint8Array[]
+  /** Removes the links from the host's side; without it they go with the container's network namespace. */
+  readonly unlinks: readonly Uint8Array[]
 }
 
 export interface Attachment {

@@ -18,6 +18,7 @@ import {
   linkName,
   prefixFor,
   removeContainerLink,
+  removeHostLink,
   slotOf,
   type EndpointLink,
 } from './endpoint-messages.js'
@@ -90,6 +91,9 @@ export class Connector {
             ...(claimed.entries.length === 0 ? [] : [this.#firewall.removal(claimed.entries)]),
             ...(lingering.length === 0 ? [] : flowRemoval(claimed.addresses.flat())),
           ],
+          unlinks: joined.flatMap(({ place, link }) =>
+            place.record.driver === 'bridge' ? [removeHostLink(container, link.slot)] : [],
+          ),
         },
         held: claimed.held,
       }
@@ -151,11 +155,13 @@ export class Connector {
   }
 
   async #unlink(container: RunningContainer, record: NetworkRecord, slot: number): Promise<void> {
-    if (record.driver === 'macvlan') {
-      await container.enter([removeContainerLink(slot)])
-      return
-    }
-    const name = hostLinkName(container.id, slot)
+    if (record.driver === 'macvlan') await container.enter([removeContainerLink(slot)])
+    else this.removeHostLink(container.id, slot)
+  }
+
+  /** The host's end of a link, if there is one. */
+  removeHostLink(container: string, slot: number): void {
+    const name = hostLinkName(container, slot)
     try {
       this.#host.route.request(deleteLink({ name }), `remove the link ${name}`)
     } catch (error) {

@@ -112,6 +112,11 @@ export function removeContainerLink(slot: number): NetworkOperation {
   return { op: 'netlink', what: `remove the link ${linkName(slot)}`, messages: [acknowledged(request)] }
 }
 
+/** For a link whose host's end may be there still, as others are in the namespace. */
+export function removeHostLink(container: string, slot: number): Buffer {
+  return acknowledged(deleteLink({ name: hostLinkName(container, slot) }))
+}
+
 /** Only the default route, for when the link that had it is gone. */
 export function defaultRoutes(record: NetworkRecord, slot: number, families: readonly Family[]): NetworkOperation {
   // It may have them already.

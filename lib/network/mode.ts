@@ -14,6 +14,8 @@ export type NetworkMode =
   | 'host'
   /** That of another container, by its name or id. */
   | { readonly kind: 'container'; readonly container: string }
+  /** That of the container's pod. */
+  | { readonly kind: 'pod' }
   /** The network namespace at this path of the host. */
   | { readonly kind: 'namespace'; readonly path: string }
   /** Of its own, with a program beside it that makes its packets connections of the host. */

@@ -258,6 +258,14 @@ export class Networks {
   }
 
   /**
+   * @internal Take the links of a pod away whose holder has ended, while its containers are in its network namespace still:
+   * its addresses may be another's soon.
+   */
+  unlink(container: string, slots: readonly number[]): void {
+    for (const slot of slots) this.#connector.removeHostLink(container, slot)
+  }
+
+  /**
    * @internal Give back what a container has that its monitor did not: after a failed start, after connect(), or when its
    * monitor died. To be called when it is certain that it doesn't run.
    */

@@ -22,8 +22,8 @@ export async function checkRoot(context: ContainerContext, options: CheckOptions
 async function checkContainers(context: ContainerContext, findings: Findings): Promise<void> {
   const { records, names, layers, driver } = context
   const prepared = new Set(await driver.list())
-  for (const [id, { name, chainId }] of records.entries()) {
-    if (isBeingMade(context, id)) continue
+  for (const [id, { name, chainId, holds }] of records.entries()) {
+    if (holds !== undefined || isBeingMade(context, id)) continue
     if (chainId !== undefined && !layers.has(chainId)) {
       await findings.add('container-broken', name, 'the layers of its image are not here; remove it')
     } else if (!prepared.has(id)) {

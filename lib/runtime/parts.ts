@@ -4,6 +4,7 @@ import { openCgroups } from '../cgroup/open.js'
 import { Containers } from '../container/containers.js'
 import type { ContainerContext } from '../container/context.js'
 import { readHostFacts } from '../container/host-facts.js'
+import { PodLink } from '../container/pod-access.js'
 import { containersOf, type ContainerRecord } from '../container/record.js'
 import { openImageRoot } from '../container/root-view.js'
 import { SeccompStore } from '../container/seccomp-store.js'
@@ -25,6 +26,7 @@ import { makeRoot } from './make-root.js'
 import type { RuntimePaths } from './paths.js'
 import { openStorage } from './storage.js'
 import { Networks } from '../network/networks.js'
+import { Pods } from '../pod/pods.js'
 import { programDirectories } from '../network/user-mode.js'
 import { BlobStamps } from '../storage/blob-stamps.js'
 import { ContentStore } from '../storage/content.js'
@@ -52,6 +54,7 @@ export interface RuntimeParts {
   readonly networks: Networks
   readonly volumes: Volumes
   readonly containers: Containers
+  readonly pods: Pods
   readonly recovered: RecoveryReport
   readonly teardown: Teardown
 }
@@ -186,15 +189,17 @@ async function open(
     // A bridge of the host's takes rights over its network.
     defaultNetwork: isPrivileged(facts) ? 'bridge' : 'pasta',
     volumes,
+    pods: new PodLink(),
   }
   const warm = warmUp()
   const containers = new Containers(context)
+  const pods = new Pods(context, containers)
   const removed = await recoverContainers(context, (id) => Owner.lives(paths.runRoot, id))
   await Owner.forgetDead(paths.runRoot)
   await warm
   const recovered = { containers: removed, failures: await networks.recover() }
   const info = (): Promise<RuntimeInfo> => runtimeInfo(paths, storage, quotas, cgroups, facts)
-  return { gate, journal, context, info, imageEvents, images, networks, volumes, containers, recovered, teardown }
+  return { gate, journal, context, info, imageEvents, images, networks, volumes, containers, pods, recovered, teardown }
 }
 
 function findAlong(directories: readonly string[], name: string): string | undefined {

@@ -4,13 +4,16 @@ import type { Containers } from '../container/containers.js'
 import type { ContainerContext } from '../container/context.js'
 import { durationWords, parseDuration, type Duration } from '../schema/quantities.js'
 import { PodlingError } from '../errors.js'
+import type { Pods } from '../pod/pods.js'
 import { checkKnown } from '../schema/known-options.js'
 import { show } from '../schema/faults.js'
 import { treeSize } from '../storage/copy/tree-size.js'
 
 export interface PruneOptions {
-  /** Containers that have ended. @default true */
+  /** Containers that have ended; those of a pod go with the pod. @default true */
   readonly containers?: boolean
+  /** Pods that have run and of which nothing runs, with their containers. @default true */
+  readonly pods?: boolean
   /** Images without a name that no container uses; `'all'`: those with a name, too. @default true */
   readonly images?: boolean | 'all'
   /** Volumes that no container uses: the anonymous ones; `'all'`: named ones, too. @default false */
@@ -29,20 +32,23 @@ export interface PruneFilters {
 /** What was removed, and the bytes that it gave back. */
 export interface PruneReport {
   readonly containers: readonly { readonly id: string; readonly name: string; readonly bytes: number }[]
+  readonly pods: readonly { readonly id: string; readonly name: string; readonly bytes: number }[]
   readonly images: readonly { readonly id: string; readonly names: readonly string[]; readonly bytes: number }[]
   readonly volumes: readonly { readonly name: string; readonly bytes: number }[]
   /** Of all of it. */
   readonly bytes: number
 }
 
-/** Containers first: then their images and volumes are free. */
+/** Pods and containers first: then their images and volumes are free. */
 export async function prune(
   context: ContainerContext,
   containers: Containers,
+  pods: Pods,
   options: PruneOptions,
 ): Promise<PruneReport> {
   const fits = parseFilters(options)
   const removed = {
+    pods: options.pods === false ? [] : await prunePods(pods, fits),
     containers: options.containers === false ? [] : await pruneContainers(containers, fits),
     images: options.images === false ? [] : await pruneImages(context, options.images === 'all', fits),
     volumes: options.volumes ? await pruneVolumes(context, options.volumes === 'all', fits) : [],
@@ -54,10 +60,10 @@ export async function prune(
 type Fits = (thing: { readonly createdAt: Date; readonly labels: Readonly<Record<string, string>> }) => boolean
 
 function parseFilters(options: PruneOptions): Fits {
-  checkKnown('prune', options, { containers: true, images: true, volumes: true, filters: true })
-  for (const name of ['containers', 'images', 'volumes'] as const) {
+  checkKnown('prune', options, { containers: true, pods: true, images: true, volumes: true, filters: true })
+  for (const name of ['containers', 'pods', 'images', 'volumes'] as const) {
     const value: unknown = options[name]
-    const words = name === 'containers' ? [true, false] : [true, false, 'all']
+    const words = name === 'containers' || name === 'pods' ? [true, false] : [true, false, 'all']
     if (value === undefined || words.includes(value as boolean)) continue
     throw new PodlingError(
       'INVALID_OPTION',
@@ -90,11 +96,25 @@ async function pruneContainers(containers: Containers, fits: Fits): Promise<Prun
   const removed: { id: string; name: string; bytes: number }[] = []
   for (const container of await containers.list({ status: 'exited' })) {
     const { id, name, labels } = container
+    if (container.pod !== undefined) continue
     if (!fits({ createdAt: container.inspect().createdAt, labels })) continue
     const bytes = await container.space().then(({ own }) => own, unlessGone)
     // Started or removed by somebody meanwhile: then it is not ours to take.
     const gone = await container.remove().then(() => true, unlessGone)
     if (gone) removed.push({ id, name, bytes: bytes ?? 0 })
+  }
+  return removed
+}
+
+async function prunePods(pods: Pods, fits: Fits): Promise<PruneReport['pods']> {
+  const removed: { id: string; name: string; bytes: number }[] = []
+  for (const pod of await pods.list({ status: ['exited', 'stopped'] })) {
+    const { id, name, labels } = pod
+    if (!fits({ createdAt: pod.inspect().createdAt, labels })) continue
+    const sizes = pod.containers.map((container) => container.space().then(({ own }) => own, unlessGone))
+    const bytes = (await Promise.all(sizes)).reduce<number>((sum, own) => sum + (own ?? 0), 0)
+    const gone = await pod.remove().then(() => true, unlessGone)
+    if (gone) removed.push({ id, name, bytes })
   }
   return removed
 }
@@ -139,6 +159,7 @@ async function pruneVolumes(
 function unlessGone(error: unknown): undefined {
   const passed: readonly string[] = [
     'INVALID_STATE', 'IMAGE_IN_USE', 'IMAGE_NOT_FOUND', 'CONTAINER_NOT_FOUND', 'VOLUME_IN_USE', 'VOLUME_NOT_FOUND',
+    'POD_NOT_FOUND',
   ] // prettier-ignore
   if (error instanceof PodlingError && passed.includes(error.code)) return undefined
   throw error

@@ -241,8 +241,39 @@ t.test('swap where the kernel does not account it', async (t) => {
   }
 })
 
-t.test('ids are single names', async (t) => {
-  for (const id of ['', '..', 'a/b', '.hidden', 'tasks', 'x'.repeat(129), 'a\n']) {
+t.test('a pod has its limits on a cgroup of its own, in which those of its containers stand', async (t) => {
+  const holder = asLaunch(hybrid.plan('pod/holder', {}, { memory: { limit: 4096 }, pids: { limit: 9 } }))
+  t.strictSame(
+    holder.shared,
+    ['memory', 'pids', 'cpuset', 'blkio', 'cpu,cpuacct', 'unified'].map((name) => `${root}/${name}/podling/pod`),
+    'in every hierarchy, as one of its containers may want a limit there',
+  )
+  t.strictSame(holder.unified, `${root}/unified/podling/pod/holder`, 'what kills it kills nothing else')
+  t.strictSame(holder.writes, [
+    { path: `${root}/cpuset/podling/pod/cpuset.cpus`, value: '0-3' },
+    { path: `${root}/cpuset/podling/pod/cpuset.mems`, value: '0' },
+    { path: `${root}/memory/podling/pod/memory.limit_in_bytes`, value: '4096' },
+    { path: `${root}/pids/podling/pod/pids.max`, value: '9' },
+  ])
+  const member = asLaunch(hybrid.plan('pod/web', { pids: { limit: 3 } }))
+  t.strictSame(member.shared, holder.shared)
+  t.strictSame(member.writes, [{ path: `${root}/pids/podling/pod/web/pids.max`, value: '3' }])
+  t.notOk(hybrid.plan('web', {}).shared, 'none for a container that is in no pod')
+  t.strictSame(
+    v2.plan('pod/web', { cpu: { cpus: '0' } }).writes.map(({ path, value }) => `${path} ${value}`),
+    [
+      `${root}/podling/pod/cgroup.subtree_control +memory +cpu +pids`,
+      `${root}/cgroup.subtree_control +cpuset`,
+      `${root}/podling/cgroup.subtree_control +cpuset`,
+      `${root}/podling/pod/cgroup.subtree_control +cpuset`,
+      `${root}/podling/pod/web/cpuset.cpus 0`,
+    ],
+    'v2: it hands on what it is given',
+  )
+})
+
+t.test('ids are single names, or two', async (t) => {
+  for (const id of ['', '..', 'a/b/c', 'a/', '/b', '../b', 'a/..', '.hidden', 'tasks', 'x'.repeat(129), 'a\n']) {
     t.throws(() => hybrid.plan(id, {}), { code: 'INVALID_OPTION' }, JSON.stringify(id))
   }
 })

@@ -46,6 +46,7 @@ const output: Readonly<Record<string, readonly RegExp[]>> = {
     /^[\d.]+ kB for docker load or podman load in .*\.tar$/m,
   ],
   volumes: [/^first: 1 visit$/m, /^second: 2 visits$/m, /^kept in .*\/volumes\/visits\/_data$/m, /^gone$/m],
+  pod: [/^client: open at \/till$/m, /^host: open at \/door$/m, /^shop is degraded: web running, client exited$/m],
   untrusted: [
     /^a fair one: 42 \(exit code 0\)$/m,
     /^a greedy one: used more memory than it was given$/m,

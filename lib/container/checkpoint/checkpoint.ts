@@ -85,6 +85,7 @@ function refuseUndumpable(what: string, { record }: Lifecycle): void {
     ...(init ? ['init: it would have to find our init again, which lives in memory alone'] : []),
     ...(record.spec.process?.terminal ? ['tty: its terminal ends in the monitor'] : []),
     ...(stdin ? ['stdin: its other end is in the monitor'] : []),
+    ...(record.pod === undefined ? [] : ['pod: its namespaces are those of others, too']),
     ...(passes(record) ? ['logDriver: its streams are those of this process'] : []),
   ]
   if (hindrances.length === 0) return

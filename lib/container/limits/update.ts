@@ -3,6 +3,7 @@ import { PodlingError } from '../../errors.js'
 import { faultFinder, formatFaults } from '../../schema/faults.js'
 import { settleAll } from '../../teardown.js'
 import type { Lifecycle } from '../lifecycle.js'
+import { cgroupOf } from '../pod-place.js'
 import { optionKeywords } from '../options-schema.js'
 import { changeRecord } from '../change-record.js'
 import { requireStatus } from '../status.js'
@@ -27,11 +28,11 @@ export async function update(container: Lifecycle, options: LimitOptions): Promi
   const current = record.spec.linux?.resources ?? {}
   const asked = limitResources(parse(options, current))
   const withMemory = asked.memory?.limit !== undefined || asked.memory?.swap !== undefined
-  context.cgroups.plan(record.id, mergeResources(current, asked))
+  context.cgroups.plan(cgroupOf(record), mergeResources(current, asked))
   const undo =
     container.monitor === undefined
       ? undefined
-      : await context.cgroups.update(record.id, {
+      : await context.cgroups.update(cgroupOf(record), {
           ...asked,
           ...(withMemory ? { memory: { ...asked.memory, checkBeforeUpdate: true } } : {}),
         })

@@ -4,7 +4,6 @@ import { exec } from '../exec.js'
 import type { ExitStatus } from '../exit-status.js'
 import type { Lifecycle } from '../lifecycle.js'
 import { logSource, readLog } from '../log/read-log.js'
-import { readNetworkState } from '../network-state.js'
 import type { ReadyCondition } from '../normalized-options.js'
 import { isListening } from './listening.js'
 
@@ -96,8 +95,8 @@ async function answers(
 }
 
 /** Where this host reaches it, as a URL has it: its first address on its networks, or loopback on the host's network. */
-function addressOf({ paths }: Lifecycle): string {
-  const [address = '127.0.0.1'] = readNetworkState(paths.network).endpoints.flatMap(({ addresses }) => addresses)
+function addressOf({ network }: Lifecycle): string {
+  const [address = '127.0.0.1'] = network.endpoints.flatMap(({ addresses }) => addresses)
   const [ip = ''] = address.split('/')
   return ip.includes(':') ? `[${ip}]` : ip
 }

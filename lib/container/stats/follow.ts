@@ -4,6 +4,7 @@ import { PodlingError } from '../../errors.js'
 import { show } from '../../schema/faults.js'
 import { checkKnown } from '../../schema/known-options.js'
 import type { Lifecycle } from '../lifecycle.js'
+import { cgroupOf } from '../pod-place.js'
 import { durationWords, parseDuration, type Duration } from '../../schema/quantities.js'
 import { requireStatus } from '../status.js'
 import type { Sampled, Sampler } from './sampler.js'
@@ -40,6 +41,7 @@ export function sampled(container: Lifecycle): Sampled {
   return {
     id: record.id,
     name: record.name,
+    cgroup: cgroupOf(record),
     monitor: container.requireMonitor('count what is used by'),
     onHostNetwork: record.options.network === 'host',
   }

@@ -11,6 +11,8 @@ import { containerStats, type ContainerStats, type CpuMark } from './stats.js'
 export interface Sampled {
   readonly id: string
   readonly name: string
+  /** As {@link Cgroups} names it. */
+  readonly cgroup: string
   readonly monitor: Monitor
   /** It shares the network of the host. */
   readonly onHostNetwork: boolean
@@ -43,9 +45,9 @@ export class Sampler {
     return { stats: containerStats({ id, name, counts, network, since, now: mark, time }), mark }
   }
 
-  #counts({ id, name }: Sampled): CgroupStats {
+  #counts({ cgroup, name }: Sampled): CgroupStats {
     try {
-      return this.#cgroups.stats(id)
+      return this.#cgroups.stats(cgroup)
     } catch (error) {
       if (!(error instanceof PodlingError && error.code === 'CGROUP_NOT_FOUND')) throw error
       throw new PodlingError('INVALID_STATE', `stats of container ${name}: it has just ended`, { cause: error })

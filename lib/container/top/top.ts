@@ -5,6 +5,7 @@ import { show } from '../../schema/faults.js'
 import { KernelFiles } from '../../sys/kernel-files.js'
 import { ProcessDirectory } from '../../sys/process-directory.js'
 import type { Lifecycle } from '../lifecycle.js'
+import { cgroupOf } from '../pod-place.js'
 import { requireStatus } from '../status.js'
 import { containerNames, hostNames } from './account-names.js'
 import {
@@ -60,7 +61,7 @@ export async function top<D extends ProcessDescriptor>(
   const { context, record } = container
   requireStatus('top', container.status, record.name)
   const monitor = container.requireMonitor('look at the processes of')
-  const processes = readProcesses(await context.cgroups.processes(record.id), record.id)
+  const processes = readProcesses(await context.cgroups.processes(cgroupOf(record)), record.id)
   const files = new KernelFiles()
   const pidOne = ProcessDirectory.open(monitor.pid, record.id, files)
   const host = hostNames()

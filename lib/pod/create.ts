@@ -1,0 +1,64 @@
+import { mkdirSync } from 'node:fs'
+import { PodlingError } from '../errors.js'
+import { checkFree, freeName } from '../container/create.js'
+import { clearAway } from '../container/clear-away.js'
+import { containerEvent } from '../container/container-event.js'
+import type { ContainerContext } from '../container/context.js'
+import type { HolderRecord } from '../container/find-pod.js'
+import { randomId } from '../container/names.js'
+import { containerPaths } from '../container/record.js'
+import { RunLock } from '../container/run-lock.js'
+import { validateSpec } from '../launch/validate-spec.js'
+import { fileError } from '../storage/file-error.js'
+import { afterUndo } from '../teardown.js'
+import { holderRecord } from './holder-spec.js'
+import type { PodOptions } from './options.js'
+import { parsePodOptions } from './parse-options.js'
+
+/**
+ * Decide all about a pod and write it down. Nothing runs yet. What a crash leaves is found by the next open, as with a
+ * container.
+ */
+export async function createPod(context: ContainerContext, given: PodOptions): Promise<HolderRecord> {
+  const options = parsePodOptions(given, context.defaultNetwork)
+  const { network } = options
+  if (typeof network === 'object' && network.kind === 'networks')
+    for (const { name } of network.networks) await context.networks.get(name)
+  const id = randomId()
+  const paths = containerPaths(context.root, context.runRoot, id, options.detach)
+  for (;;) {
+    const record = holderRecord(
+      {
+        id,
+        name: options.name ?? freeName(context),
+        owner: context.owner,
+        createdAt: Date.now(),
+        rootPath: paths.runDirectory,
+        cgroupParent: context.cgroupParent,
+      },
+      options,
+    )
+    validateSpec(record.spec)
+    // Limits that this machine can't carry out are told now, not at the first start.
+    context.cgroups.plan(`${id}/holder`, {}, record.holds.resources)
+    const lock = await RunLock.acquire(paths)
+    if (lock === undefined) throw new PodlingError('INVALID_STATE', `create pod ${record.name}: its id is in use`)
+    try {
+      mkdirSync(paths.directory, { recursive: true, mode: 0o700 })
+      await context.database.transaction(() => {
+        checkFree(context, record)
+        void context.names.put(record.name, id)
+        void context.records.put(id, record)
+      })
+      context.journal.write({ ...containerEvent(record), action: 'create' })
+      return record
+    } catch (error) {
+      const failure = await afterUndo(fileError(error, `create pod ${record.name}`), () => clearAway(context, record))
+      // A random name that another process took in the same moment is nobody's mistake.
+      const again = options.name === undefined && failure instanceof PodlingError && failure.code === 'NAME_IN_USE'
+      if (!again) throw failure
+    } finally {
+      lock.release()
+    }
+  }
+}
