@@ -1,4 +1,5 @@
 import { EventEmitter } from 'eventemitter3'
+import type { Registry } from 'prom-client'
 import type { Container } from './container/container.js'
 import type { Containers, ContainerEvent, StartReport } from './container/containers.js'
 import type { ContainerOptions } from './container/options.js'
@@ -16,6 +17,8 @@ import { ImagePolicy } from './image/policy/image-policy.js'
 import { openParts, type RuntimeParts } from './runtime/parts.js'
 import type { RuntimeInfo } from './runtime/info.js'
 import { layerRules, type LayerOptions } from './runtime/layer-rules.js'
+import { metricsRegistry } from './runtime/metrics/registry.js'
+import { serveMetrics, type MetricsServer, type ServeMetricsOptions } from './runtime/metrics/serve.js'
 import { prune, type PruneOptions, type PruneReport } from './runtime/prune.js'
 import { policyFiles, type ImagePolicyOptions } from './runtime/policy-files.js'
 import { runtimePaths } from './runtime/paths.js'
@@ -97,6 +100,7 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
   readonly recovered: RecoveryReport
   readonly #parts: RuntimeParts
   #closed: Promise<void> | undefined
+  #registry: Registry | undefined
 
   private constructor(parts: RuntimeParts) {
     super()
@@ -146,6 +150,25 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
    */
   async run(options: ContainerOptions, { signal }: RunOptions = {}): Promise<Container> {
     return this.containers.run(options, signal === undefined ? {} : { signal })
+  }
+
+  /**
+   * All that can be counted of this root, as a registry of prom-client: its `metrics()` is the text that Prometheus reads,
+   * and `Registry.merge` joins it with one's own. It reads all anew each time that it is asked. How long starts took it
+   * knows of this process alone.
+   */
+  metrics(): Registry {
+    this.#parts.gate.pass('make the metrics')
+    this.#registry ??= metricsRegistry(this, this.#parts.context.startTimes)
+    return this.#registry
+  }
+
+  /**
+   * Serve {@link metrics} over HTTP, at `/metrics`, until it is closed or this runtime is.
+   * @throws PodlingError `INVALID_OPTION`, `PORT_IN_USE`
+   */
+  async serveMetrics(options: ServeMetricsOptions = {}): Promise<MetricsServer> {
+    return serveMetrics(this.metrics(), options, this.#parts.gate.closed)
   }
 
   /** What all containers use that run: {@link Containers.stats}. */

@@ -175,6 +175,13 @@ export const peers = {
     reason: 'a program with a library of its own, for images made of the host',
     specs: 'spec/image/from-host',
   },
+  prometheus: {
+    package: 'prometheus',
+    provides: 'prometheus',
+    reason: 'a real Prometheus scrapes the metrics, and its promtool checks them',
+    specs: 'spec/runtime',
+    service: 'prometheus.service',
+  },
   runc: {
     package: 'runc',
     provides: 'runc',

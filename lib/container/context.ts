@@ -15,6 +15,7 @@ import type { Volumes } from '../storage/volumes/volumes.js'
 import type { HostFacts } from './generate-spec.js'
 import type { PodLink } from './pod-access.js'
 import type { ContainerRecord } from './record.js'
+import type { StartTimes } from './start-times.js'
 import type { SeccompStore } from './seccomp-store.js'
 import type { Sampler } from './stats/sampler.js'
 
@@ -53,6 +54,7 @@ export interface ContainerContext {
   readonly volumes: Volumes
   readonly pods: PodLink
   readonly host: HostFacts
+  readonly startTimes: StartTimes
   readonly sampler: Sampler
   /** Directories of files of the Container Device Interface. */
   readonly cdiSpecDirs: readonly string[]

@@ -64,6 +64,12 @@ export async function start(container: Lifecycle, lock?: RunLock, restorer?: Res
 }
 
 async function launch(container: Lifecycle, restorer: Restorer | undefined): Promise<void> {
+  const begun = performance.now()
+  await launchNow(container, restorer)
+  container.context.startTimes.note((performance.now() - begun) / 1000)
+}
+
+async function launchNow(container: Lifecycle, restorer: Restorer | undefined): Promise<void> {
   const { context, paths, record } = container
   if (existsSync(paths.socket)) await container.refresh()
   if (container.monitor !== undefined) throw startedElsewhere(record.name)

@@ -9,6 +9,7 @@ import { containersOf, type ContainerRecord } from '../container/record.js'
 import { openImageRoot } from '../container/root-view.js'
 import { SeccompStore } from '../container/seccomp-store.js'
 import { Sampler } from '../container/stats/sampler.js'
+import { StartTimes } from '../container/start-times.js'
 import { warmUp } from '../container/warm-up.js'
 import { recoverContainers, type RecoveryReport } from '../container/recover.js'
 import type { TellEvent } from '../event/event.js'
@@ -185,6 +186,7 @@ async function open(
     launcher,
     openCopier: copierBy(launcher),
     findProgram,
+    startTimes: new StartTimes(),
     networks,
     // A bridge of the host's takes rights over its network.
     defaultNetwork: isPrivileged(facts) ? 'bridge' : 'pasta',

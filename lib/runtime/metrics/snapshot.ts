@@ -1,0 +1,41 @@
+import type { Container } from '../../container/container.js'
+import type { ContainerInspect } from '../../container/inspect.js'
+import type { ContainerStats } from '../../container/stats/stats.js'
+import type { Network } from '../../network/network-record.js'
+import type { Image } from '../../storage/image.js'
+import type { Volume } from '../../storage/volumes/volume.js'
+
+/** All that the metrics are made of, at one moment. */
+export interface Snapshot {
+  readonly containers: readonly ContainerInspect[]
+  /** Of those that run. */
+  readonly stats: readonly ContainerStats[]
+  readonly images: readonly Image[]
+  readonly volumes: readonly Volume[]
+  readonly networks: readonly Network[]
+}
+
+/** What a snapshot is taken of: the parts of a runtime. */
+export interface Watched {
+  readonly containers: { list(): Promise<Container[]>; stats(): Promise<ContainerStats[]> }
+  readonly images: { list(): Promise<Image[]> }
+  readonly volumes: { list(): Promise<Volume[]> }
+  readonly networks: { list(): Promise<Network[]> }
+}
+
+export async function takeSnapshot({ containers, images, volumes, networks }: Watched): Promise<Snapshot> {
+  const [listed, stats, ...others] = await Promise.all([
+    containers.list(),
+    containers.stats(),
+    images.list(),
+    volumes.list(),
+    networks.list(),
+  ])
+  return {
+    containers: listed.map((container) => container.inspect()),
+    stats,
+    images: others[0],
+    volumes: others[1],
+    networks: others[2],
+  }
+}
