@@ -88,7 +88,7 @@ t.test('metrics', needs('root', 'busybox', 'prometheus'), async (t) => {
     await runtime.run({ image: 'busybox:test', name: 'web', command: ['sleep', '1000'], network: 'none' })
     const ask = await prometheus(t, server.port)
     let result: readonly { metric: Record<string, string>; value: [number, string] }[] = []
-    for (const deadline = Date.now() + 60_000; result.length === 0 && Date.now() < deadline; ) {
+    for (const deadline = Date.now() + 60_000; result.length === 0 && Date.now() < deadline;) {
       await sleep(200)
       result = await ask('podling_container_state{name="web"}')
     }
