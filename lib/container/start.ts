@@ -66,7 +66,7 @@ export async function start(container: Lifecycle, lock?: RunLock, restorer?: Res
 async function launch(container: Lifecycle, restorer: Restorer | undefined): Promise<void> {
   const begun = performance.now()
   await launchNow(container, restorer)
-  container.context.startTimes.note((performance.now() - begun) / 1000)
+  if (container.record.holds === undefined) container.context.startTimes.note((performance.now() - begun) / 1000)
 }
 
 async function launchNow(container: Lifecycle, restorer: Restorer | undefined): Promise<void> {

@@ -13,7 +13,7 @@ export interface EventFilters {
   readonly image?: string | readonly string[]
   readonly volume?: string | readonly string[]
   readonly network?: string | readonly string[]
-  /** A pod's name or id, or the beginning of the id. */
+  /** A pod's name or id, or the beginning of the id; by the id its containers as well. */
   readonly pod?: string | readonly string[]
   /** `'key'` or `'key=value'`; of several, all must fit. */
   readonly label?: string | readonly string[]
@@ -80,8 +80,12 @@ function testOf(filter: keyof EventFilters, wanted: readonly string[]): (event: 
           : type === 'image' && wanted.some((one) => one === name || isId(one, id))
     case 'label':
       return ({ labels = {} }) => wanted.every((one) => hasLabel(labels, one))
-    case 'container':
     case 'pod':
+      return ({ type, id = '', name, pod = '' }) =>
+        type === 'pod'
+          ? wanted.some((one) => one === name || isId(one, id))
+          : type === 'container' && wanted.some((one) => isId(one, pod))
+    case 'container':
     case 'volume':
     case 'network':
       return ({ type, id = '', name }) => type === filter && wanted.some((one) => one === name || isId(one, id))

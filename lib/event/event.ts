@@ -52,6 +52,8 @@ export interface RuntimeEvent {
   readonly name?: string
   /** Of a container: the name that its image was asked for by. */
   readonly image?: string
+  /** Of a container in a pod: the pod's id. */
+  readonly pod?: string
   /** Of a container, volume, network or pod. */
   readonly labels?: Readonly<Record<string, string>>
   /** Of `died` and `exec_died`: 128 + signal when a signal ended it. */

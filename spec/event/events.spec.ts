@@ -73,6 +73,22 @@ t.test('filters, since and until', async (t) => {
   t.ok(Date.now() >= until.getTime(), 'it ends by itself')
 })
 
+t.test('pods, and the containers in them', async (t) => {
+  await using test = await testRuntime()
+  const { runtime } = test
+  const pod = await runtime.pods.create({ name: 'group', network: 'none' })
+  await runtime.run({ image: 'busybox:test', name: 'member', pod: 'group', command: ['sleep', '1000'] })
+  await pod.remove({ force: true })
+  const events = await kept(runtime, { filters: { pod: pod.id } })
+  t.same(words(events.filter(({ type }) => type === 'pod')), ['pod create', 'pod start', 'pod kill', 'pod died', 'pod remove'])
+  t.match(
+    events.find(({ type, action }) => type === 'container' && action === 'died'),
+    { name: 'member', pod: pod.id },
+  )
+  const named = await kept(runtime, { filters: { pod: 'group' } })
+  t.ok(named.length >= 4 && named.every(({ type }) => type === 'pod'))
+})
+
 t.test('what another process does is seen, its death too', async (t) => {
   await using test = await testRuntime()
   const { runtime, root } = test

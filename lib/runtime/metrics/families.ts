@@ -110,10 +110,10 @@ export const families: readonly Family[] = [
     type: 'gauge',
     name: 'podling_container_info',
     help: 'A container and the image that it was made of.',
-    labels: [...ID, 'image', 'image_id'],
+    labels: [...ID, 'image', 'image_id', 'pod_id'],
     values: ({ containers }) =>
-      containers.map(({ id, name, image }) => ({
-        labels: { id, name, image: image?.name ?? '', image_id: image?.id ?? '' },
+      containers.map(({ id, name, image, pod }) => ({
+        labels: { id, name, image: image?.name ?? '', image_id: image?.id ?? '', pod_id: pod ?? '' },
         value: 1,
       })),
   },
@@ -188,6 +188,14 @@ export const families: readonly Family[] = [
         value: containers.filter((container) => container.state.status === state).length,
       })),
   },
+  {
+    type: 'gauge',
+    name: 'podling_pod_info',
+    help: 'A pod and its state.',
+    labels: ['id', 'name', 'state'],
+    values: ({ pods }) => pods.map(({ id, name, status }) => ({ labels: { id, name, state: status }, value: 1 })),
+  },
+  counts('pods', 'Pods.', ({ pods }) => pods.length),
   counts('images', 'Images.', ({ images }) => images.length),
   counts('volumes', 'Volumes.', ({ volumes }) => volumes.length),
   counts('networks', 'Networks.', ({ networks }) => networks.length),

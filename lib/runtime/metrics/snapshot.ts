@@ -1,6 +1,7 @@
 import type { Container } from '../../container/container.js'
 import type { ContainerInspect } from '../../container/inspect.js'
 import type { ContainerStats } from '../../container/stats/stats.js'
+import type { Pod } from '../../pod/pod.js'
 import type { Network } from '../../network/network-record.js'
 import type { Image } from '../../storage/image.js'
 import type { Volume } from '../../storage/volumes/volume.js'
@@ -13,6 +14,7 @@ export interface Snapshot {
   readonly images: readonly Image[]
   readonly volumes: readonly Volume[]
   readonly networks: readonly Network[]
+  readonly pods: readonly Pod[]
 }
 
 /** What a snapshot is taken of: the parts of a runtime. */
@@ -21,15 +23,17 @@ export interface Watched {
   readonly images: { list(): Promise<Image[]> }
   readonly volumes: { list(): Promise<Volume[]> }
   readonly networks: { list(): Promise<Network[]> }
+  readonly pods: { list(): Promise<Pod[]> }
 }
 
-export async function takeSnapshot({ containers, images, volumes, networks }: Watched): Promise<Snapshot> {
+export async function takeSnapshot({ containers, images, volumes, networks, pods }: Watched): Promise<Snapshot> {
   const [listed, stats, ...others] = await Promise.all([
     containers.list(),
     containers.stats(),
     images.list(),
     volumes.list(),
     networks.list(),
+    pods.list(),
   ])
   return {
     containers: listed.map((container) => container.inspect()),
@@ -37,5 +41,6 @@ export async function takeSnapshot({ containers, images, volumes, networks }: Wa
     images: others[0],
     volumes: others[1],
     networks: others[2],
+    pods: others[3],
   }
 }
