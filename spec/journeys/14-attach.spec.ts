@@ -112,7 +112,10 @@ t.test('one who does not read makes the container wait, and loses nothing', asyn
   const quickly = once(quick.stdout, 'end')
   quick.stdin.write('go\n')
   const whole = Array.from({ length: 400_000 }, (_, i) => `${String(i)}\n`).join('')
-  for (let before = -1; before !== bytes || bytes === 0; await delay(300)) before = bytes
+  for (let before = -1; before !== bytes || bytes === 0;) {
+    before = bytes
+    await delay(300)
+  }
   t.ok(bytes > 1_000_000 && bytes < whole.length, `it waits after ${String(bytes)} of ${String(whole.length)} bytes`)
   t.equal(container.status, 'running')
   const slowly = await hashOf(slow.stdout)
