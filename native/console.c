@@ -3,9 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
-#include <termios.h>
 
 enum {
   TERMINAL_CHUNKS = 16, /* a terminal gives 4 KiB a read */
@@ -13,24 +11,6 @@ enum {
   TYPED_MAXIMUM = 1024 * 1024,
   POLLED = 3, /* of a console, and of each attached */
 };
-
-bool bytes_add(struct bytes *bytes, const char *start, size_t size) {
-  char *grown = realloc(bytes->start, bytes->size + size);
-  if (!grown) return false;
-  memcpy(grown + bytes->size, start, size);
-  *bytes = (struct bytes){.start = grown, .size = bytes->size + size};
-  return true;
-}
-
-void bytes_drop(struct bytes *bytes, size_t size) {
-  bytes->size -= size;
-  if (bytes->size > 0) {
-    memmove(bytes->start, bytes->start + size, bytes->size);
-    return;
-  }
-  free(bytes->start);
-  bytes->start = NULL;
-}
 
 void console_clear(struct console *console) {
   *console = (struct console){.outputs = {-1, -1}, .input = -1, .slave = -1};
@@ -85,52 +65,6 @@ static bool pump(struct console *console, int stream, struct log *log) {
   if (console->terminal && errno == EIO && hold_slave(console) == 0) return false;
   end_output(console, stream);
   return false;
-}
-
-void console_type(struct console *console, const char *bytes, size_t size) {
-  if (console->input < 0 || size == 0) return;
-  console->last = bytes[size - 1];
-  ssize_t taken = 0;
-  if (console->typed.size == 0) {
-    do taken = write(console->input, bytes, size);
-    while (taken < 0 && errno == EINTR);
-    if (taken < 0 && errno != EAGAIN) {
-      console_close_input(console);
-      return;
-    }
-    if (taken < 0) taken = 0;
-  }
-  if ((size_t)taken < size && !bytes_add(&console->typed, bytes + taken, size - (size_t)taken))
-    console_close_input(console);
-}
-
-static void type_on(struct console *console) {
-  ssize_t taken = write(console->input, console->typed.start, console->typed.size);
-  if (taken >= 0) bytes_drop(&console->typed, (size_t)taken);
-  else if (errno != EAGAIN && errno != EINTR) console_close_input(console);
-  if (console->typed.size == 0 && console->ending) console_close_input(console);
-}
-
-void console_end_input(struct console *console) {
-  if (console->input < 0) return;
-  if (!console->terminal) {
-    console->ending = console->once;
-    if (console->ending && console->typed.size == 0) console_close_input(console);
-    return;
-  }
-  if (!console->types_end) return;
-  /* Within a line the first only hands over what is there (termios(3), VEOF). */
-  struct termios settings;
-  if (tcgetattr(console->input, &settings) < 0) return;
-  char ends[2] = {(char)settings.c_cc[VEOF], (char)settings.c_cc[VEOF]};
-  bool within = console->last != '\0' && console->last != '\n' && console->last != '\r';
-  console_type(console, ends, within ? 2 : 1);
-}
-
-void console_close_input(struct console *console) {
-  close_fd(&console->input);
-  bytes_drop(&console->typed, console->typed.size);
-  for (size_t i = 0; i < console->count; i++) close_fd(&console->attached[i].input);
 }
 
 void console_end(struct console *console, struct log *log) {
@@ -214,7 +148,7 @@ void console_serve(struct console *console, const struct pollfd *polled, struct 
       if (!pump(console, stream, log)) break;
   }
   if (polled[2].revents & POLLERR) console_close_input(console);
-  else if (polled[2].revents && console->typed.size > 0) type_on(console);
+  else if (polled[2].revents && console->typed.size > 0) console_type_on(console);
   for (size_t i = 0; i < console->count; i++)
     if (polled[POLLED * (1 + i) + 2].revents) attached_ask(console, &console->attached[i]);
   attached_sweep(console);

@@ -10,13 +10,8 @@
  */
 #pragma once
 
+#include "bytes.h"
 #include "log.h"
-
-/* Bytes that wait for whoever is to get them. */
-struct bytes {
-  char *start;
-  size_t size;
-};
 
 /* One who is attached: its ends of pipes; -1: not asked for, ended, or gone. */
 struct attached {
@@ -84,13 +79,15 @@ void attached_ask(struct console *console, struct attached *attached);
 /* Forget those who have nothing to get and nothing to say any more. */
 void attached_sweep(struct console *console);
 
-/* For the process: what it does not take now, it gets later. */
+/*
+ * typing.c
+ *
+ * For the process: what it does not take now, it gets later.
+ */
 void console_type(struct console *console, const char *bytes, size_t size);
+/* It can take more of that. */
+void console_type_on(struct console *console);
 /* The last input has ended. */
 void console_end_input(struct console *console);
 /* The process takes no more input. */
 void console_close_input(struct console *console);
-
-/* False: there is no memory for them. */
-bool bytes_add(struct bytes *bytes, const char *start, size_t size);
-void bytes_drop(struct bytes *bytes, size_t size);
