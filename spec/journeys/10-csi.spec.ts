@@ -1,5 +1,5 @@
 /** Volumes of a CSI driver: a real one, which is a process of its own and really mounts. */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
+import { inspect } from 'node:util'
 import t from 'tap'
 import { Runtime, type ContainerOptions } from 'podling'
 import { startHost } from '../fixtures/host.js'
@@ -77,6 +78,7 @@ t.test('CSI', needs('root', 'busybox'), async (t) => {
       creates: true,
       capacity: true,
       snapshots: true,
+      expands: true,
     })
     t.equal(await service.capacity(), 2 ** 30)
   })
@@ -173,6 +175,156 @@ t.test('CSI', needs('root', 'busybox'), async (t) => {
     await t.rejects(service.createSnapshot({ volume: 'nothing', name: 'x' }), { code: 'VOLUME_NOT_FOUND' })
   })
 
+  t.test('topology', async (t) => {
+    await t.rejects(
+      volumes.create({ name: 'far', driver: 'csi', options: { endpoint, 'parameter.zone': 'b' } }),
+      { code: 'VOLUME_FAILED', message: /reached from zone=b alone/ },
+      'one that this node does not reach',
+    )
+    t.strictSame((await calls()).slice(-2), ['CreateVolume', 'DeleteVolume'], 'is not kept')
+    await volumes.create({ name: 'near', driver: 'csi', options: { endpoint, 'parameter.zone': 'a' } })
+    await volumes.remove('near')
+  })
+
+  t.test('expansion', async (t) => {
+    const options = { endpoint, capacity: '2m', 'parameter.medium': 'memory' }
+    const service = volumes.csi(endpoint)
+    const size = 'df -k /data | tail -1'
+    await volumes.create({ name: 'grows', driver: 'csi', options })
+    await calls()
+    {
+      await using container = await runtime.run({
+        image,
+        volumes: ['grows:/data'],
+        network: 'none',
+        command: ['sleep', '1000'],
+      })
+      t.match((await container.exec(['sh', '-c', size])).stdout, / 2048 /)
+      await calls()
+      t.equal(await service.expand({ volume: 'grows', capacity: '3m' }), 3 * 2 ** 20)
+      t.strictSame(await calls(), ['ControllerExpandVolume', 'NodeExpandVolume'])
+      t.match((await container.exec(['sh', '-c', size])).stdout, / 3072 /, 'while it is in use')
+    }
+    await calls()
+    t.equal(await service.expand({ volume: 'grows', capacity: 4 * 2 ** 20 }), 4 * 2 ** 20)
+    t.strictSame(await calls(), ['ControllerExpandVolume'])
+    const next = await Runtime.open({ root })
+    await next.close()
+    t.match(await output({ volumes: ['grows:/data'] }, size), / 4096 /, 'the next use does what is left of it')
+    t.strictSame((await calls()).slice(0, 4), [
+      'ControllerPublishVolume',
+      'NodeStageVolume',
+      'NodePublishVolume',
+      'NodeExpandVolume',
+    ])
+    t.notMatch(await output({ volumes: ['grows:/data'] }, 'true'), /NodeExpand/)
+    t.notOk((await calls()).includes('NodeExpandVolume'), 'once')
+    await t.rejects(service.expand({ volume: 'grows', capacity: 'lots' }), {
+      code: 'INVALID_OPTION',
+      message: /capacity/,
+    })
+    await t.rejects(service.expand({ volume: 'nothing', capacity: 1 }), { code: 'VOLUME_NOT_FOUND' })
+    await t.rejects(volumes.csi('/elsewhere').expand({ volume: 'grows', capacity: 1 }), {
+      code: 'INVALID_OPTION',
+      message: /not at \/elsewhere/,
+    })
+    await volumes.remove('grows')
+
+    const offline = join(directory, 'offline.sock')
+    const other = await startDriver(offline, 'online')
+    t.teardown(() => other.end())
+    await volumes.create({ name: 'grows', driver: 'csi', options: { ...options, endpoint: offline } })
+    {
+      await using _ = await runtime.run({
+        image,
+        volumes: ['grows:/data'],
+        network: 'none',
+        command: ['sleep', '1000'],
+      })
+      await t.rejects(volumes.csi(offline).expand({ volume: 'grows', capacity: '3m' }), { code: 'VOLUME_IN_USE' })
+    }
+    await volumes.remove('grows')
+  })
+
+  t.test('secrets', async (t) => {
+    const token = 'hush-hush-7f3a'
+    const wanted = {
+      CreateVolume: 'create',
+      DeleteVolume: 'delete',
+      ControllerPublishVolume: 'controllerPublish',
+      ControllerUnpublishVolume: 'controllerPublish',
+      NodeStageVolume: 'nodeStage',
+      NodePublishVolume: 'nodePublish',
+      ControllerExpandVolume: 'controllerExpand',
+      NodeExpandVolume: 'nodeExpand',
+    }
+    const tokens = Object.fromEntries(Object.entries(wanted).map(([call, use]) => [call, `${token}-${use}`]))
+    const secrets = Object.fromEntries(
+      Object.values(wanted).map((use) => [use, { user: token, token: `${token}-${use}` }]),
+    )
+    const options = { endpoint, capacity: '2m', 'parameter.medium': 'memory' }
+    const noSecret = (text: string, what: string) => t.notMatch(text, token, what)
+    await writeFile(join(directory, 'secrets'), JSON.stringify(tokens))
+    t.teardown(() => rm(join(directory, 'secrets'), { force: true }))
+
+    const wrong = { ...secrets, create: { user: token, token: `${token}-wrong` } }
+    const failure = await volumes
+      .create({ name: 'safe', driver: 'csi', options, secrets: wrong })
+      .catch((error: unknown) => error)
+    t.match(failure, { code: 'VOLUME_FAILED', message: /UNAUTHENTICATED: not \*\*\*, user \*\*\*/ })
+    noSecret(inspect(failure, { depth: 9, showHidden: true }), 'what a driver repeats of them is not told')
+    for (const [bad, message] of [
+      [{ create: 'x' }, /secrets.create: must be an object of strings/],
+      [{ nodestage: { token } }, /did you mean nodeStage/],
+      ['x', /secrets: must be an object/],
+    ] as const) {
+      await t.rejects(volumes.create({ name: 'safe', driver: 'csi', options, secrets: bad as object }), {
+        code: 'INVALID_OPTION',
+        message,
+      })
+    }
+    await t.rejects(volumes.create({ name: 'safe', secrets }), { code: 'INVALID_OPTION', message: /driver 'csi'/ })
+
+    noSecret(inspect(await volumes.create({ name: 'safe', driver: 'csi', options, secrets }), { depth: 9 }), 'shown')
+    t.match(await output({ volumes: ['safe:/data'] }, 'df -k /data | tail -1'), / 2048 /)
+    await volumes.csi(endpoint).expand({ volume: 'safe', capacity: '3m' })
+    t.equal(spawnSync('grep', ['-raF', token, root]).status, 1, 'they are nowhere below the root')
+
+    const next = await Runtime.open({ root })
+    t.teardown(() => next.close())
+    const service = next.volumes.csi(endpoint)
+    await calls()
+    const use = () => next.run({ image, volumes: ['safe:/data'], network: 'none', command: ['true'] })
+    await t.rejects(use(), { code: 'VOLUME_LOCKED', message: /unlock\('safe', secrets\)/ })
+    t.strictSame(await calls(), [], 'and the driver is not bothered')
+    await t.rejects(next.volumes.csi(endpoint).expand({ volume: 'safe', capacity: '4m' }), { code: 'VOLUME_LOCKED' })
+    await t.rejects(service.unlock('safe', { create: { token } }), {
+      code: 'INVALID_OPTION',
+      message: /delete, controllerPublish/,
+    })
+    await service.unlock('safe', secrets)
+    {
+      await using container = await use()
+      t.equal((await container.wait()).exitCode, 0)
+    }
+    await next.volumes.lock('safe')
+    await t.rejects(use(), { code: 'VOLUME_LOCKED' })
+    await t.rejects(next.volumes.remove('safe', { force: true }), { code: 'VOLUME_LOCKED' })
+    await service.unlock('safe', secrets)
+    t.equal((await calls()).at(-1), 'DeleteVolume', 'what waited for them is done')
+    await t.rejects(next.volumes.get('safe'), { code: 'VOLUME_NOT_FOUND' })
+  })
+
+  t.test('a volume whose directory is gone', async (t) => {
+    const before = await readdir(join(directory, 'volumes'))
+    await volumes.create({ name: 'lost', driver: 'csi', options: { endpoint } })
+    const id = (await readdir(join(directory, 'volumes'))).find((one) => !before.includes(one)) ?? ''
+    await rm(join(root, 'volumes', 'lost'), { recursive: true })
+    await volumes.remove('lost')
+    await t.rejects(volumes.get('lost'), { code: 'VOLUME_NOT_FOUND' }, 'is removed all the same')
+    await rm(join(directory, 'volumes', id), { recursive: true })
+  })
+
   t.test('a driver that fails', async (t) => {
     const fail = (call: string) => writeFile(join(directory, 'fail'), call)
     for (const call of ['ControllerPublishVolume', 'NodeStageVolume', 'NodePublishVolume']) {
@@ -224,6 +376,7 @@ t.test('CSI', needs('root', 'busybox'), async (t) => {
     await fails({ endpoint, capacity: 'lots' }, /capacity/)
     await fails({ endpoint, accessMode: 'all' }, /single-node-writer/)
     await fails({ endpoint, capacty: '1m' }, /did you mean capacity/)
+    await fails({ endpoint, accessType: 'block' }, /accessType: block volumes are not supported/)
     await fails({ endpoint, colour: 'x' }, /begin with 'parameter\.'/)
     await fails({ endpoint, volumeId: 'x', capacity: '1m' }, /leave out/)
     await fails({ endpoint, capacity: '9g' }, /OUT_OF_RANGE/, 'DISK_FULL')
@@ -238,7 +391,7 @@ t.test('CSI', needs('root', 'busybox'), async (t) => {
 
   t.test('a driver without a controller, without staging', async (t) => {
     const bare = join(directory, 'bare.sock')
-    const other = await startDriver(bare, 'controller', 'stage', 'attach')
+    const other = await startDriver(bare, 'controller', 'stage', 'attach', 'expand', 'topology')
     t.teardown(() => other.end())
     await t.rejects(volumes.create({ name: 'bare', driver: 'csi', options: { endpoint: bare } }), {
       code: 'INVALID_OPTION',
@@ -256,6 +409,7 @@ t.test('CSI', needs('root', 'busybox'), async (t) => {
     await calls()
     t.match(await output({ volumes: ['bare:/data'] }, 'cat /data/file; touch /data/x'), /was there\n.*Read-only/)
     t.strictSame(await calls(), ['NodePublishVolume', 'NodeUnpublishVolume'])
+    await t.rejects(volumes.csi(bare).expand({ volume: 'bare', capacity: '1g' }), { code: 'DRIVER_UNSUPPORTED' })
     await volumes.remove('bare')
     t.strictSame(await calls(), [], 'what was given is not deleted')
     t.strictSame(await readdir(join(directory, 'volumes')), ['given'])

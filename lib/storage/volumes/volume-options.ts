@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { PodlingError } from '../../errors.js'
 import { faultFinder, formatFaults, type Fault } from '../../schema/faults.js'
 import { nearestName } from '../../schema/nearest-name.js'
+import { csiSecretFaults, type CsiSecrets } from './csi/csi-secrets.js'
 import { encryptionKeyFault, type EncryptionKey } from './keys.js'
 import { volumeName, volumeNameWords } from './volume.js'
 
@@ -27,6 +28,11 @@ export interface VolumeOptions {
    * version can't do yet. @default 'gocryptfs'
    */
   readonly encryption?: 'gocryptfs' | 'luks'
+  /**
+   * For a CSI driver, by the calls that get them. They are kept in the memory of this process until {@link Volumes.lock} or the
+   * end; others have to give them to {@link CsiService.unlock}. @default none
+   */
+  readonly secrets?: CsiSecrets
 }
 
 /** Which volumes to list. All that is given must fit. */
@@ -53,6 +59,7 @@ export interface NormalizedVolumeOptions {
   readonly options: Readonly<Record<string, string>>
   readonly labels: Readonly<Record<string, string>>
   readonly encryptionKey?: EncryptionKey
+  readonly secrets?: CsiSecrets
 }
 
 const texts = { type: 'object', additionalProperties: { type: 'string' } }
@@ -68,6 +75,7 @@ const findFaults = faultFinder({
     labels: texts,
     encryptionKey: {},
     encryption: { enum: ['gocryptfs', 'luks'] },
+    secrets: {},
   },
 })
 
@@ -88,6 +96,11 @@ export function parseVolumeOptions(given: VolumeOptions, drivers: readonly strin
         message: 'is for plain volumes of the local driver; leave driver and options out',
       })
   }
+  const { secrets } = options
+  if (secrets !== undefined) {
+    faults.push(...csiSecretFaults(secrets, 'secrets'))
+    if (options.driver !== 'csi') faults.push({ path: 'secrets', message: "is for volumes of the driver 'csi'" })
+  }
   if (faults.length > 0) throw new PodlingError('INVALID_OPTION', formatFaults('create volume', faults))
   const { name = randomBytes(32).toString('hex'), driver = 'local' } = options
   if (options.encryption === 'luks') throw noLuks(name)
@@ -98,6 +111,7 @@ export function parseVolumeOptions(given: VolumeOptions, drivers: readonly strin
     options: options.options ?? {},
     labels: options.labels ?? {},
     ...(encryptionKey === undefined ? {} : { encryptionKey }),
+    ...(secrets === undefined ? {} : { secrets }),
   }
 }
 

@@ -109,7 +109,7 @@ export class Volumes {
    * whatever its driver can't do; nothing is left then
    */
   async create(options: VolumeOptions = {}): Promise<Volume> {
-    const { encryptionKey, ...parsed } = parseVolumeOptions(options, [...this.#drivers.keys()])
+    const { encryptionKey, secrets, ...parsed } = parseVolumeOptions(options, [...this.#drivers.keys()])
     const encrypted = encryptionKey !== undefined
     const leave = await this.#lock.enter()
     try {
@@ -127,6 +127,7 @@ export class Volumes {
       try {
         this.#files.make(record.name)
         if (encrypted) this.#keys.put(record.name, encryptionKey)
+        if (secrets !== undefined) this.#csi.secrets.put(record.name, secrets)
         await this.#driver(record).create(this.#handle(record))
         const { state: _, ...whole } = record
         await this.#database.transaction(() => {
@@ -162,9 +163,14 @@ export class Volumes {
     }
   }
 
-  /** Forget the key of an encrypted volume. Containers that use it go on. @throws PodlingError `VOLUME_NOT_FOUND` */
+  /**
+   * Forget the key of an encrypted volume, or the secrets of one of a CSI driver. Containers that use it go on.
+   * @throws PodlingError `VOLUME_NOT_FOUND`
+   */
   async lock(name: string): Promise<void> {
-    this.#keys.forget((await this.get(name)).name)
+    const { name: known } = await this.get(name)
+    this.#keys.forget(known)
+    this.#csi.secrets.forget(known)
   }
 
   /**
@@ -173,14 +179,20 @@ export class Volumes {
    */
   csi(endpoint: string): CsiService {
     const socket = endpoint.replace(/^unix:(\/\/)?/, '')
-    return new CsiService(this.#csi.plugin(socket), (name) => {
-      const record = this.#find(name)
-      if (record.driver === 'csi') return this.#csi.idOf(this.#handle(record))
-      throw new PodlingError('INVALID_OPTION', `volume ${name} is not one of a CSI driver`)
+    return new CsiService(this.#csi.plugin(socket), this.#csi, {
+      find: (name, unfinished = false) => {
+        const half = unfinished
+          ? this.#records.all().find((one) => one.name === name && one.state !== undefined)
+          : undefined
+        const record = half ?? this.#find(name)
+        if (record.driver === 'csi') return this.#handle(record)
+        throw new PodlingError('INVALID_OPTION', `volume ${name} is not one of a CSI driver`)
+      },
+      sweep: () => this.#sweep(),
     })
   }
 
-  /** @internal The runtime is closed: no key stays in memory, no connection open. */
+  /** @internal The runtime is closed: no key and no secret stays in memory, no connection open. */
   close(): void {
     this.#keys.clear()
     this.#csi.close()
@@ -241,6 +253,7 @@ export class Volumes {
   async #finishRemoval(record: VolumeRecord): Promise<void> {
     await this.#known(record)?.remove(this.#handle(record))
     this.#keys.forget(record.name)
+    this.#csi.secrets.forget(record.name)
     await this.#files.remove([record.name])
     await this.#quotas.free(record.name)
     await this.#database.transaction(() => {

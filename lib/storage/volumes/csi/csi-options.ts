@@ -22,7 +22,7 @@ export interface CsiOptions {
   readonly parameters: Readonly<Record<string, string>>
 }
 
-const known = ['endpoint', 'capacity', 'accessMode', 'fsType', 'mountFlags', 'volumeId', 'snapshot']
+const known = ['endpoint', 'capacity', 'accessMode', 'fsType', 'mountFlags', 'volumeId', 'snapshot', 'accessType']
 const parameterPrefix = 'parameter.'
 
 /** @throws PodlingError `INVALID_OPTION` with all mistakes */
@@ -48,7 +48,12 @@ export function parseCsiOptions(name: string, given: Readonly<Record<string, str
   if (!Object.hasOwn(accessModes, accessMode)) {
     faults.push(`options.accessMode: must be one of ${Object.keys(accessModes).join(', ')}, got ${accessMode}`)
   }
-  const { fsType, volumeId, snapshot } = given
+  const { accessType = 'mount', fsType, volumeId, snapshot } = given
+  if (accessType === 'block') {
+    faults.push(
+      "options.accessType: block volumes are not supported, a container's volume is a directory; give 'mount', or leave it out",
+    )
+  } else if (accessType !== 'mount') faults.push(`options.accessType: must be mount, got ${accessType}`)
   if (volumeId !== undefined && (capacity !== undefined || snapshot !== undefined)) {
     faults.push('options.volumeId: names a volume that is there; leave out capacity and snapshot')
   }

@@ -6,8 +6,9 @@ import { randomUUID } from 'node:crypto'
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileError } from '../../file-error.js'
+import type { NotedSecrets } from './csi-secrets.js'
 
-export interface CsiState {
+export interface CsiState extends NotedSecrets {
   /** The name that CreateVolume knows it by: whoever asks again with it gets the same volume. */
   readonly name: string
   readonly volumeId?: string
@@ -19,6 +20,8 @@ export interface CsiState {
   readonly publishContext?: Readonly<Record<string, string>>
   /** NodeStageVolume was called. */
   readonly staged?: boolean
+  /** Bytes that ControllerExpandVolume has made of it and NodeExpandVolume has not yet. */
+  readonly expandTo?: number
   /** The containers that NodePublishVolume was called for. */
   readonly published: readonly string[]
 }

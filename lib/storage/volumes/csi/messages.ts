@@ -11,6 +11,8 @@ const capability: MessageSchema = {
   mount: field(2, { fsType: field(1, 'string'), mountFlags: list(2, 'string') }),
   accessMode: field(3, { mode: field(1, 'enum') }),
 }
+const capacityRange: MessageSchema = { requiredBytes: field(1, 'int64'), limitBytes: field(2, 'int64') }
+const topology: MessageSchema = { segments: field(1, 'map') }
 const contentSource: MessageSchema = { snapshot: field(1, { snapshotId: field(1, 'string') }) }
 const snapshot: MessageSchema = {
   sizeBytes: field(1, 'int64'),
@@ -30,7 +32,12 @@ export const calls = {
   GetPluginCapabilities: {
     service: 'Identity',
     request: empty,
-    response: { capabilities: list(1, { service: field(1, { type: field(1, 'enum') }) }) },
+    response: {
+      capabilities: list(1, {
+        service: field(1, { type: field(1, 'enum') }),
+        volumeExpansion: field(2, { type: field(1, 'enum') }),
+      }),
+    },
   },
   Probe: { service: 'Identity', request: empty, response: { ready: field(1, { value: field(1, 'bool') }) } },
   ControllerGetCapabilities: { service: 'Controller', request: empty, response: { capabilities: list(1, rpc) } },
@@ -38,33 +45,41 @@ export const calls = {
     service: 'Controller',
     request: {
       name: field(1, 'string'),
-      capacityRange: field(2, { requiredBytes: field(1, 'int64'), limitBytes: field(2, 'int64') }),
+      capacityRange: field(2, capacityRange),
       volumeCapabilities: list(3, capability),
       parameters: field(4, 'map'),
+      secrets: field(5, 'map'),
       volumeContentSource: field(6, contentSource),
+      accessibilityRequirements: field(7, { requisite: list(1, topology), preferred: list(2, topology) }),
     },
     response: {
       volume: field(1, {
         capacityBytes: field(1, 'int64'),
         volumeId: field(2, 'string'),
         volumeContext: field(3, 'map'),
+        accessibleTopology: list(5, topology),
       }),
     },
   },
-  DeleteVolume: { service: 'Controller', request: { volumeId: field(1, 'string') }, response: empty },
+  DeleteVolume: {
+    service: 'Controller',
+    request: { volumeId: field(1, 'string'), secrets: field(2, 'map') },
+    response: empty,
+  },
   ControllerPublishVolume: {
     service: 'Controller',
     request: {
       volumeId: field(1, 'string'),
       nodeId: field(2, 'string'),
       volumeCapability: field(3, capability),
+      secrets: field(5, 'map'),
       volumeContext: field(6, 'map'),
     },
     response: { publishContext: field(1, 'map') },
   },
   ControllerUnpublishVolume: {
     service: 'Controller',
-    request: { volumeId: field(1, 'string'), nodeId: field(2, 'string') },
+    request: { volumeId: field(1, 'string'), nodeId: field(2, 'string'), secrets: field(3, 'map') },
     response: empty,
   },
   GetCapacity: {
@@ -74,12 +89,35 @@ export const calls = {
   },
   CreateSnapshot: {
     service: 'Controller',
-    request: { sourceVolumeId: field(1, 'string'), name: field(2, 'string'), parameters: field(4, 'map') },
+    request: {
+      sourceVolumeId: field(1, 'string'),
+      name: field(2, 'string'),
+      secrets: field(3, 'map'),
+      parameters: field(4, 'map'),
+    },
     response: { snapshot: field(1, snapshot) },
   },
-  DeleteSnapshot: { service: 'Controller', request: { snapshotId: field(1, 'string') }, response: empty },
+  DeleteSnapshot: {
+    service: 'Controller',
+    request: { snapshotId: field(1, 'string'), secrets: field(2, 'map') },
+    response: empty,
+  },
+  ControllerExpandVolume: {
+    service: 'Controller',
+    request: {
+      volumeId: field(1, 'string'),
+      capacityRange: field(2, capacityRange),
+      secrets: field(3, 'map'),
+      volumeCapability: field(4, capability),
+    },
+    response: { capacityBytes: field(1, 'int64'), nodeExpansionRequired: field(2, 'bool') },
+  },
   NodeGetCapabilities: { service: 'Node', request: empty, response: { capabilities: list(1, rpc) } },
-  NodeGetInfo: { service: 'Node', request: empty, response: { nodeId: field(1, 'string') } },
+  NodeGetInfo: {
+    service: 'Node',
+    request: empty,
+    response: { nodeId: field(1, 'string'), accessibleTopology: field(3, topology) },
+  },
   NodeStageVolume: {
     service: 'Node',
     request: {
@@ -87,6 +125,7 @@ export const calls = {
       publishContext: field(2, 'map'),
       stagingTargetPath: field(3, 'string'),
       volumeCapability: field(4, capability),
+      secrets: field(5, 'map'),
       volumeContext: field(6, 'map'),
     },
     response: empty,
@@ -105,6 +144,7 @@ export const calls = {
       targetPath: field(4, 'string'),
       volumeCapability: field(5, capability),
       readonly: field(6, 'bool'),
+      secrets: field(7, 'map'),
       volumeContext: field(8, 'map'),
     },
     response: empty,
@@ -114,16 +154,36 @@ export const calls = {
     request: { volumeId: field(1, 'string'), targetPath: field(2, 'string') },
     response: empty,
   },
+  NodeExpandVolume: {
+    service: 'Node',
+    request: {
+      volumeId: field(1, 'string'),
+      volumePath: field(2, 'string'),
+      capacityRange: field(3, capacityRange),
+      stagingTargetPath: field(4, 'string'),
+      volumeCapability: field(5, capability),
+      secrets: field(6, 'map'),
+    },
+    response: { capacityBytes: field(1, 'int64') },
+  },
 } as const satisfies Record<string, { service: string; request: MessageSchema; response: MessageSchema }>
 
 export type CsiCall = keyof typeof calls
 
 /** PluginCapability.Service.Type */
-export const pluginServices = { controller: 1 } as const
+export const pluginServices = { controller: 1, accessibilityConstraints: 2 } as const
+/** PluginCapability.VolumeExpansion.Type */
+export const expansions = { online: 1 } as const
 /** ControllerServiceCapability.RPC.Type */
-export const controllerCalls = { createDeleteVolume: 1, publishUnpublish: 2, getCapacity: 4, snapshots: 5 } as const
+export const controllerCalls = {
+  createDeleteVolume: 1,
+  publishUnpublish: 2,
+  getCapacity: 4,
+  snapshots: 5,
+  expandVolume: 9,
+} as const
 /** NodeServiceCapability.RPC.Type */
-export const nodeCalls = { stageUnstage: 1 } as const
+export const nodeCalls = { stageUnstage: 1, expandVolume: 3 } as const
 /** VolumeCapability.AccessMode.Mode */
 export const accessModes = {
   'single-node-writer': 1,

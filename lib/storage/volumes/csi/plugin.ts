@@ -1,8 +1,9 @@
 /** A CSI driver behind its socket: what it can do, and its calls. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PodlingError } from '../../../errors.js'
+import { withoutSecrets, type CsiSecret } from './csi-secrets.js'
 import { grpcClient, GrpcError, type GrpcClient } from './grpc.js'
-import { calls, controllerCalls, nodeCalls, pluginServices, type CsiCall } from './messages.js'
+import { calls, controllerCalls, expansions, nodeCalls, pluginServices, type CsiCall } from './messages.js'
 import { decodeMessage, encodeMessage, ProtobufError, type Message } from '../../../schema/protobuf.js'
 
 /** What a driver says of itself. */
@@ -14,12 +15,20 @@ export interface CsiPluginInfo {
   readonly creates: boolean
   readonly capacity: boolean
   readonly snapshots: boolean
+  /** It makes volumes larger. */
+  readonly expands: boolean
 }
 
 /** What a driver can do. */
 export interface CsiAbilities extends CsiPluginInfo {
   readonly controllerPublishes: boolean
   readonly stages: boolean
+  readonly controllerExpands: boolean
+  readonly nodeExpands: boolean
+  /** Also while the volume is in use. */
+  readonly expandsOnline: boolean
+  /** Not every node reaches every volume. */
+  readonly hasTopology: boolean
 }
 
 const timeout = 60_000
@@ -50,7 +59,7 @@ export class CsiPlugin {
         if (status === 'UNAVAILABLE') this.close()
         // "Operation pending for volume": the specification wants it tried again.
         const pending = status === 'ABORTED' && attempt < tries
-        if (!stale && !pending) throw this.#explained(name, error)
+        if (!stale && !pending) throw this.#explained(name, error, request['secrets'] as CsiSecret | undefined)
         await sleep(50 * 2 ** attempt)
       }
     }
@@ -93,19 +102,26 @@ export class CsiPlugin {
       vendorVersion?: string
     }
     const { capabilities = [] } = (await this.call('GetPluginCapabilities')) as {
-      capabilities?: readonly { service?: { type?: number } }[]
+      capabilities?: readonly { service?: { type?: number }; volumeExpansion?: { type?: number } }[]
     }
     const controller = capabilities.some(({ service }) => service?.type === pluginServices.controller)
     const controls = controller ? await this.#rpcs('ControllerGetCapabilities') : new Set()
     const nodes = await this.#rpcs('NodeGetCapabilities')
+    const controllerExpands = controls.has(controllerCalls.expandVolume)
+    const nodeExpands = nodes.has(nodeCalls.expandVolume)
     return {
       name,
       version: vendorVersion,
       creates: controls.has(controllerCalls.createDeleteVolume),
       capacity: controls.has(controllerCalls.getCapacity),
       snapshots: controls.has(controllerCalls.snapshots),
+      expands: controllerExpands || nodeExpands,
       controllerPublishes: controls.has(controllerCalls.publishUnpublish),
       stages: nodes.has(nodeCalls.stageUnstage),
+      controllerExpands,
+      nodeExpands,
+      expandsOnline: capabilities.some(({ volumeExpansion }) => volumeExpansion?.type === expansions.online),
+      hasTopology: capabilities.some(({ service }) => service?.type === pluginServices.accessibilityConstraints),
     }
   }
 
@@ -114,8 +130,9 @@ export class CsiPlugin {
     return new Set(capabilities.map(({ rpc }) => rpc?.type))
   }
 
-  #explained(name: CsiCall, error: unknown): unknown {
+  #explained(name: CsiCall, raw: unknown, secrets: CsiSecret = {}): unknown {
     const what = `CSI driver at ${this.socket}: ${name}`
+    const error = raw instanceof GrpcError ? new GrpcError(raw.status, withoutSecrets(raw.message, secrets)) : raw
     if (error instanceof ProtobufError) {
       return new PodlingError('VOLUME_FAILED', `${what}: its response is malformed: ${error.message}`, { cause: error })
     }
