@@ -14,8 +14,18 @@ enum { TAKEN_MAXIMUM = 64 };
  */
 enum { LINK_FD = 3, PEER_FD = 4 };
 
+/* A program to run on the way (interpret_hook.c). */
+struct hook {
+  uint32_t index; /* of its operation */
+  const char *path; /* nothing is looked up */
+  struct list argv, environment;
+  uint32_t seconds; /* 0: however long */
+  const char *directory; /* NULL: where it is */
+};
+
 struct child {
   const struct plan *plan;
+  const struct hook *hook; /* what this process is for, in the place of the program; NULL: the program */
   int root; /* O_PATH of the root: the host's until a root operation, then the container's */
   bool pivoted;
   bool propagation_cut; /* mounts made here can't reach the host any more */
@@ -97,6 +107,14 @@ int mount_overlay_old(const struct list *lower, const char *upper, const char *w
 int op_user(struct child *child, struct reader *fields);
 int op_capabilities(struct child *child, struct reader *fields);
 int take_identity(struct child *child);
+
+/* interpret_hook.c */
+int op_hook(struct child *child, struct reader *fields);
+/* In the fork that a hook is for: execute it. Returns on failure only. */
+int execute_hook(struct child *child);
+
+/* char *[] of a list of texts, with an optional last one. Never freed: execve(2) comes next. */
+char **strings(struct list list, char *last);
 
 /* terminal.c */
 int op_terminal(struct child *child, struct reader *fields);

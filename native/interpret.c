@@ -205,8 +205,7 @@ static int op_barrier(struct child *child, struct reader *fields) {
   return 0;
 }
 
-/* char *[] of a list of texts, with an optional last one. Never freed: execve(2) comes next. */
-static char **strings(struct list list, char *last) {
+char **strings(struct list list, char *last) {
   char **array = calloc((size_t)list.count + 2, sizeof(char *));
   if (!array) return NULL;
   for (uint32_t i = 0; i < list.count; i++) array[i] = (char *)(uintptr_t)read_text(&list.items);
@@ -372,6 +371,7 @@ static int (*const operations[OP_COUNT])(struct child *, struct reader *) = {
     [OP_ONCE] = op_once,
     [OP_OPEN_NETWORK] = op_open_network,
     [OP_HOLD] = op_hold,
+    [OP_HOOK] = op_hook,
 };
 
 int interpret(struct child *child) {
@@ -389,10 +389,13 @@ int interpret(struct child *child) {
       child->skipped--;
       continue;
     }
+    /* A process for a hook goes through what its program will, but for the other hooks. */
+    if (child->hook && operation.code == OP_HOOK) continue;
+    if (child->hook && (operation.code == OP_INIT || operation.code == OP_EXEC)) return execute_hook(child);
     /* As long as we are root still, and before a filter may forbid it. */
     bool late = operation.code == OP_CAPABILITIES || operation.code == OP_SECCOMP || operation.code == OP_INIT ||
                 operation.code == OP_EXEC;
-    if (late && !settled) {
+    if (late && !settled && !child->hook) {
       if (settle_stdio(child) < 0) return -1;
       settled = true;
       child->failure = (struct failure){.stage = STAGE_OPERATION, .index = i};

@@ -43,6 +43,7 @@ static const char *const shapes[OP_COUNT] = {
     [OP_ONCE] = "u",
     [OP_OPEN_NETWORK] = "u",
     [OP_HOLD] = "",
+    [OP_HOOK] = "tTTtumb",
 };
 
 /* The next `size` bytes, or NULL when there are fewer. */

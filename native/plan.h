@@ -69,7 +69,8 @@ enum opcode {
   OP_ONCE = 37,
   OP_OPEN_NETWORK = 38,
   OP_HOLD = 39,
-  OP_COUNT = 40,
+  OP_HOOK = 40,
+  OP_COUNT = 41,
 };
 
 enum propagation {

@@ -89,6 +89,9 @@ enum reason {
   REASON_NOT_A_FILE = 10,
   REASON_TOO_LARGE = 11,
   REASON_NOT_DEVPTS = 12,
+  REASON_HOOK_EXITED = 13, /* `error` is its status */
+  REASON_HOOK_KILLED = 14, /* `error` is the signal */
+  REASON_HOOK_LATE = 15,
 };
 
 struct failure {
@@ -97,6 +100,7 @@ struct failure {
   uint32_t reason;
   uint32_t error; /* errno, or 0 */
   char syscall[24];
+  char said[216]; /* the end of what a hook said; else empty */
 };
 
 enum record_kind {

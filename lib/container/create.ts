@@ -20,6 +20,7 @@ import { placeVolumes } from './place-volumes.js'
 import { randomId, randomName } from './names.js'
 import type { ContainerOptions } from './options.js'
 import type { NormalizedOptions, ReadyCondition } from './normalized-options.js'
+import { restartFaults } from './hooks/parse-hooks.js'
 import { parseOptions } from './parse-options.js'
 import { cgroupOf, type PodNamespace } from './pod-place.js'
 import {
@@ -30,6 +31,7 @@ import {
   type GivenOptions,
   type StoredOptions,
 } from './record.js'
+import { restartText } from './restart-policy.js'
 import { RunLock } from './run-lock.js'
 import { signalNumber } from './signals.js'
 import { joinEdits, noEdits, type SpecEdits } from './spec-edits.js'
@@ -201,9 +203,9 @@ async function specOf(
 function editsOf({ cdiSpecDirs }: ContainerContext, options: NormalizedOptions): SpecEdits {
   const { devices, cdi } = options.devices
   const edits = joinEdits([...findCdiDevices(cdi, cdiSpecDirs).map(cdiEdits), { ...noEdits, ...findDevices(devices) }])
-  if (Object.keys(edits.hooks).length > 0 && options.restart !== undefined) {
-    throw new PodlingError('INVALID_OPTION', 'devices: they bring hooks, which cannot be had with a restart policy')
-  }
+  const [fault] = restartFaults(edits.hooks, restartText(options.restart))
+  if (fault !== undefined)
+    throw new PodlingError('INVALID_OPTION', `devices: they bring ${fault.path}, which ${fault.message}`)
   return edits
 }
 

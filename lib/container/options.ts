@@ -120,8 +120,10 @@ export interface ContainerOptions extends LimitOptions {
   readonly deviceCgroupRules?: readonly string[]
   /**
    * Programs of the host to run at points of its life, with its state as JSON on their standard input (runtime-spec,
-   * "POSIX-platform Hooks"): `prestart` and `createRuntime` before its command, `poststart` behind, `poststop` at its end.
-   * Not together with `restart`.
+   * "POSIX-platform Hooks"): `prestart` and `createRuntime` before its command, `poststart` behind, `poststop` at its end;
+   * none of these together with `restart`. And programs in its own namespaces: `createContainer` is of the host and has all
+   * rights of the container's root, `startContainer` is of the image and has those of its command. One that fails, or isn't
+   * done in its `timeout` of seconds, keeps the container from running. Of this process's environment they see nothing.
    */
   readonly hooks?: SpecHooks
   /** How readily it is killed when the host is out of memory, -1000 to 1000 (`--oom-score-adj`). @default the host process's */

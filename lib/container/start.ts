@@ -14,6 +14,7 @@ import { containerEvent } from './container-event.js'
 import type { Restorer } from './checkpoint/restore.js'
 import { cgroupMounts } from './cgroup-mounts.js'
 import { launchAtBarrier } from './barrier.js'
+import { hooksInside } from './hooks/hooks-inside.js'
 import { hasHooksBefore, prepareHooks, runHooksBefore, runPoststart } from './hooks/container-hooks.js'
 import { killNow } from './remove.js'
 import { isHolder } from './find-pod.js'
@@ -208,6 +209,7 @@ function planOf(
       ...planRestart(options.restart),
     },
     init: options.init,
+    hooks: hooksInside(record, paths),
     hold: isHolder(record),
     ...(peer === undefined ? {} : { peer }),
     barrier,

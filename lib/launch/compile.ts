@@ -24,6 +24,8 @@ export interface LaunchInput {
   readonly init: boolean
   /** Stop before the exec until told to go on; or earlier, while the host's files are in sight still. */
   readonly barrier?: boolean | 'before-pivot'
+  /** Programs that are run in its namespaces, before the pivot and as its own program. */
+  readonly hooks?: readonly Extract<Operation, { op: 'hook' }>[]
   /** The process is this helper itself, which keeps the namespaces of a pod. */
   readonly hold?: boolean
   /** The mount namespace that a source is prepared from. */
@@ -131,7 +133,15 @@ function idMaps(linux: Pick<SpecMount, 'uidMappings' | 'gidMappings'>): Pick<Pla
   return { idMaps: { uid: text(linux.uidMappings), gid: text(linux.gidMappings ?? []) } }
 }
 
-function rootOperations({ spec, root, cgroupMounts, stdio, mountSources = [], barrier }: LaunchInput): Operation[] {
+function rootOperations({
+  spec,
+  root,
+  cgroupMounts,
+  stdio,
+  mountSources = [],
+  barrier,
+  hooks,
+}: LaunchInput): Operation[] {
   const propagation = spec.linux?.rootfsPropagation ?? 'private'
   const sources = new Map(mountSources.map((source) => [source.destination, source]))
   const mounts = (spec.mounts ?? []).flatMap((mount) => mountOperations(mount, cgroupMounts, sources))
@@ -149,8 +159,13 @@ function rootOperations({ spec, root, cgroupMounts, stdio, mountSources = [], ba
     ...deviceOperations(spec),
     ...terminalOperations(spec.process, stdio, true),
     ...(barrier === 'before-pivot' ? [{ op: 'barrier' } as const] : []),
+    ...hooksAt('createContainer', hooks),
     { op: 'pivot-root' },
   ]
+}
+
+function hooksAt(at: 'createContainer' | 'startContainer', hooks: LaunchInput['hooks'] = []): Operation[] {
+  return hooks.filter(({ stage }) => stage === at)
 }
 
 function terminalOperations(process: SpecProcess | undefined, { stdin }: PlanStdio, console: boolean): Operation[] {
@@ -321,13 +336,14 @@ function onceOnly(operations: readonly Operation[]): Operation[] {
   return operations.length === 0 ? [] : [{ op: 'once', operations: operations.length }, ...operations]
 }
 
-function processOperations({ spec, init, barrier, hold }: LaunchInput): Operation[] {
+function processOperations({ spec, init, barrier, hold, hooks }: LaunchInput): Operation[] {
   const { process } = spec
   if (hold) return holdOperations(barrier === true)
   if (process === undefined) return []
   return [
     ...(barrier === true ? [{ op: 'barrier' } as const] : []),
     { op: 'keyring' },
+    ...hooksAt('startContainer', hooks),
     ...limitOperations(process),
     ...identityOperations(spec, process),
     ...(init ? [{ op: 'init' } as const] : []),

@@ -21,6 +21,8 @@ export function describeOperation(operation: Operation): string {
       return `bind ${operation.source}${operation.subpath === undefined ? '' : `/${operation.subpath}`} at ${operation.target}`
     case 'keep-root':
       return operation.subpath === undefined ? 'mount an image' : `find ${operation.subpath} in an image`
+    case 'hook':
+      return `${operation.stage} hook ${operation.path}`
     case 'open-network':
       return 'open the network namespace'
     case 'adopt':
@@ -104,6 +106,7 @@ function pathOf(operation: Operation | undefined, syscall: string): string | und
     case 'read-only':
     case 'mount-read-only':
     case 'chdir':
+    case 'hook':
       return operation.path
     case 'exec':
       return operation.argv[0]
@@ -162,7 +165,7 @@ function describeStage(failure: Failure, plan: Plan): string {
 export function failureError(failure: Failure, plan: Plan): PodlingError {
   const { code, why, remedy } = explain(failure, plan)
   const path = failure.stage === 'operation' ? pathOf(plan.operations[failure.index], failure.syscall) : undefined
-  const system = failure.stage !== 'died' && failure.error !== 0
+  const system = failure.stage !== 'died' && !failure.reason.startsWith('hook-') && failure.error !== 0
   const message = `${describeStage(failure, plan)}: ${why}${remedy === undefined ? '' : `; ${remedy}`}`
   return new PodlingError(code, message, {
     ...(system ? { syscall: failure.syscall, errno: errnoName(failure.error) } : {}),

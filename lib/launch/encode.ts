@@ -49,6 +49,7 @@ export const opcodes: Readonly<Record<Operation['op'], number>> = {
   once: 37,
   'open-network': 38,
   hold: 39,
+  hook: 40,
 }
 
 /** `enum propagation`. */
@@ -341,6 +342,15 @@ function writeFields(out: Writer, operation: Operation): void {
       out.u32(operation.columns)
       out.u32(operation.rows)
       out.u8(operation.console)
+      return
+    case 'hook':
+      out.text(operation.path)
+      out.texts(operation.argv)
+      out.texts(operation.env)
+      out.text(operation.state.slice(0, -1))
+      out.u32(operation.timeout ?? 0)
+      out.maybe(operation.directory)
+      out.u8(operation.asProgram)
       return
     case 'once':
       out.u32(operation.operations)

@@ -108,6 +108,9 @@ function explainReason({ reason, syscall }: Failure, errno: string, operation?: 
       }
     case 'too-large':
       return { code: database, why: `/${syscall} is too large`, remedy: 'mend the image' }
+    case 'hook-exited':
+    case 'hook-killed':
+    case 'hook-late':
     case 'syscall':
       return undefined
   }
@@ -203,8 +206,11 @@ function explainLimit(path: string, errno: string): Explanation | undefined {
   return undefined
 }
 
-function explainOperation({ syscall }: Failure, errno: string, operation: Operation): Explanation | undefined {
+function explainOperation(failure: Failure, errno: string, operation: Operation): Explanation | undefined {
+  const { syscall } = failure
   switch (operation.op) {
+    case 'hook':
+      return explainHook(failure, errno, operation.timeout)
     case 'bind':
     case 'keep-root':
       if (syscall === 'open_tree' && errno === 'ENOENT') {
@@ -261,6 +267,24 @@ function explainOperation({ syscall }: Failure, errno: string, operation: Operat
     default:
       return undefined
   }
+}
+
+/** What it says is anybody's: nothing of it is to reach a terminal but text. */
+function explainHook({ reason, error, said, syscall }: Failure, errno: string, timeout = 0): Explanation {
+  // eslint-disable-next-line no-control-regex -- these are what is looked for
+  const words = said.replace(/[\u0000-\u001f\u007f-\u009f\ufffd]+/g, ' ').trim()
+  const why = {
+    'hook-exited': `it ended with status ${String(error)}`,
+    'hook-killed': `it was ended by ${signalName(error)}`,
+    'hook-late': `it was killed after ${String(timeout)} s`,
+  }[reason as string]
+  if (why === undefined) {
+    return {
+      code: 'HOOK_FAILED',
+      why: syscall === 'execve' ? `it could not be executed: ${errno}` : `${syscall}: ${errno}`,
+    }
+  }
+  return { code: 'HOOK_FAILED', why: words === '' ? why : `${why}: ${words}` }
 }
 
 function explainTerminal(syscall: string, errno: string): Explanation | undefined {

@@ -187,6 +187,26 @@ export type Operation =
       /** Mount it at /dev/console. */
       readonly console: boolean
     }
+  /**
+   * Run a program in the namespaces as they are by now, and go on when it has ended with 0. What it says on its standard error
+   * comes back with its failure.
+   */
+  | {
+      readonly op: 'hook'
+      readonly stage: 'createContainer' | 'startContainer'
+      /** Before the pivot a path of the host, behind it one of the container. */
+      readonly path: string
+      readonly argv: readonly string[]
+      readonly env: readonly string[]
+      /** What it reads on its standard input: JSON of an object, which the pid is added to, as it is in the container. */
+      readonly state: string
+      /** Seconds, then it is killed. @default 0: however long it takes */
+      readonly timeout?: number
+      /** Where it begins. @default where the process is */
+      readonly directory?: string
+      /** With the user, the capabilities and the filter that the steps up to the `init` or `exec` set. */
+      readonly asProgram: boolean
+    }
   /** Open the network namespace that the process is in, as a descriptor of this number that its program inherits. */
   | { readonly op: 'open-network'; readonly fd: number }
   /** Stay as pid 1 that reaps and passes signals on; the following `exec` runs as its child (`init: true`). */

@@ -100,6 +100,9 @@ export const reasons = {
   'not-a-file': 10,
   'too-large': 11,
   'not-devpts': 12,
+  'hook-exited': 13,
+  'hook-killed': 14,
+  'hook-late': 15,
 } as const
 export type Reason = keyof typeof reasons
 
@@ -127,9 +130,11 @@ export interface Failure {
   /** Which of the plan's list that the stage is about. */
   readonly index: number
   readonly reason: Reason
-  /** An errno; of stage `died` a signal. */
+  /** An errno; of stage `died` and of a hook that was killed a signal, of one that failed its exit status. */
   readonly error: number
   readonly syscall: string
+  /** The end of what a hook wrote to its standard error. */
+  readonly said: string
 }
 
 /** How a container ended. */
@@ -189,7 +194,8 @@ function nameOf<T extends string>(names: Readonly<Record<T, number>>, number: nu
 /** Sizes of the C structures. */
 const headSize = 24
 const recordSize = 48
-const failureSize = 40
+const failureSize = 256
+const syscallSize = 24
 const endingSize = recordSize + 8 + failureSize
 
 /** @param identity what follows the head, where not behind it at once */
@@ -215,13 +221,17 @@ function decodeStarted(bytes: Buffer, identity = bytes.subarray(headSize)): Star
 }
 
 function decodeFailure(bytes: Buffer): Failure {
-  const end = bytes.indexOf(0, 16)
+  const text = (from: number, to: number): Buffer => {
+    const end = bytes.indexOf(0, from)
+    return bytes.subarray(from, end < 0 ? to : Math.min(end, to))
+  }
   return {
     stage: nameOf(stages, bytes.readUInt32LE(0)),
     index: bytes.readUInt32LE(4),
     reason: nameOf(reasons, bytes.readUInt32LE(8)),
     error: bytes.readUInt32LE(12),
-    syscall: bytes.toString('latin1', 16, end < 0 ? bytes.length : end),
+    syscall: text(16, 16 + syscallSize).toString('latin1'),
+    said: text(16 + syscallSize, failureSize).toString(),
   }
 }
 

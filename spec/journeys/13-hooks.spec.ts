@@ -1,5 +1,5 @@
 import t from 'tap'
-import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { testRuntime } from '../fixtures/runtime.js'
 
@@ -68,6 +68,7 @@ t.test('one that fails keeps it from running', async (t) => {
     await t.rejects(runtime.containers.get('failing'), { code: 'CONTAINER_NOT_FOUND' })
   }
   t.strictSame(lines(), ['end', 'end', 'end'], 'what was begun is ended')
+  rmSync(log)
   await t.rejects(runtime.run({ ...sleeper, hooks: { createRuntime: [{ path: '/no/such/hook' }] } }), {
     code: 'HOOK_FAILED',
     message: /ENOENT/,
@@ -79,14 +80,138 @@ t.test('one that fails keeps it from running', async (t) => {
   })
 })
 
-t.test('what is refused', async (t) => {
-  await t.rejects(runtime.containers.create({ ...sleeper, hooks: { startContainer: [{ path: '/x' }] } }), {
-    code: 'INVALID_OPTION',
-    message: /hooks\.startContainer: is not supported/,
+t.test('in its namespaces: one of the host before the pivot, one of the image as its command', async (t) => {
+  const root = `$(grep -A1 '"root": {' config.json | tail -n 1 | cut -d '"' -f 4)`
+  await using container = await runtime.run({
+    ...sleeper,
+    user: 'app',
+    annotations: { 'com.example': 'yes' },
+    hooks: {
+      createRuntime: [note('createRuntime')],
+      createContainer: [
+        {
+          ...note('createContainer', `readlink /proc/self/ns/uts; ls -l /proc/self/fd; env; echo made >${root}/made`),
+          env: ['ONLY=this'],
+        },
+      ],
+      startContainer: [
+        {
+          path: '/bin/sh',
+          args: [
+            'sh',
+            '-c',
+            'cat >/tmp/state; { env; id; cat /made /proc/self/status; ls -l /proc/self/fd; } >/tmp/said',
+          ],
+          env: ['WORD=given'],
+        },
+        { path: '/bin/sh', args: ['sh', '-c', 'sleep 1000 & cat /proc/1/comm >/tmp/second'] },
+      ],
+    },
   })
+  t.strictSame(lines().slice(0, 2), ['createRuntime', 'createContainer'])
+  t.equal(lines()[2], readlinkSync(`/proc/${String(container.pid)}/ns/uts`))
+  t.not(lines()[2], readlinkSync('/proc/self/ns/uts'))
+  const said = readFileSync(log, 'utf8')
+  t.match(said, /^ONLY=this$/m)
+  t.notMatch(said, /HOME=/, "nothing of this process's environment")
+  t.notMatch(said, /socket:/, 'no descriptor of the helper')
+  t.match(state('createContainer'), {
+    id: container.id,
+    status: 'creating',
+    pid: 1,
+    annotations: { 'com.example': 'yes' },
+  })
+  const { stdout } = await container.exec(['cat', '/tmp/state', '/tmp/said'])
+  t.match(stdout, /"status":"created".*"pid":1}/)
+  t.match(stdout, /^WORD=given$/m)
+  t.match(stdout, /uid=1000/, 'as the user of its command')
+  t.match(stdout, /^made$/m)
+  t.match(stdout, /CapEff:\t0{16}\n/)
+  t.match(stdout, /CapBnd:\t00000000[0-9a-f]{8}\n/)
+  t.match(stdout, /Seccomp:\t2/)
+  t.notMatch(stdout, /socket:/)
+  t.ok(
+    (await container.top(['args'])).some(({ args }) => args === 'sleep 1000'),
+    'what it leaves behind is its own business',
+  )
+  rmSync(log)
+})
+
+t.test('one in its namespaces that fails keeps it from running', async (t) => {
+  const fails = { path: '/bin/sh', args: ['sh', '-c', 'printf "no\\033[2J luck" >&2; exit 7'] }
+  const slow = { path: '/bin/sh', args: ['sh', '-c', 'sleep 1000 & sleep 1000'], timeout: 1 }
+  for (const stage of ['createContainer', 'startContainer'] as const) {
+    const failing = (hook: object) => runtime.run({ ...sleeper, name: 'failing', hooks: { [stage]: [hook] } })
+    const message = (why: string) => ({ code: 'HOOK_FAILED', message: new RegExp(`${stage} hook .*: ${why}`) })
+    await t.rejects(failing(fails), message('it ended with status 7: no \\[2J luck$'))
+    await t.rejects(failing({ path: '/bin/sh', args: ['sh', '-c', 'kill -9 $$'] }), message('it was ended by SIGKILL'))
+    await t.rejects(failing({ path: '/no/such/hook' }), message('it could not be executed: ENOENT'))
+    await t.rejects(failing(slow), message('it was killed after 1 s'))
+    await t.rejects(runtime.containers.get('failing'), { code: 'CONTAINER_NOT_FOUND' })
+  }
+})
+
+t.test('what the image has in the place of a hook gets no further than its command', async (t) => {
+  const hooks = { startContainer: [{ path: '/bin/sh', args: ['sh', '-c', 'cat /proc/self/status >/tmp/status'] }] }
+  await using container = await runtime.run({ ...sleeper, capAdd: ['SYS_PTRACE', 'NET_ADMIN'], hooks })
+  const bounding = async (path: string) => {
+    const { stdout } = await container.exec(['cat', path])
+    return BigInt(`0x${/CapBnd:\t(.*)/.exec(stdout)![1]!}`)
+  }
+  const ptrace = 1n << 19n
+  t.equal((await bounding('/proc/1/status')) & ptrace, ptrace)
+  t.equal(
+    await bounding('/tmp/status'),
+    (await bounding('/proc/1/status')) & ~ptrace,
+    'nor can it trace the helper beside it',
+  )
+})
+
+t.test('they are run again at a restart by the monitor', async (t) => {
+  await using container = await runtime.run({
+    ...sleeper,
+    command: ['sh', '-c', 'test $(wc -l </times) -ge 2'],
+    restart: 'on-failure',
+    hooks: {
+      createContainer: [note('again')],
+      startContainer: [{ path: '/bin/sh', args: ['sh', '-c', 'echo x >>/times'] }],
+    },
+  })
+  t.match(await container.wait(), { exitCode: 0, restartCount: 1 })
+  t.strictSame(lines(), ['again', 'again'])
+  rmSync(log)
+})
+
+t.test('hooks of CDI files', async (t) => {
+  mkdirSync(join(home, 'cdi'))
+  const hook = { hookName: 'createContainer', ...note('cdi', 'echo $ONLY') }
+  writeFileSync(
+    join(home, 'cdi/vendor.json'),
+    JSON.stringify({
+      cdiVersion: '0.6.0',
+      kind: 'vendor.com/gpu',
+      devices: [{ name: '0', containerEdits: { hooks: [{ ...hook, env: ['ONLY=this'] }] } }],
+      containerEdits: { hooks: [hook] },
+    }),
+  )
+  const other = await testRuntime({ cdiSpecDirs: [join(home, 'cdi')] })
+  try {
+    await using _ = await other.runtime.run({
+      ...sleeper,
+      image: other.image,
+      devices: ['vendor.com/gpu=0'],
+      restart: 'on-failure',
+    })
+    t.strictSame(lines(), ['cdi', '', 'cdi', 'this'])
+  } finally {
+    await other[Symbol.asyncDispose]()
+  }
+})
+
+t.test('what is refused', async (t) => {
   await t.rejects(runtime.containers.create({ ...sleeper, restart: 'always', hooks: { poststop: [{ path: '/x' }] } }), {
     code: 'INVALID_OPTION',
-    message: /restart/,
+    message: /hooks\.poststop: can't be had with restart: 'always'/,
   })
   await t.rejects(runtime.containers.create({ ...sleeper, hooks: { poststop: [{ path: 'x' }] } }), {
     code: 'INVALID_OPTION',

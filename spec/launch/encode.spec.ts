@@ -54,11 +54,12 @@ t.test('frames are cut out of a stream whatever the pieces', async (t) => {
   const identity = Buffer.alloc(12 + 8 + 4 + 2)
   for (const [at, value] of [5, 6, 2, 6, 7, 2].entries()) identity.writeUInt32LE(value, 4 * at)
   identity.write('/x', 24)
-  const failed = Buffer.alloc(40)
+  const failed = Buffer.alloc(256)
   failed.writeUInt32LE(stages.operation, 0)
   failed.writeUInt32LE(3, 4)
   failed.writeUInt32LE(reasons['not-procfs'], 8)
   failed.write('statfs', 16)
+  failed.write('no luck', 40)
   const exited = Buffer.alloc(48)
   exited.writeUInt32LE(137, 0)
   exited.writeUInt32LE(9, 4)
@@ -73,13 +74,20 @@ t.test('frames are cut out of a stream whatever the pieces', async (t) => {
     frame(frameKinds.started, Buffer.concat([head, identity])),
     frame(frameKinds.failed, failed),
     frame(frameKinds.exited, exited),
-    frame(frameKinds.exited, Buffer.concat([exited, Buffer.alloc(48)])),
+    frame(frameKinds.exited, Buffer.concat([exited, Buffer.alloc(8 + 256)])),
     frame(frameKinds.ended, Buffer.concat([head, exited, due, failed, identity])),
     frame(frameKinds.frozen, Buffer.from([1, 0, 0, 0])),
     frame(frameKinds.answer, answer),
   ])
   const who = { pid: 42, restarts: 3, monitorPid: 41, frozen: true, startedAt: 1000, uid: 5, gid: 6, groups: [6, 7] }
-  const failure = { stage: 'operation', index: 3, reason: 'not-procfs', error: 0, syscall: 'statfs' } as const
+  const failure = {
+    stage: 'operation',
+    index: 3,
+    reason: 'not-procfs',
+    error: 0,
+    syscall: 'statfs',
+    said: 'no luck',
+  } as const
   const record = {
     exitCode: 137,
     signal: 9,

@@ -1,7 +1,6 @@
 /** What a file of the Container Device Interface says, in the words of the OCI spec. */
 import { PodlingError } from '../../errors.js'
 import type { SpecDevice, SpecHook } from '../../launch/oci-spec.js'
-import { unsupportedHooks } from '../hooks/parse-hooks.js'
 import { findDevices, ruleOf } from '../devices/find-devices.js'
 import type { SpecEdits } from '../spec-edits.js'
 import type { CdiDeviceNode, CdiEdits } from './cdi-spec.js'
@@ -32,12 +31,9 @@ export function cdiEdits(edits: CdiEdits): SpecEdits {
   }
 }
 
-const inside: ReadonlySet<string> = new Set(unsupportedHooks)
-
-function refuse({ intelRdt, netDevices, hooks }: CdiEdits): void {
+function refuse({ intelRdt, netDevices }: CdiEdits): void {
   const what = [
     ...(intelRdt === undefined ? [] : ['intelRdt']),
-    ...(hooks ?? []).filter(({ hookName }) => inside.has(hookName)).map(({ hookName }) => `${hookName} hooks`),
     ...(netDevices === undefined || netDevices.length === 0 ? [] : ['netDevices']),
   ]
   if (what.length === 0) return

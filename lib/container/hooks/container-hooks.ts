@@ -1,9 +1,10 @@
 /** When the hooks of a container are run, and what of them is noted. */
 import { existsSync, unlinkSync, writeFileSync } from 'node:fs'
 import { formatSpec } from '../../launch/validate-spec.js'
-import type { SpecHook, SpecHooks } from '../../launch/oci-spec.js'
+import type { SpecHooks } from '../../launch/oci-spec.js'
 import type { ContainerPaths, ContainerRecord } from '../record.js'
-import { runHooks, type HookState } from './run-hooks.js'
+import { hooksOf, hookState, type HookState } from './hook-state.js'
+import { runHooks } from './run-hooks.js'
 
 interface Hooked {
   readonly record: ContainerRecord
@@ -56,12 +57,7 @@ async function run(container: Hooked, stage: keyof SpecHooks, status: HookState[
 }
 
 function stateOf({ record, paths }: Hooked, status: HookState['status']): HookState {
-  const { ociVersion, annotations = {} } = record.spec
-  return { ociVersion, id: record.id, status, bundle: paths.runDirectory, annotations }
-}
-
-function hooksOf(hooks: SpecHooks | undefined, stage: keyof SpecHooks): readonly SpecHook[] {
-  return hooks?.[stage] ?? []
+  return hookState(record, paths.runDirectory, status)
 }
 
 function dueFile({ runDirectory }: Hooked['paths']): string {

@@ -31,19 +31,21 @@ export const hooksSchema = {
   },
 } as const
 
-/** Those run in the container's own namespaces. */
-export const unsupportedHooks = ['createContainer', 'startContainer'] as const
+/** Those that only a host runs; the others are a part of each start, whoever does it. */
+const onHost = ['prestart', 'createRuntime', 'poststart', 'poststop'] as const
 
 export function hookFaults({ hooks, restart = 'no' }: { hooks?: SpecHooks; restart?: string }): Fault[] {
-  if (hooks === undefined) return []
-  const inside = unsupportedHooks.filter((stage) => (hooks[stage] ?? []).length > 0)
-  return [
-    ...inside.map((stage) => ({
+  return restartFaults(hooks ?? {}, restart)
+}
+
+export function restartFaults(hooks: SpecHooks, restart: string): Fault[] {
+  if (restart === 'no') return []
+  return onHost
+    .filter((stage) => (hooks[stage] ?? []).length > 0)
+    .map((stage) => ({
       path: `hooks.${stage}`,
-      message: 'is not supported by this version; see createRuntime',
-    })),
-    ...(restart === 'no'
-      ? []
-      : [{ path: 'hooks', message: `can't be had with restart: '${restart}': whoever starts it again runs no hooks` }]),
-  ]
+      message:
+        `can't be had with restart: '${restart}': its monitor starts it again without a host that would run them; ` +
+        'createContainer and startContainer can',
+    }))
 }

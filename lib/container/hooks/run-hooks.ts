@@ -3,17 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { PodlingError } from '../../errors.js'
 import type { SpecHook, SpecHooks } from '../../launch/oci-spec.js'
-
-/** What a hook reads on its standard input (runtime-spec, "State"). */
-export interface HookState {
-  readonly ociVersion: string
-  readonly id: string
-  readonly status: 'creating' | 'created' | 'running' | 'stopped'
-  /** Of pid 1, as the host counts. */
-  readonly pid?: number
-  readonly bundle: string
-  readonly annotations?: Readonly<Record<string, string>>
-}
+import type { HookState } from './hook-state.js'
 
 const STDERR_KEPT = 4096
 
