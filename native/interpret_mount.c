@@ -81,6 +81,41 @@ static int make_mount(const char *type, const char *source, uint32_t attributes,
   return made < 0 ? fail(failure, "fsmount") : made;
 }
 
+static bool names_option(struct list options, const char *prefix) {
+  for (uint32_t i = 0; i < options.count; i++)
+    if (strncmp(read_text(&options.items), prefix, strlen(prefix)) == 0) return true;
+  return false;
+}
+
+/* Fill a new mount with what the image has at its place. What the options say of its root wins, as with crun and runc. */
+static int fill_mount(int place, int made, struct list options, struct failure *failure) {
+  struct stat given;
+  if (fstat(made, &given) < 0) return fail(failure, "fstat");
+  if (copy_tree(place, made, failure) < 0) return -1;
+  autoclose int root = openat(made, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (root < 0) return fail(failure, "openat");
+  uid_t owner = names_option(options, "uid=") ? given.st_uid : (uid_t)-1;
+  gid_t group = names_option(options, "gid=") ? given.st_gid : (gid_t)-1;
+  if (fchown(root, owner, group) < 0) return fail(failure, "fchown");
+  if (names_option(options, "mode=") && fchmod(root, given.st_mode & 07777) < 0) return fail(failure, "fchmod");
+  return 0;
+}
+
+/*
+ * The directory to fill a mount from. One that the image lacks is made as open to all as a tmpfs is by itself, so that the
+ * next start, which finds it, gives the same. In a volume it stays closed: others than this container see that one.
+ */
+static int find_or_make_open(int root, const char *target) {
+  int place = resolve(root, target, O_PATH);
+  if (place >= 0) return place;
+  place = resolve_or_make(root, target, MAKE_DIRECTORY);
+  struct stat own, made;
+  if (place < 0 || fstat(root, &own) < 0 || fstat(place, &made) < 0 || own.st_dev != made.st_dev) return place;
+  autoclose int open = openat(place, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (open < 0 || fchmod(open, 01777) < 0) close_fd(&place);
+  return place;
+}
+
 int op_mount(struct child *child, struct reader *fields) {
   const char *type = read_text(fields), *source = read_text(fields), *target = read_text(fields);
   uint32_t attributes = read_u32(fields);
@@ -88,13 +123,14 @@ int op_mount(struct child *child, struct reader *fields) {
   struct list options = read_texts(fields);
   bool copy_up = read_u8(fields) == 1;
 
-  autoclose int place = resolve_or_make(child->root, target, MAKE_DIRECTORY);
+  autoclose int place =
+      copy_up ? find_or_make_open(child->root, target) : resolve_or_make(child->root, target, MAKE_DIRECTORY);
   if (place < 0) return fail(&child->failure, "openat2");
   /* To be filled first, and made read-only only then. */
   uint32_t first = copy_up ? attributes & ~(uint32_t)MOUNT_ATTR_RDONLY : attributes;
   autoclose int made = make_mount(type, source, first, options, &child->failure);
   if (made < 0) return -1;
-  if (copy_up && copy_tree(place, made, &child->failure) < 0) return -1;
+  if (copy_up && fill_mount(place, made, options, &child->failure) < 0) return -1;
   if (first != attributes) {
     struct mount_attr read_only = {.attr_set = MOUNT_ATTR_RDONLY};
     if (mount_setattr(made, "", AT_EMPTY_PATH, &read_only, sizeof(read_only)) < 0)

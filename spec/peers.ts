@@ -151,6 +151,13 @@ export const peers = {
     reason: 'shows firewall rules by another program than ours',
     specs: 'spec/network',
   },
+  nginx: {
+    package: 'nginx',
+    provides: '/usr/sbin/nginx',
+    reason: 'a real program in the life of a container',
+    specs: 'spec/journeys',
+    service: 'nginx.service',
+  },
   openssl: {
     package: 'openssl',
     provides: 'openssl',
@@ -169,6 +176,13 @@ export const peers = {
     reason: 'defaults are compared with its own, and it is a peer of the benchmark',
     specs: 'spec/container, spec/journeys, spec/bench',
   },
+  postgresql: {
+    package: 'postgresql',
+    provides: '/usr/bin/pg_createcluster',
+    reason: 'a real program in the life of a container, and the database of an example',
+    specs: 'spec/journeys',
+    service: 'postgresql.service',
+  },
   python3: {
     package: 'python3',
     provides: '/usr/bin/python3',
@@ -181,6 +195,13 @@ export const peers = {
     reason: 'a real Prometheus scrapes the metrics, and its promtool checks them',
     specs: 'spec/runtime',
     service: 'prometheus.service',
+  },
+  'redis-server': {
+    package: 'redis-server',
+    provides: 'redis-server',
+    reason: 'a real program in the life of a container',
+    specs: 'spec/journeys',
+    service: 'redis-server.service',
   },
   runc: {
     package: 'runc',

@@ -314,7 +314,7 @@ export interface TmpfsMountOption extends MountFlagOptions {
   readonly target: string
   /** @default half of the host's memory, or of what `memory` leaves */
   readonly size?: Size
-  /** Of its root directory, `0o700` or `'700'`. @default that of the image's directory, or 0o1777 */
+  /** Of its root directory, `0o700` or `'700'`. @default that of the image's directory; 0o1777 where it has none */
   readonly mode?: number | string
 }
 

@@ -75,6 +75,22 @@ t.test('a read-only root, with tmpfs to write to', async (t) => {
   t.strictSame(out, ['refused', 'written', '1024'])
 })
 
+t.test('the root of a tmpfs is as its options say, else as the image has it, else open to all', async (t) => {
+  await using container = await runtime.run({
+    image,
+    network: 'none',
+    command: ['stat', '-c', '%a %u %g', '/home/app', '/root', '/etc', '/new/place'],
+    tmpfs: ['/home/app', '/root:mode=751,gid=7', '/etc:uid=5', '/new/place'],
+  })
+  await container.wait()
+  await container.start()
+  await container.wait()
+  const out: string[] = []
+  for await (const { text } of container.logs()) out.push(text)
+  const each = ['755 1000 1000', '751 0 7', '755 5 0', '1777 0 0']
+  t.strictSame(out, [...each, ...each], 'at each start')
+})
+
 t.test('bind mounts, read-only and not', async (t) => {
   const host = t.testdir({ file: 'from the host\n' })
   const { out } = await lines({

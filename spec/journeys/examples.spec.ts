@@ -54,6 +54,20 @@ const output: Readonly<Record<string, readonly RegExp[]>> = {
     /^a curious one: (ENOTFOUND|EAI_AGAIN)/m,
     /^a vandal: .*EROFS/m,
   ],
+  postgres: [/^(#|ℹ) pass 3$/m, /^(#|ℹ) fail 0$/m],
+  jobs: [
+    /^square: done, "144"$/m,
+    /^broken: failed, "so far"$/m,
+    /^greedy: out of memory$/m,
+    /^endless: out of time$/m,
+    /^multiplying: done, "more processes: EAGAIN"$/m,
+  ],
+  watch: [
+    /^first version$/m,
+    // An event and a line of the log: each comes on a way of its own.
+    /^(second version, with a mistake\nfailed with exit code 7|failed with exit code 7\nsecond version, with a mistake)$/m,
+    /^third version$/m,
+  ],
 }
 
 if (inOwnNetwork(import.meta.url)) {
@@ -63,7 +77,7 @@ if (inOwnNetwork(import.meta.url)) {
   })
 
   for (const [name, parts] of Object.entries(output)) {
-    t.test(name, needs('root', 'iproute2', 'skopeo', 'docker-registry'), async (t) => {
+    t.test(name, needs('root', 'iproute2', 'skopeo', 'docker-registry', 'postgresql'), async (t) => {
       const given = await argumentsOf(t, name)
       const { code, stdout, stderr } = await run(process.execPath, `${examples}${name}.js`, ...given)
       t.equal(code, 0, stderr)
