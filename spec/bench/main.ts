@@ -1,7 +1,7 @@
 /**
  * The benchmark: `npm run bench [-- WORD... --runs N --out FILE]`.
  *
- * Words pick trials (start, bridge, exec, attach, stats, loop, many, published, parallel, pod, pull, create, storage, stream, logs, traffic, events) and subjects (floor, podling, crun, runc, bwrap, podman);
+ * Words pick trials (start, bridge, exec, attach, stats, loop, many, published, parallel, pod, pull, create, storage, restore, stream, logs, traffic, events) and subjects (floor, podling, crun, runc, bwrap, podman);
  * without words everything runs, in a network namespace of its own that stands for the host. The table goes to stdout, and to a file with --out; what is going on goes to stderr.
  */
 import { execFile } from 'node:child_process'
@@ -22,6 +22,7 @@ import { parallel } from './trial-parallel.js'
 import { pod } from './trial-pod.js'
 import { published } from './trial-published.js'
 import { pull } from './trial-pull.js'
+import { restore } from './trial-restore.js'
 import { start } from './trial-start.js'
 import { stats } from './trial-stats.js'
 import { stream } from './trial-stream.js'
@@ -44,6 +45,7 @@ const TRIALS: readonly Trial[] = [
   pull,
   create,
   storage,
+  restore,
   stream,
   logs,
   traffic,
