@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PodlingError } from '../errors.js'
 import { checkKnown } from '../schema/known-options.js'
 import { checkpoint, type CheckpointOptions, type CheckpointResult } from './checkpoint/checkpoint.js'
-import { Restorer, type RestoreOptions } from './checkpoint/restore.js'
+import { endRestoring, Restorer, type RestoreOptions } from './checkpoint/restore.js'
 import type { CheckpointSource } from './checkpoint/source.js'
 import type { ContainerContext, Image } from './context.js'
 import type { Created } from './create.js'
@@ -420,6 +420,7 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
       const restorer = new Restorer(this.#lifecycle, source, options)
       try {
         await bothSettled(committed, start(this.#lifecycle, lock, restorer))
+        await endRestoring(this.#lifecycle)
       } finally {
         restorer.close()
         lock.release()

@@ -104,16 +104,19 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
   async restore(options: RestoreOptions): Promise<Container> {
     await using source = await openCheckpoint(this.#context, options.path)
     const restored = await optionsOfRestored(this.#context, source, options)
-    return await this.#make(restored, (container, created) => container.restoreNew(created, source, options))
+    return await this.#make(restored, (container, created) => container.restoreNew(created, source, options), {
+      restoring: true,
+    })
   }
 
   /** Make a container and finish it; what can't be finished is removed again. */
   async #make(
     options: ContainerOptions,
     finish: (container: Container, created: Created) => Promise<void>,
+    how: { readonly restoring?: boolean } = {},
   ): Promise<Container> {
     for (;;) {
-      const { container, created } = await this.#create(options)
+      const { container, created } = await this.#create(options, how)
       try {
         await finish(container, created)
         return container
@@ -125,9 +128,12 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
     }
   }
 
-  async #create(options: ContainerOptions): Promise<{ container: Container; created: Created }> {
+  async #create(
+    options: ContainerOptions,
+    how: { readonly restoring?: boolean },
+  ): Promise<{ container: Container; created: Created }> {
     this.#context.gate.pass('make a container')
-    const created = await create(this.#context, options)
+    const created = await create(this.#context, options, how)
     const container = this.handle(created.record)
     this.#context.journal.write({ ...containerEvent(created.record), action: 'create' })
     this.emit('container', { type: 'create', container, time: new Date() })

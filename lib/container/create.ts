@@ -52,7 +52,11 @@ export interface Created {
  * Decide all about a container, make what it writes to, and begin to write it down. What a crash leaves of it without a
  * record is found by the next open, which knows from the lock that nobody is at it any more.
  */
-export async function create(context: ContainerContext, given: ContainerOptions): Promise<Created> {
+export async function create(
+  context: ContainerContext,
+  given: ContainerOptions,
+  { restoring = false }: { readonly restoring?: boolean } = {},
+): Promise<Created> {
   const pod = findPodFor(context, given)
   const asked = parseOptions(given, context.defaultNetwork, pod && podFacts(pod))
   const image = await context.images.get(asked.image)
@@ -80,6 +84,7 @@ export async function create(context: ContainerContext, given: ContainerOptions)
     ...(placed.uses.length === 0 ? {} : { mounts: placed.uses }),
     ...podPlace(options),
     spec: { ...spec, linux },
+    ...(restoring && options.detach ? { restoring } : {}),
     given: givenOptions(given),
     ...(seccomp === undefined ? {} : { seccomp: context.seccomp.keyOf(seccomp) }),
   }

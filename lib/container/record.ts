@@ -48,6 +48,8 @@ export interface ContainerRecord {
   readonly options: StoredOptions
   /** @default nothing */
   readonly own?: OwnConfig
+  /** A detached one that is being restored from a checkpoint: until that is done it ends with its host, as one that is bound. */
+  readonly restoring?: boolean
   /** As its maker gave them; records of older versions have none. */
   readonly given?: GivenOptions
   /** What the spec can't say of its mounts. */

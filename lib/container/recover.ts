@@ -1,5 +1,7 @@
 import { PodlingError } from '../errors.js'
 import { settleAll } from '../teardown.js'
+import { undoCheckpoint } from './checkpoint/in-progress.js'
+import { removeUnpacked } from './checkpoint/source.js'
 import { clearAway, removeFiles } from './clear-away.js'
 import { namesIn, removeIfEmpty, removeRunDirectory } from './run-directory.js'
 import type { ContainerContext } from './context.js'
@@ -40,7 +42,7 @@ export async function recoverContainers(
   const owners = [...new Set(records.map(({ owner }) => owner))]
   const living = new Set<string>()
   for (const owner of owners) if (await hostLives(owner)) living.add(owner)
-  const left = records.filter(({ owner, options, holds }) => (!options.detach || holds?.removing) && !living.has(owner))
+  const left = records.filter((record) => endsWithHost(record) && !living.has(record.owner))
   // A pod that ends takes along what is in it, whoever started that.
   const pods = new Set(left.filter(isHolder).map(({ id }) => id))
   const orphans = records.filter((record) => left.includes(record) || pods.has(record.pod?.id ?? ''))
@@ -49,11 +51,16 @@ export async function recoverContainers(
       'clean up after a host that died',
       some.map((record) => removeOrphan(context, record)),
     )
+  await settleAll(
+    'undo checkpoints of a host that died',
+    records.map((record) => undoCheckpointOf(context, record, hostLives)),
+  )
   await settleAll('clean up after a host that died', [
     remove(orphans.filter((record) => !isHolder(record))).finally(() => remove(orphans.filter(isHolder))),
     Promise.all([removeStrays(context), releaseStrayLayers(context)]).then(() => removeStrayRunDirectories(context)),
     freeStrayQuotas(context),
   ])
+  await removeUnpacked(context.root, hostLives)
   await unmountLeftVolumes(context)
   const halfGone = await finishRemovals(context)
   const containers = [...orphans, ...halfGone].filter((record) => !isHolder(record))
@@ -63,6 +70,23 @@ export async function recoverContainers(
     ...(image === undefined ? {} : { image }),
     createdAt: new Date(createdAt),
   }))
+}
+
+function endsWithHost({ options, holds, restoring = false }: ContainerRecord): boolean {
+  return !options.detach || holds?.removing === true || restoring
+}
+
+async function undoCheckpointOf(
+  context: ContainerContext,
+  record: ContainerRecord,
+  hostLives: (owner: string) => Promise<boolean>,
+): Promise<void> {
+  const lifecycle = new Lifecycle(context, record, silent)
+  try {
+    await undoCheckpoint(lifecycle, hostLives)
+  } finally {
+    await lifecycle.release()
+  }
 }
 
 async function removeOrphan(context: ContainerContext, record: ContainerRecord): Promise<void> {

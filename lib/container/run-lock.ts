@@ -71,6 +71,11 @@ export class RunLock {
     return locked ? 'gone' : 'held'
   }
 
+  /** For a child that is to hold it too: it is let go of when both have ended. */
+  get fd(): number {
+    return this.#fd
+  }
+
   /** Let go. Twice is no error. */
   release(): void {
     if (!this.#held) return

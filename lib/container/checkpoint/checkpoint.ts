@@ -17,7 +17,8 @@ import { findCriu } from './find-criu.js'
 import { describeCheckpoint, formatDescription } from './description.js'
 import { dumpOptions } from './dump-options.js'
 import { FILES } from './files.js'
-import { placeCheckpoint, stageCheckpoint } from './place.js'
+import { forgetCheckpoint, noteCheckpoint } from './in-progress.js'
+import { placeCheckpoint, planPlace } from './place.js'
 import { digestsOf, sealingKey } from './seal.js'
 
 export interface CheckpointOptions {
@@ -41,7 +42,8 @@ export interface CheckpointResult {
  * Write down a container as it is: its processes and their memory by CRIU, and what it has changed of its files.
  *
  * It is frozen by its cgroup for all of that, so that memory and files are of one moment, and ended only when all of it
- * is on the disk: whatever fails before, it goes on.
+ * is on the disk: whatever fails before, it goes on. When we are killed meanwhile the next open lets it go on, and removes
+ * what is half made. A CRIU that is killed may take the container along: it works inside of its processes.
  */
 export async function checkpoint(container: Lifecycle, options: CheckpointOptions): Promise<CheckpointResult> {
   const { context, record } = container
@@ -52,27 +54,32 @@ export async function checkpoint(container: Lifecycle, options: CheckpointOption
   const criu = findCriu(context, what)
   const monitor = container.requireMonitor('checkpoint')
   const paused = container.status === 'paused'
-  const { path, staging } = await stageCheckpoint(what, options.path)
+  const { path, staging } = await planPlace(what, options.path)
+  const lock = await noteCheckpoint(container, { staging, paused })
   try {
+    await mkdir(staging, { mode: 0o700 })
     if (!paused) await monitor.freeze()
     try {
-      await dump(container, monitor, criu, staging, options)
+      await dump(container, monitor, { criu, lock: lock.fd, staging }, options)
       await placeCheckpoint(staging, path)
     } catch (error) {
-      if (!paused) await monitor.thaw().catch(() => undefined)
+      // A CRIU that was killed may have left it either way.
+      await (paused ? monitor.freeze() : monitor.thaw()).catch(() => undefined)
       throw error
     }
+    container.tell('checkpoint')
+    if (options.leaveRunning !== true) {
+      await monitor.kill(constants.signals.SIGKILL, { all: true })
+      await container.ended
+    } else if (!paused) await monitor.thaw()
+    return { path }
   } catch (error) {
     throw fileError(error, what)
   } finally {
     await rm(staging, { recursive: true, force: true })
+    await forgetCheckpoint(container.paths)
+    lock.release()
   }
-  container.tell('checkpoint')
-  if (options.leaveRunning !== true) {
-    await monitor.kill(constants.signals.SIGKILL, { all: true })
-    await container.ended
-  } else if (!paused) await monitor.thaw()
-  return { path }
 }
 
 /** The file of CRIU's log, in the container's directory. */
@@ -98,8 +105,7 @@ function refuseUndumpable(what: string, { record }: Lifecycle): void {
 async function dump(
   container: Lifecycle,
   monitor: Monitor,
-  criu: string,
-  staging: string,
+  { criu, lock, staging }: { readonly criu: string; readonly lock: number; readonly staging: string },
   options: CheckpointOptions,
 ): Promise<void> {
   const { context, record, paths } = container
@@ -131,6 +137,7 @@ async function dump(
     await askCriu(criu, 'dump', request, {
       what: `checkpoint container ${record.name}`,
       logFile: join(paths.directory, LOG),
+      hold: lock,
     })
   } finally {
     await directory.close()

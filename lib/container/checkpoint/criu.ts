@@ -16,20 +16,21 @@ export const CRIU_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
  * @param program the path of CRIU
  * @param what for messages: `checkpoint container web`
  * @param logFile where `opts` has it log
+ * @param hold a descriptor that it inherits, of a lock that it is to hold for as long as it runs
  * @throws PodlingError `CHECKPOINT_FAILED` with CRIU's own reason
  */
 export async function askCriu(
   program: string,
   type: keyof typeof requestTypes,
   opts: CriuOptions,
-  { what, logFile }: { readonly what: string; readonly logFile: string },
+  { what, logFile, hold }: { readonly what: string; readonly logFile: string; readonly hold: number },
 ): Promise<CriuResponse> {
   const channel = CriuChannel.open()
   try {
     const child = spawn(program, ['swrk', '3'], {
       cwd: '/',
       env: { PATH: CRIU_PATH },
-      stdio: ['ignore', 'ignore', 'ignore', channel.theirs],
+      stdio: ['ignore', 'ignore', 'ignore', channel.theirs, hold],
       detached: true,
     })
     const exited = once(child, 'exit').catch((cause: unknown) => {
@@ -40,7 +41,14 @@ export async function askCriu(
     channel.send(type, { opts })
     // Its end of the channel ends with it.
     const answer = await channel.receive()
-    await exited
+    const [, signal] = (await exited) as [number | null, NodeJS.Signals | null]
+    if (answer === undefined && signal !== null) {
+      throw new PodlingError(
+        'CHECKPOINT_FAILED',
+        `${what}: ${program} was killed by ${signal} in the middle of its work; processes into which it had put its code may end`,
+        { path: program },
+      )
+    }
     if (answer?.success === true) return answer
     throw await criuFailure(what, answer, logFile)
   } finally {

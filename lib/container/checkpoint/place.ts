@@ -1,9 +1,9 @@
 /** Where a checkpoint is made, and how it comes to stand where it shall: whole, or not at all. */
-import { lstat, mkdtemp, open, readdir, rename } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { lstat, open, readdir, rename } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { PodlingError } from '../../errors.js'
 import { show } from '../../schema/faults.js'
-import { fileError } from '../../storage/file-error.js'
 import { packCheckpoint } from './archive.js'
 
 /** Is a checkpoint at this path an archive? Else it is a directory. */
@@ -12,10 +12,10 @@ export function isArchive(path: string): boolean {
 }
 
 /**
- * A directory beside the place that the checkpoint is for, so that it can be renamed.
+ * Where a checkpoint is to be, and a path beside it where it can be made and from where it can be renamed; nothing is made yet.
  * @throws PodlingError `INVALID_OPTION` for a path that is none, or where something is
  */
-export async function stageCheckpoint(what: string, given: string): Promise<{ path: string; staging: string }> {
+export async function planPlace(what: string, given: string): Promise<{ path: string; staging: string }> {
   const wanted: unknown = given
   if (typeof wanted !== 'string' || wanted === '' || wanted.includes('\0')) {
     throw new PodlingError('INVALID_OPTION', `${what}: path: must be a path, got ${show(wanted)}`)
@@ -25,11 +25,7 @@ export async function stageCheckpoint(what: string, given: string): Promise<{ pa
   if (there !== undefined) {
     throw new PodlingError('INVALID_OPTION', `${what}: path: something is at ${path} already; name another place`)
   }
-  try {
-    return { path, staging: await mkdtemp(join(dirname(path), `.${basename(path)}-`)) }
-  } catch (error) {
-    throw fileError(error, what)
-  }
+  return { path, staging: join(dirname(path), `.${basename(path)}-${randomBytes(6).toString('hex')}`) }
 }
 
 /** Put what was made in `staging` at its place: durable, and whole or not at all. */

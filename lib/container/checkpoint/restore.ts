@@ -57,6 +57,17 @@ export async function optionsOfRestored(
   return { ...options, image: changed.id }
 }
 
+/** It is restored, and lives as its options say from here on. */
+export async function endRestoring(container: Lifecycle): Promise<void> {
+  const { context, record } = container
+  if (record.restoring === undefined) return
+  const { restoring: _, ...restored } = record
+  await context.database.transaction(() => {
+    void context.records.put(record.id, restored)
+  })
+  container.record = restored
+}
+
 /** What a start does otherwise for a container that is restored. */
 export class Restorer {
   readonly #source: CheckpointSource

@@ -1,5 +1,5 @@
 /** A checkpoint as a restore finds it: where it is, what it says of itself, and whether this root made it. */
-import { lstat, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { lstat, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { PodlingError } from '../../errors.js'
@@ -46,11 +46,23 @@ export async function openCheckpoint(context: ContainerContext, given: unknown):
   }
 }
 
-async function temporary({ root }: ContainerContext, path: string): Promise<string> {
+/** Where archives are taken apart: by the runtime instance that does it, so that the next open knows when nobody needs them. */
+const UNPACKED = /^checkpoint-([^-]+)-/
+
+async function temporary({ root, owner }: ContainerContext, path: string): Promise<string> {
   try {
-    return await mkdtemp(`${root}/checkpoint-`)
+    return await mkdtemp(`${root}/checkpoint-${owner}-`)
   } catch (error) {
     throw fileError(error, `restore from ${path}`)
+  }
+}
+
+/** Remove archives that hosts which died had taken apart. */
+export async function removeUnpacked(root: string, hostLives: (owner: string) => Promise<boolean>): Promise<void> {
+  for (const name of await readdir(root)) {
+    const owner = UNPACKED.exec(name)?.[1]
+    if (owner === undefined || (await hostLives(owner))) continue
+    await rm(join(root, name), { recursive: true, force: true })
   }
 }
 
