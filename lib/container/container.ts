@@ -27,6 +27,7 @@ import type { ContainerRecord } from './record.js'
 import type { BoundPort, Endpoint } from '../network/attachment.js'
 import type { RunningContainer } from '../network/container-access.js'
 import { runningContainer } from './network-access.js'
+import { containerQuadlet, type Quadlet } from './quadlet/quadlet.js'
 import { killNow, remove, type RemoveOptions } from './remove.js'
 import { rename } from './rename.js'
 import { signalNumber, type Signal } from './signals.js'
@@ -370,6 +371,15 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
   /** All that is known of it, the OCI runtime spec among it. */
   inspect(): ContainerInspect {
     return inspect(this.#lifecycle)
+  }
+
+  /**
+   * Units for systemd and Podman that run the same container, and the volumes and networks that it names
+   * (podman-systemd.unit(5)): where machines boot without a process of yours. Its image must be where Podman finds it.
+   * @throws PodlingError `INVALID_STATE`
+   */
+  async toQuadlet(): Promise<Quadlet> {
+    return containerQuadlet(this.#lifecycle.context, this.#lifecycle.record)
   }
 
   /** Remove it and all that it wrote. One that is removed already is left as it is. @throws PodlingError `INVALID_STATE` */

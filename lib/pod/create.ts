@@ -6,7 +6,7 @@ import { containerEvent } from '../container/container-event.js'
 import type { ContainerContext } from '../container/context.js'
 import type { HolderRecord } from '../container/find-pod.js'
 import { randomId } from '../container/names.js'
-import { containerPaths } from '../container/record.js'
+import { containerPaths, type GivenOptions } from '../container/record.js'
 import { RunLock } from '../container/run-lock.js'
 import { validateSpec } from '../launch/validate-spec.js'
 import { fileError } from '../storage/file-error.js'
@@ -27,7 +27,7 @@ export async function createPod(context: ContainerContext, given: PodOptions): P
   const id = randomId()
   const paths = containerPaths(context.root, context.runRoot, id, options.detach)
   for (;;) {
-    const record = holderRecord(
+    const made = holderRecord(
       {
         id,
         name: options.name ?? freeName(context),
@@ -38,6 +38,7 @@ export async function createPod(context: ContainerContext, given: PodOptions): P
       },
       options,
     )
+    const record = { ...made, given: containerPart(given) }
     validateSpec(record.spec)
     // Limits that this machine can't carry out are told now, not at the first start.
     context.cgroups.plan(`${id}/holder`, {}, record.holds.resources)
@@ -61,4 +62,9 @@ export async function createPod(context: ContainerContext, given: PodOptions): P
       lock.release()
     }
   }
+}
+
+/** What it has in common with a container, as it was given. What else there is of a pod, its record says. */
+function containerPart({ share: _, exitPolicy: __, ...given }: PodOptions): GivenOptions {
+  return given
 }

@@ -2,6 +2,7 @@ import { PodlingError } from '../errors.js'
 import type { Container } from '../container/container.js'
 import { isHolder } from '../container/find-pod.js'
 import type { InitContainer, PodNamespace, Dependency } from '../container/pod-place.js'
+import type { Quadlet } from '../container/quadlet/quadlet.js'
 import { Queue } from '../container/queue.js'
 import type { Signal } from '../container/signals.js'
 import { signalNumber } from '../container/signals.js'
@@ -14,6 +15,7 @@ import { checkKnown } from '../schema/known-options.js'
 import { settleAll } from '../teardown.js'
 import { isInit, liveMembersOf, membersOf, podRecord, runs, type Member, type PodParts } from './members.js'
 import type { PodStatus, RemovePodOptions, StopPodOptions } from './options.js'
+import { podQuadlet } from './quadlet.js'
 import { removePod } from './remove.js'
 import { startPod } from './start.js'
 import { podStats, type PodStats } from './stats.js'
@@ -241,6 +243,14 @@ export class Pod implements AsyncDisposable {
         ...(record.pod?.initContainer === undefined ? {} : { initContainer: record.pod.initContainer }),
       })),
     }
+  }
+
+  /**
+   * Units for systemd and Podman that run the same pod with all its containers, see {@link Container.toQuadlet}.
+   * @throws PodlingError `POD_NOT_FOUND` when it was removed, `INVALID_STATE`
+   */
+  async toQuadlet(): Promise<Quadlet> {
+    return podQuadlet(this.#parts, podRecord(this.#parts, this.id))
   }
 
   /** What `JSON.stringify` shows of it. {@link Pod.inspect} tells all. */

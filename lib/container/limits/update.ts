@@ -7,6 +7,7 @@ import { cgroupOf } from '../pod-place.js'
 import { optionKeywords } from '../options-schema.js'
 import { changeRecord } from '../change-record.js'
 import { requireStatus } from '../status.js'
+import { givenAnew } from './given-anew.js'
 import type { LimitOptions } from './options.js'
 import { limitContradictions, normalizeLimits, type NormalizedLimits } from './parse-limits.js'
 import { limitResources, mergeResources } from './resources.js'
@@ -39,6 +40,7 @@ export async function update(container: Lifecycle, options: LimitOptions): Promi
   try {
     await changeRecord(container, 'update', (now) => ({
       ...now,
+      ...(now.given === undefined ? {} : { given: givenAnew(now.given, options) }),
       spec: {
         ...now.spec,
         linux: { ...now.spec.linux, resources: mergeResources(now.spec.linux?.resources ?? {}, asked) },
