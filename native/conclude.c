@@ -10,7 +10,7 @@
 #include "netlink.h"
 
 /* As shells tell of a command that can't be run (POSIX, 2.8.2); all other reasons as Podman's own failures. */
-static uint32_t exit_code_of(const struct failure *failure) {
+uint32_t exit_code_of(const struct failure *failure) {
   if (failure->reason == REASON_COMMAND_NOT_FOUND) return 127;
   bool found = failure->reason == REASON_COMMAND_NOT_EXECUTABLE || failure->reason == REASON_INTERPRETER_NOT_FOUND;
   return found ? 126 : 125;
@@ -80,6 +80,7 @@ void monitor_conclude(struct monitor *monitor) {
   struct process *process = &monitor->main;
   console_end(&process->console, &monitor->log);
   log_end(&monitor->log);
+  health_end(monitor);
   if (monitor->restart.waiting && monitor->failure.stage == 0)
     monitor->failure = (struct failure){.stage = STAGE_DIED, .error = process->signal ? process->signal : SIGKILL};
   struct exit_record record = run_record(monitor);

@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
+#include "probe.h"
 #include "resolve.h"
 
 /* Tell the monitor something in one datagram. write(2), as a seccomp filter that is loaded already allows that one. */
@@ -316,6 +317,17 @@ static int op_open_network(struct child *child, struct reader *fields) {
   return dup2(fd, number) < 0 ? fail(&child->failure, "dup2") : 0;
 }
 
+/* Stands in the place of an exec, and of a program that the container need not have. */
+static int op_probe(struct child *child, struct reader *fields) {
+  uint32_t port = read_u32(fields);
+  const char *path = read_maybe(fields);
+  wait_to_go_on(child);
+  if (take_identity(child) < 0) return -1;
+  if (tell_identity(child, RECORD_EXECUTING) < 0) return fail(&child->failure, "write");
+  close(LINK_FD);
+  _exit(probe((uint16_t)port, path));
+}
+
 static int op_exit(struct child *child, struct reader *fields) {
   (void)fields;
   wait_to_go_on(child);
@@ -369,6 +381,7 @@ static int (*const operations[OP_COUNT])(struct child *, struct reader *) = {
     [OP_ADOPT] = op_adopt,
     [OP_TERMINAL] = op_terminal,
     [OP_ONCE] = op_once,
+    [OP_PROBE] = op_probe,
     [OP_OPEN_NETWORK] = op_open_network,
     [OP_HOLD] = op_hold,
     [OP_HOOK] = op_hook,

@@ -201,6 +201,7 @@ static void main_spoke(struct monitor *monitor) {
     journal_write(&monitor->plan, "start", "");
     restart_began(monitor);
     monitor_tell_all(monitor, FRAME_STARTED);
+    health_begin(monitor, false);
     return;
   }
   if (monitor->failure.stage == 0) monitor->failure = process->failure;
@@ -277,6 +278,7 @@ static void step(struct monitor *monitor) {
     if (cgroup_populated(&monitor->plan)) monitor_end(monitor);
     else monitor->ending = true;
   }
+  health_step(monitor);
   if (log_demands_end(&monitor->log) && !monitor->ending) monitor_end(monitor);
   if (!monitor->ending) return;
   process_reap(&monitor->main);
@@ -298,8 +300,11 @@ static void step(struct monitor *monitor) {
 
 /* How long nothing is to be done unless something happens; -1: for ever. */
 static int64_t next_due(struct monitor *monitor) {
-  int64_t losses = peer_tell_losses(monitor), restart = restart_timeout(monitor);
-  return losses < 0 || (restart >= 0 && restart < losses) ? restart : losses;
+  const int64_t dues[] = {peer_tell_losses(monitor), restart_timeout(monitor), health_timeout(monitor)};
+  int64_t next = -1;
+  for (size_t i = 0; i < array_length(dues); i++)
+    if (dues[i] >= 0 && (next < 0 || dues[i] < next)) next = dues[i];
+  return next;
 }
 
 static void watch(struct monitor *monitor) {
@@ -315,6 +320,7 @@ static void watch(struct monitor *monitor) {
   polled[1] = (struct pollfd){.fd = monitor->announced && !monitor->ending ? monitor->listener : -1, .events = POLLIN};
   polled[2] = (struct pollfd){.fd = monitor->main.link, .events = POLLIN};
   polled[3] = (struct pollfd){.fd = monitor->main.pidfd, .events = POLLIN};
+  polled[4] = (struct pollfd){.fd = health_output(monitor), .events = POLLIN};
   for (size_t i = 0; i < peers; i++) {
     const struct peer *peer = &monitor->peers[i];
     /* While the stage reads the plan from an exec's stream, what comes there is none of our business, but its end is. */
@@ -337,6 +343,7 @@ static void watch(struct monitor *monitor) {
       }
   }
   hear_start(monitor);
+  if (monitor->polled[4].revents) health_read(monitor);
   consoles_serve(monitor, monitor->polled + others);
   /* By index, not by pointer: an exec adds a peer, and both arrays may move. */
   for (size_t i = 0; i < peers; i++) {

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "health.h"
 #include "log.h"
 #include "plan.h"
 #include "process.h"
@@ -22,9 +23,12 @@ struct peer {
   bool is_owner; /* it started the container, which is bound to it; others only look in */
   struct process process; /* of an exec */
   bool told_started;
+  struct health *check; /* it is no exec of a host's but a health check, or NULL */
+  uint64_t asked_check; /* the number of the health check that it waits for; 0: none */
+  uint32_t asked_id;
 };
 
-enum { POLLED_FIXED = 4, POLLED_PER_PEER = 3 };
+enum { POLLED_FIXED = 5, POLLED_PER_PEER = 3 };
 
 struct monitor {
   struct plan plan;
@@ -46,6 +50,7 @@ struct monitor {
   int ending_tries;
   struct failure failure; /* of the start; stage 0: none */
   struct restart restart;
+  struct health *health; /* NULL: it has no checks, or never ran */
   int freezing; /* 1: a freeze, 0: a thaw is awaited; -1: neither */
   uint32_t freezing_id;
   int freezing_tries;
@@ -94,3 +99,5 @@ void monitor_end(struct monitor *monitor);
 
 /* conclude.c: everything in the container is dead. Record it, and start it again or end. */
 void monitor_conclude(struct monitor *monitor);
+/* Of a command that can't be run. */
+uint32_t exit_code_of(const struct failure *failure);

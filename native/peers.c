@@ -42,6 +42,7 @@ void peer_accept(struct monitor *monitor) {
                   ? restart_announce(monitor, fd)
                   : monitor_announce(monitor, fd, FRAME_STARTED, cgroup_is(&monitor->plan, true));
   if (!told) return;
+  if (!health_tell(monitor, fd)) return;
   uint64_t lost = monitor->log.lost_lines;
   if (lost > 0 && !send_frame(fd, FRAME_LOST_LINES, &lost, sizeof(lost), NULL, 0)) return;
   if (peer_add(monitor, fd, false)) fd = -1;
@@ -132,7 +133,7 @@ static void do_exec(struct monitor *monitor, bool terminal, int fds[REQUEST_FDS]
   }
   errno = error;
   if (error != 0) fail(&failure, lives ? "recvmsg" : "setns");
-  else if (process_enter(&peer->process, &monitor->plan, monitor->main.pidfd, peer->fd, fds + 1, count - 1, &failure) == 0)
+  else if (process_enter(&peer->process, &monitor->plan, monitor->main.pidfd, peer->fd, NULL, fds + 1, count - 1, &failure) == 0)
     return;
   send_frame(peer->fd, FRAME_FAILED, &failure, sizeof(failure), NULL, 0);
   close_fd(&peer->fd);
@@ -163,6 +164,7 @@ void peer_check_frozen(struct monitor *monitor) {
   for (size_t i = 0; i < monitor->peer_count; i++)
     if (!monitor->peers[i].is_exec && monitor->peers[i].fd == monitor->freezing_fd)
       answer(&monitor->peers[i], monitor->freezing_id, done ? 0 : EBUSY);
+  if (done && !frozen) health_thawed(monitor);
   monitor->freezing = -1;
 }
 
@@ -216,6 +218,7 @@ void peer_receive(struct monitor *monitor, struct peer *peer) {
     case REQUEST_ATTACH:
       answer(peer, request.id, peer->is_exec ? EINVAL : do_attach(monitor, &request, fds, count));
       break;
+    case REQUEST_HEALTH: health_ask(monitor, peer, request.id); break;
     case REQUEST_RESIZE: answer(peer, request.id, do_resize(monitor, peer, &request)); break;
     case REQUEST_RESTORED: answer(peer, request.id, restored_adopt(monitor, (pid_t)request.first)); break;
     default: answer(peer, request.id, ENOSYS); break;
@@ -226,6 +229,7 @@ void peer_receive(struct monitor *monitor, struct peer *peer) {
 void peer_process_spoke(struct peer *peer) {
   struct process *process = &peer->process;
   if (process_listen(process)) return;
+  if (process->started && peer->check) return;
   if (process->started) {
     peer->told_started = true;
     if (peer->fd >= 0 && !process_announce(process, peer->fd, FRAME_STARTED)) peer_close(peer);
@@ -246,6 +250,7 @@ void peer_process_ended(struct peer *peer) {
   while (process->link >= 0 && process_listen(process)) continue;
   /* All that it said is on its way before its end is told. */
   console_end(&process->console, NULL);
+  if (peer->check) health_ended(peer->check, process);
   if (peer->fd < 0) return;
   if (!process->started) {
     if (process->failure.stage == 0)

@@ -41,6 +41,7 @@ static const char *const shapes[OP_COUNT] = {
     [OP_ADOPT] = "tt",
     [OP_TERMINAL] = "uub",
     [OP_ONCE] = "u",
+    [OP_PROBE] = "um",
     [OP_OPEN_NETWORK] = "u",
     [OP_HOLD] = "",
     [OP_HOOK] = "tTTtumb",
@@ -165,6 +166,21 @@ static struct log_plan read_log(struct reader *reader) {
   return log;
 }
 
+static struct health_plan read_health(struct reader *reader) {
+  struct health_plan health = {.interval = read_u64(reader), .timeout = read_u64(reader)};
+  health.start_period = read_u64(reader);
+  health.start_interval = read_u64(reader);
+  health.retries = read_u32(reader);
+  health.action = read_u8(reader);
+  health.stop_signal = read_u32(reader);
+  health.stop_timeout = read_u64(reader);
+  health.when_restored = read_u8(reader) == 1;
+  health.file = read_text(reader);
+  health.check = read_blob(reader);
+  if (health.interval == 0 || health.start_interval == 0 || health.action > HEALTH_RESTART) reader->broken = true;
+  return health;
+}
+
 bool plan_decode(struct plan *plan, const void *bytes, size_t size) {
   const uint8_t *start = bytes;
   struct reader reader = {.at = start, .end = start + size};
@@ -208,6 +224,7 @@ bool plan_decode(struct plan *plan, const void *bytes, size_t size) {
     plan->restart = read_u8(&reader);
     plan->restart_maximum = read_u32(&reader);
     if (plan->restart > RESTART_ON_REQUEST) reader.broken = true;
+    if (read_u8(&reader) == 1) plan->health = read_health(&reader);
   }
   plan->links = read_list(&reader, "yu");
   plan->teardown = read_blobs(&reader);

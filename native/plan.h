@@ -17,7 +17,9 @@
  *          u8 stdin, u8 stdout, u8 stderr
  *          u8 monitor, {u8 lifetime, text socket, text exitFile, log,
  *                       u8 journal, {text path, u32 limit, text members} when 1,
- *                       u8 restart, u32 maximum} when 1
+ *                       u8 restart, u32 maximum,
+ *                       u8 health, {u64 interval, u64 timeout, u64 startPeriod, u64 startInterval, u32 retries, u8 action,
+ *                                   u32 stopSignal, u64 stopTimeout, u8 whenRestored, text file, blob check} when 1} when 1
  *          log: u8 driver, {u8 stopsWhenFull, text target, text fields, u64 maxSize, u32 maxFiles} when not 0
  *          list of {blob message, u32 pidAt} links; list of blob teardown; list of blob unlinks
  *          list of {u32 opcode, u32 length, fields} operations
@@ -26,7 +28,7 @@
 
 #include "common.h"
 
-enum { PLAN_MAGIC = 0x50444c50, PLAN_VERSION = 5, PLAN_MAXIMUM = 64 * 1024 * 1024 };
+enum { PLAN_MAGIC = 0x50444c50, PLAN_VERSION = 6, PLAN_MAXIMUM = 64 * 1024 * 1024 };
 
 /* A spec of lib/launch checks that these numbers and encode.ts agree, by reading this very file. */
 enum opcode {
@@ -70,7 +72,8 @@ enum opcode {
   OP_OPEN_NETWORK = 38,
   OP_HOLD = 39,
   OP_HOOK = 40,
-  OP_COUNT = 41,
+  OP_PROBE = 41,
+  OP_COUNT = 42,
 };
 
 enum propagation {
@@ -93,6 +96,9 @@ enum lifetime { LIFETIME_BOUND = 0, LIFETIME_DETACHED = 1 };
 
 /* RESTART_ON_REQUEST: never by itself, but the monitor may be told to (restart_now()). */
 enum restart_policy { RESTART_NEVER = 0, RESTART_ON_FAILURE = 1, RESTART_ALWAYS = 2, RESTART_ON_REQUEST = 3 };
+
+/* What follows when a container has become unhealthy. */
+enum health_action { HEALTH_NONE = 0, HEALTH_KILL = 1, HEALTH_STOP = 2, HEALTH_RESTART = 3 };
 
 /* A cursor. Once it ran over its end it stays broken and gives zeros and empty texts, never a byte from outside. */
 struct reader {
@@ -126,6 +132,16 @@ struct log_plan {
   uint32_t max_files;
 };
 
+/* Times are milliseconds. */
+struct health_plan {
+  const char *file; /* where the state is kept; NULL: there are no checks */
+  uint64_t interval, timeout, start_period, start_interval, stop_timeout;
+  uint32_t retries, stop_signal;
+  uint8_t action; /* enum health_action */
+  bool when_restored; /* pid 1 is CRIU at first, which is not what is checked */
+  struct blob check; /* the plan of the process that does it, as of an exec */
+};
+
 #define NO_PID UINT32_MAX
 
 struct plan {
@@ -149,6 +165,7 @@ struct plan {
   uint32_t journal_limit; /* bytes */
   uint8_t restart; /* enum restart_policy */
   uint32_t restart_maximum; /* of restarts on failure; 0: none */
+  struct health_plan health;
   struct list links; /* blob message, u32 offset of the pid in it; NO_PID: nowhere */
   struct list teardown; /* blob */
   struct list unlinks; /* blob */

@@ -122,12 +122,12 @@ static int namespaces_of(const struct plan *plan) {
 }
 
 /* The stage of an exec: read the plan, enter, clone. */
-_Noreturn static void enter(const struct plan *container, int pidfd, int stream, int link, const int *passed,
-                            size_t count) {
+_Noreturn static void enter(const struct plan *container, int pidfd, int stream, const struct blob *given, int link,
+                            const int *passed, size_t count) {
   struct failure failure = {.stage = STAGE_PLAN};
   struct plan plan;
-  size_t size;
-  void *bytes = receive_plan(stream, &size);
+  size_t size = given ? given->size : 0;
+  const void *bytes = given ? given->data : receive_plan(stream, &size);
   errno = EINVAL;
   if (!bytes || !plan_decode(&plan, bytes, size)) end_stage(link, &failure, fail(&failure, "read"));
 
@@ -158,14 +158,14 @@ _Noreturn static void enter(const struct plan *container, int pidfd, int stream,
   end_stage(link, &failure, pid);
 }
 
-int process_enter(struct process *process, const struct plan *container, int pidfd, int stream, const int *passed,
-                  size_t count, struct failure *failure) {
+int process_enter(struct process *process, const struct plan *container, int pidfd, int stream, const struct blob *given,
+                  const int *passed, size_t count, struct failure *failure) {
   int ends[2];
   if (open_link(ends, failure) < 0) return -1;
   process->link = ends[0];
   autoclose int link = ends[1];
   process->stage = fork_stage();
-  if (process->stage == 0) enter(container, pidfd, stream, link, passed, count);
+  if (process->stage == 0) enter(container, pidfd, stream, given, link, passed, count);
   return process->stage < 0 ? fail(failure, "clone3") : 0;
 }
 

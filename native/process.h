@@ -45,9 +45,12 @@ int process_start_again(struct process *process, const struct plan *plan, const 
 /* Forget one that is dead. */
 void process_forget(struct process *process);
 
-/* Start a process by a plan that comes from `stream`, in the namespaces and cgroups of `container`'s pid 1. */
-int process_enter(struct process *process, const struct plan *container, int pidfd, int stream, const int *passed,
-                  size_t count, struct failure *failure);
+/*
+ * Start a process by a plan that is given, or else (NULL) comes from `stream`, in the namespaces and cgroups of
+ * `container`'s pid 1.
+ */
+int process_enter(struct process *process, const struct plan *container, int pidfd, int stream, const struct blob *given,
+                  const int *passed, size_t count, struct failure *failure);
 
 /* What its link has to say. False: the link has ended. */
 bool process_listen(struct process *process);

@@ -23,6 +23,7 @@ enum request_kind {
   REQUEST_ATTACH = 9, /* first: 1 with stdin; stdin, stdout, stderr, a terminal's output being one */
   REQUEST_RESIZE = 10, /* a terminal; first: columns; second: rows */
   REQUEST_RESTORED = 11, /* to a monitor whose pid 1 is CRIU; first: the pid that is to be it */
+  REQUEST_HEALTH = 12, /* a health check now; answered when it has a result, which is told before */
 };
 
 enum kill_how {
@@ -50,6 +51,7 @@ enum frame_kind {
   FRAME_LOST_LINES = 7, /* u64: how many lines the log lacks by now, since it could not be written */
   FRAME_ENDED = 8, /* it is to be started again: struct started_head, struct ending, the identity */
   FRAME_FROZEN = 9, /* u32: 1 frozen, 0 thawed */
+  FRAME_HEALTH = 10, /* struct health_state */
 };
 
 /* What was being done when a launch failed. `index` counts within the plan's list of that name. */
@@ -139,6 +141,31 @@ struct ending {
   struct exit_record record;
   uint64_t due_at; /* of the next start, ms since the epoch; 0: there is none */
   struct failure failure; /* of a restart that did not come to its program; stage 0: none */
+};
+
+enum health_status {
+  HEALTH_STARTING = 1,
+  HEALTH_HEALTHY = 2,
+  HEALTH_UNHEALTHY = 3,
+};
+
+/* As Podman has it. */
+enum { HEALTH_RESULTS = 5, HEALTH_OUTPUT = 500 };
+
+struct health_result {
+  uint64_t start, end; /* ms since the epoch */
+  int32_t exit_code; /* -1: it took too long */
+  uint32_t size;
+  char output[HEALTH_OUTPUT]; /* the first bytes of it */
+};
+
+/* Also on disk, as it is. */
+struct health_state {
+  uint32_t status; /* enum health_status */
+  uint32_t streak; /* of failures */
+  uint32_t count;
+  uint32_t reserved;
+  struct health_result results[HEALTH_RESULTS]; /* the latest last */
 };
 
 /* Who a process is; the identity follows. */

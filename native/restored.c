@@ -56,5 +56,6 @@ int restored_adopt(struct monitor *monitor, pid_t pid) {
   process->started_at = now_ms();
   if (!identify(process)) return ESRCH;
   monitor_tell_all(monitor, FRAME_STARTED);
+  health_begin(monitor, true);
   return 0;
 }

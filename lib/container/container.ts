@@ -14,6 +14,8 @@ import { copyTo, type CopySource, type CopyToOptions } from './copy-to.js'
 import { diff, type ContainerChange } from './diff.js'
 import { exec, type ExecOptions, type ExecResult } from './exec.js'
 import type { ExitStatus } from './exit-status.js'
+import type { HealthCheckResult, HealthStatus } from '../launch/health.js'
+import { healthcheck } from './health/healthcheck.js'
 import { inspect, type ContainerInspect } from './inspect.js'
 import { Lifecycle } from './lifecycle.js'
 import type { LimitOptions } from './limits/options.js'
@@ -59,6 +61,8 @@ export interface ContainerEvents {
   lost: [PodlingError]
   /** Its log lacks so many lines by now, since it could not be written. Told anew once a second while lines are lost. */
   logLost: [lines: number]
+  /** Its health has changed: by a check, or to `starting` since it was started again. */
+  health: [HealthStatus]
   pause: []
   unpause: []
   /** Nothing is left of it. */
@@ -85,6 +89,7 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
       exited: (status) => this.emit('exit', status),
       lost: (error) => this.emit('lost', error),
       logLost: (lines) => this.emit('logLost', lines),
+      health: (status) => this.emit('health', status),
       changed: () => {
         if (this.status === 'paused') this.emit('pause')
         else if (this.status === 'running') this.emit('unpause')
@@ -177,6 +182,14 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
     const stopped = this.stop(options)
     const started = this.start()
     await Promise.all([stopped, started])
+  }
+
+  /**
+   * Check its health now, whenever the next check is due. The result counts as any other's.
+   * @throws PodlingError `INVALID_STATE` when it has no health check, doesn't run or is paused
+   */
+  async healthcheck(): Promise<HealthCheckResult> {
+    return healthcheck(this.#lifecycle)
   }
 
   /** Freeze all its processes (cgroups(7), the freezer). @throws PodlingError `INVALID_STATE` */

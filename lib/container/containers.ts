@@ -8,6 +8,7 @@ import { openCheckpoint } from './checkpoint/source.js'
 import { containerEvent } from './container-event.js'
 import type { ContainerContext } from './context.js'
 import { create, type Created } from './create.js'
+import type { HealthStatus } from '../launch/health.js'
 import type { ExitStatus } from './exit-status.js'
 import { isHolder } from './find-pod.js'
 import type { Lifecycle } from './lifecycle.js'
@@ -22,6 +23,8 @@ import type { ContainerStatus } from './status.js'
 /** Which containers to list. All that is given must fit. */
 export interface ContainerFilter {
   readonly status?: ContainerStatus | readonly ContainerStatus[]
+  /** `'none'`: nobody checks it, or it never ran. */
+  readonly health?: HealthStatus | 'none'
   /** `'key'` or `'key=value'`. */
   readonly label?: string | readonly string[]
   /** A part of the name. */
@@ -160,7 +163,7 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
 
   /** The containers that fit, oldest first. */
   async list(filter: ContainerFilter = {}): Promise<Container[]> {
-    checkKnown('containers.list', filter, { status: true, label: true, name: true, image: true, pod: true })
+    checkKnown('containers.list', filter, { status: true, label: true, name: true, image: true, pod: true, health: true })
     const records = this.#records().filter((record) => !isHolder(record))
     const containers = records
       .filter((record) => matchesRecord(record, filter))
@@ -168,7 +171,11 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
       .map((record) => this.handle(record))
     await Promise.all(containers.map((container) => container.refresh()))
     const statuses = filter.status === undefined ? undefined : [filter.status].flat()
-    return statuses === undefined ? containers : containers.filter(({ status }) => statuses.includes(status))
+    return containers.filter(
+      (container) =>
+        (statuses === undefined || statuses.includes(container.status)) &&
+        (filter.health === undefined || filter.health === (Container.lifecycleOf(container).health?.status ?? 'none')),
+    )
   }
 
   /** What each container uses that runs now, oldest first. */

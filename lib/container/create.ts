@@ -14,6 +14,7 @@ import { findCdiDevices } from './cdi/find-cdi.js'
 import { findDevices, hostDevices } from './devices/find-devices.js'
 import { findPod, findPodFor, podFacts, requireKept } from './find-pod.js'
 import { generateSpec } from './generate-spec.js'
+import { settleHealth, type HealthSettings } from './health/parse-health.js'
 import type { MountedImageUse } from './mount-request.js'
 import { ownConfig } from './own-config.js'
 import { placeVolumes } from './place-volumes.js'
@@ -228,6 +229,7 @@ function podPlace({ pod }: NormalizedOptions): Pick<ContainerRecord, 'pod'> {
 function storedOptions(options: NormalizedOptions, image: Image): StoredOptions {
   const { labels, detach, init, log, stopTimeout, network, extraHosts, dns, dnsSearch, dnsOptions, restart } = options
   const { stdin, stdinOnce } = options
+  const health = healthOf(options, image)
   const stopSignal = options.stopSignal ?? signalNumber(image.config.stopSignal ?? 'SIGTERM')
   return {
     labels: { ...image.config.labels, ...labels },
@@ -245,7 +247,14 @@ function storedOptions(options: NormalizedOptions, image: Image): StoredOptions 
     stopSignal,
     ...(restart === undefined ? {} : { restart }),
     ...(options.quota === undefined ? {} : { quota: options.quota }),
+    ...(health === undefined ? {} : { health }),
   }
+}
+
+function healthOf({ health, ready }: NormalizedOptions, { config }: Image): HealthSettings | undefined {
+  const settled = settleHealth(health, config)
+  if (settled !== undefined || !ready.some(({ kind }) => kind === 'healthy')) return settled
+  throw new PodlingError('INVALID_OPTION', 'container options: ready: healthy waits for ever without a health check; add health')
 }
 
 /** Containers and pods have their names together. @throws PodlingError `NAME_IN_USE` */

@@ -1,3 +1,4 @@
+import type { ContainerHealth } from '../launch/health.js'
 import type { Spec } from '../launch/oci-spec.js'
 import type { ExitStatus } from './exit-status.js'
 import type { Lifecycle } from './lifecycle.js'
@@ -28,6 +29,8 @@ export interface ContainerInspect {
     /** How often its restart policy has started it again. */
     readonly restartCount: number
   }
+  /** Its health, or what it was at its end; absent where nobody checks it, or it never ran. */
+  readonly health?: ContainerHealth
   /** As it was given: `'on-failure:3'`. */
   readonly restartPolicy: string
   /** While it runs. */
@@ -43,7 +46,7 @@ export interface ContainerInspect {
 }
 
 export function inspect(container: Lifecycle): ContainerInspect {
-  const { record, spec, status, monitor, exit, paths, network, restartCount } = container
+  const { record, spec, status, monitor, exit, paths, network, restartCount, health } = container
   const { options } = record
   const started = monitor?.restarting === true ? undefined : monitor?.started
   return {
@@ -60,6 +63,7 @@ export function inspect(container: Lifecycle): ContainerInspect {
       ...(exit === undefined ? {} : { exit }),
       restartCount,
     },
+    ...(health === undefined ? {} : { health }),
     restartPolicy: restartText(options.restart),
     networks: network.endpoints,
     ports: network.ports,

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { PodlingError } from '../errors.js'
 import type { EventAction, NewEvent } from '../event/event.js'
+import { readHealthFile, type ContainerHealth, type HealthStatus } from '../launch/health.js'
 import type { Spec } from '../launch/oci-spec.js'
 import { slotOf } from '../network/endpoint-messages.js'
 import { settleAll } from '../teardown.js'
@@ -27,6 +28,7 @@ export interface LifecycleListener {
   exited(status: ExitStatus): void
   lost(error: PodlingError): void
   logLost(lines: number): void
+  health(status: HealthStatus): void
   changed(): void
   removed(): void
 }
@@ -82,12 +84,28 @@ export class Lifecycle {
     return readNetworkState(network)
   }
 
+  /** How healthy it is, or was when it ended; undefined where nobody checks it, or it never ran. */
+  get health(): ContainerHealth | undefined {
+    if (this.record.options.health === undefined) return undefined
+    return this.monitor?.health ?? readHealthFile(this.paths.healthFile)
+  }
+
+  #followHealth(monitor: Monitor): void {
+    let last = monitor.health?.status
+    monitor.onHealth(({ status }) => {
+      const changed = last !== undefined && last !== status
+      last = status
+      if (changed) this.#listener.health(status)
+    })
+  }
+
   /** Take up a monitor: from here on the state follows what it tells. */
   follow(monitor: Monitor): void {
     this.monitor = monitor
     monitor.onLostLines((lines) => {
       this.#listener.logLost(lines)
     })
+    this.#followHealth(monitor)
     this.exit = undefined
     this.status = monitor.frozen ? 'paused' : 'running'
     monitor.follow({

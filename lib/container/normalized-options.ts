@@ -4,6 +4,7 @@ import type { SeccompProfile } from '../security/seccomp-profile.js'
 import type { NetworkMode } from '../network/mode.js'
 import type { SpecHooks } from '../launch/oci-spec.js'
 import type { DeviceRequests } from './devices/parse-devices.js'
+import type { HealthRequest } from './health/parse-health.js'
 import type { NormalizedLimits } from './limits/parse-limits.js'
 import type { QuotaLimits } from '../storage/quotas/quotas.js'
 import type { MountRequest } from './mount-request.js'
@@ -60,6 +61,8 @@ export interface NormalizedOptions extends NormalizedLimits {
   readonly stopTimeout: number
   /** Undefined: never. */
   readonly restart: RestartPolicy | undefined
+  /** Undefined: as the image says. */
+  readonly health: HealthRequest | undefined
   readonly init: boolean
   readonly detach: boolean
   /** Undefined: none. Zeros: of no size that it knows of. */
@@ -86,4 +89,5 @@ export type ReadyCondition = { readonly timeout: number } & (
   | { readonly kind: 'http'; readonly path: string; readonly port: number; readonly status: number | undefined }
   | { readonly kind: 'log'; readonly pattern: RegExp }
   | { readonly kind: 'command'; readonly command: readonly string[] }
+  | { readonly kind: 'healthy' }
 )

@@ -21,7 +21,7 @@ const minimumInodes = 16
 const maximumId = 2 ** 32 - 2
 
 /** Options that DESIGN names and that this version can't do. */
-export const unsupportedOptions: ReadonlySet<string> = new Set(['health', 'userns', 'selinux', 'apparmor'])
+export const unsupportedOptions: ReadonlySet<string> = new Set(['userns', 'selinux', 'apparmor'])
 
 /** A keyword for a string that must fulfil `test`. */
 function words(keyword: string, test: (text: string) => boolean, must: string): FaultKeyword {
@@ -237,6 +237,7 @@ export const optionsSchema = {
     stopSignal: { type: ['string', 'integer'], signal: true },
     stopTimeout: { type: ['string', 'number'], duration: true },
     restart: { type: 'string', pattern: restartPattern, says: restartWords },
+    health: {},
     init: flag,
     detach: flag,
     tty: { type: ['boolean', 'object'], ...terminalSize },
@@ -386,6 +387,13 @@ export const readySchemas = {
     additionalProperties: false,
     required: ['log'],
     properties: { log: { regExp: true }, timeout },
+  },
+  healthy: {
+    type: 'object',
+    member: 'property of a health check',
+    additionalProperties: false,
+    required: ['healthy'],
+    properties: { healthy: { const: true }, timeout },
   },
   command: {
     type: 'object',

@@ -2,6 +2,7 @@ import type { PortOption } from '../network/ports.js'
 import type { SeccompProfile } from '../security/seccomp-profile.js'
 import type { Duration, Size } from '../schema/quantities.js'
 import type { SpecHooks } from '../launch/oci-spec.js'
+import type { HealthOption } from './health/options.js'
 import type { LimitOptions } from './limits/options.js'
 import type { LogDriver, LogDriverOptions } from './log/settings.js'
 import type { TerminalSize } from './terminal/size.js'
@@ -193,6 +194,12 @@ export interface ContainerOptions extends LimitOptions {
    * @default 'no'
    */
   readonly restart?: 'no' | 'on-failure' | `on-failure:${number}` | 'always' | 'unless-stopped'
+  /**
+   * Whether it is healthy, and what that means (`--health-cmd` and its like). Its monitor checks it, whether this process lives
+   * or not. `'none'` or `false`: nobody checks it, though its image says how.
+   * @default the image's HEALTHCHECK, or none
+   */
+  readonly health?: HealthOption | 'none' | false
   /** A small pid 1 that reaps orphans and passes signals on; the command runs as its child (`--init`). @default false */
   readonly init?: boolean
   /**
@@ -367,6 +374,7 @@ export type ReadyOption = {
     }
   | { /** Output that has a line like this. */ readonly log: RegExp | string }
   | { /** A program in the container that ends with 0. */ readonly command: readonly string[] }
+  | { /** Its health check succeeds. */ readonly healthy: true }
 )
 
 /** The limits of getrlimit(2), without `RLIMIT_`. */

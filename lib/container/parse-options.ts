@@ -9,6 +9,7 @@ import { seccompProfileFaults } from '../security/seccomp-profile.js'
 import { nearestName } from '../schema/nearest-name.js'
 import { parseDevices } from './devices/parse-devices.js'
 import { hookFaults } from './hooks/parse-hooks.js'
+import { parseHealth } from './health/parse-health.js'
 import { limitContradictions, normalizeLimits } from './limits/parse-limits.js'
 import type { NormalizedOptions, ReadyCondition, SeccompChoice } from './normalized-options.js'
 import type { QuotaLimits } from '../storage/quotas/quotas.js'
@@ -64,6 +65,7 @@ export function parseOptions(
     ulimits: parseUlimits(sound.ulimits, faults),
     devices: parseDevices(sound, faults),
     seccomp: parseSeccomp(sound.seccomp, faults),
+    health: parseHealth(sound.health, faults),
     ready: parseReady(sound.ready, faults),
     network: podNetwork ?? parseNetwork(sound, defaultNetwork, faults),
     log: parseLog(sound, faults),
@@ -85,7 +87,7 @@ function normalize(
   inPod: PodFacts | undefined,
 ): Omit<
   NormalizedOptions,
-  'mounts' | 'extraHosts' | 'ulimits' | 'devices' | 'seccomp' | 'ready' | 'network' | 'log' | 'pod'
+  'mounts' | 'extraHosts' | 'ulimits' | 'devices' | 'seccomp' | 'health' | 'ready' | 'network' | 'log' | 'pod'
 > {
   const { image, entrypoint, user } = options
   const limits = normalizeLimits(options)

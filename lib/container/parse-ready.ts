@@ -7,7 +7,7 @@ import { optionKeywords, readySchemas } from './options-schema.js'
 import { parseDuration } from '../schema/quantities.js'
 
 /** The order matters: an http check has a port too. */
-const kinds = ['http', 'log', 'command', 'port'] as const
+const kinds = ['http', 'log', 'command', 'port', 'healthy'] as const
 type Kind = (typeof kinds)[number]
 
 const findFaults: Readonly<Record<Kind, (value: unknown) => Fault[]>> = {
@@ -15,6 +15,7 @@ const findFaults: Readonly<Record<Kind, (value: unknown) => Fault[]>> = {
   log: faultFinder(readySchemas.log, optionKeywords),
   command: faultFinder(readySchemas.command, optionKeywords),
   port: faultFinder(readySchemas.port, optionKeywords),
+  healthy: faultFinder(readySchemas.healthy, optionKeywords),
 }
 
 const defaultTimeout = 60_000
@@ -35,15 +36,11 @@ function parseOne(value: unknown, at: string, faults: Fault[]): ReadyCondition |
     return undefined
   }
   const given = Object.fromEntries(Object.entries(value).filter(([, part]) => part !== undefined))
-  if ('healthy' in given) {
-    faults.push({ path: `${at}.healthy`, message: 'not supported by this version' })
-    return undefined
-  }
   const kind = kinds.find((name) => name in given)
   if (kind === undefined) {
     const near = Object.keys(given).flatMap((key) => nearestName(key, kinds) ?? [])[0]
     const hint = near === undefined ? '' : `; did you mean ${near}?`
-    faults.push({ path: at, message: `must have one of port, http, log, command; got ${show(given)}${hint}` })
+    faults.push({ path: at, message: `must have one of port, http, log, command, healthy; got ${show(given)}${hint}` })
     return undefined
   }
   const wrong = findFaults[kind](given)
@@ -66,6 +63,8 @@ function condition(kind: Kind, given: Record<string, unknown>): ReadyCondition {
       return { kind, port: given['port'] as number, timeout }
     case 'log':
       return { kind, pattern: logPattern(given['log'] as RegExp | string), timeout }
+    case 'healthy':
+      return { kind, timeout }
     case 'command':
       return { kind, command: given['command'] as readonly string[], timeout }
   }

@@ -1,6 +1,7 @@
 import type { Spec } from '../launch/oci-spec.js'
 import type { Table } from '../storage/database.js'
 import type { QuotaLimits } from '../storage/quotas/quotas.js'
+import type { HealthSettings } from './health/parse-health.js'
 import type { VolumeClaim } from '../storage/volumes/volume-records.js'
 import type { MountedImageUse, MountUse } from './mount-request.js'
 import type { ContainerOptions } from './options.js'
@@ -31,6 +32,8 @@ export type StoredOptions = Pick<
   readonly stopSignal: number
   /** Absent: never. */
   readonly restart?: RestartPolicy
+  /** Absent: nobody checks it. */
+  readonly health?: HealthSettings
 }
 
 /** The options of a container as they were given, but for those that matter while it is made alone. */
@@ -72,6 +75,8 @@ export interface ContainerPaths {
   /** Gone with a reboot, and mostly in memory: what each start makes anew. */
   readonly runDirectory: string
   readonly exitFile: string
+  /** How healthy it is, or was. */
+  readonly healthFile: string
   readonly hosts: string
   readonly resolvConf: string
   readonly hostname: string
@@ -90,6 +95,7 @@ export function containerPaths(root: string, runRoot: string, id: string, detach
     log: `${directory}/ctr.log`,
     runDirectory,
     exitFile: `${detached ? directory : runDirectory}/exit`,
+    healthFile: `${detached ? directory : runDirectory}/health`,
     hosts: `${runDirectory}/hosts`,
     resolvConf: `${runDirectory}/resolv.conf`,
     hostname: `${runDirectory}/hostname`,

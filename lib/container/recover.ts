@@ -248,6 +248,7 @@ const silent = {
   exited: () => undefined,
   lost: () => undefined,
   logLost: () => undefined,
+  health: () => undefined,
   changed: () => undefined,
   removed: () => undefined,
 }

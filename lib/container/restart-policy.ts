@@ -24,9 +24,15 @@ export function restartText(policy: RestartPolicy | undefined): string {
   return policy.maximum === 0 ? policy.name : `${policy.name}:${String(policy.maximum)}`
 }
 
-/** As long as the machine runs, `unless-stopped` is `always`: one that was stopped isn't started by either. */
-export function planRestart(policy: RestartPolicy | undefined): { readonly restart?: PlanRestart } {
-  if (policy === undefined || policy.name === 'no') return {}
+/**
+ * As long as the machine runs, `unless-stopped` is `always`: one that was stopped isn't started by either.
+ * @param onRequest its health check may want a start, whatever the policy says
+ */
+export function planRestart(
+  policy: RestartPolicy | undefined,
+  onRequest: boolean,
+): { readonly restart?: PlanRestart } {
+  if (policy === undefined || policy.name === 'no') return onRequest ? { restart: { policy: 'on-request' } } : {}
   if (policy.name === 'on-failure') return { restart: { policy: 'on-failure', maximum: policy.maximum } }
   return { restart: { policy: 'always' } }
 }

@@ -30,6 +30,7 @@ import { RunLock } from './run-lock.js'
 import { launchOnPluginNetworks } from './plugin-networks.js'
 import { passedStreams, requireNoTerminal } from './log/pass-streams.js'
 import { planLog } from './log/plan-log.js'
+import { planHealth } from './health/plan-health.js'
 import { planRestart } from './restart-policy.js'
 import { requireStatus } from './status.js'
 import { containerStdio } from './terminal/stdio.js'
@@ -76,6 +77,7 @@ async function launchNow(container: Lifecycle, restorer: Restorer | undefined): 
   if (container.monitor !== undefined) throw startedElsewhere(record.name)
   requireNoTerminal(record)
   if (existsSync(paths.exitFile)) unlinkSync(paths.exitFile)
+  if (record.options.health !== undefined) rmSync(paths.healthFile, { force: true })
   await takeOver(container)
   // A limit that nobody enforces, since the disk was mounted anew without, is none.
   if (record.options.quota !== undefined) context.quotas.require(`start container ${record.name}`)
@@ -206,7 +208,8 @@ function planOf(
         limit: JOURNAL_LIMIT,
         members: eventMembers(containerEvent(record)),
       },
-      ...planRestart(options.restart),
+      ...planRestart(options.restart, options.health?.onFailure === 'restart'),
+      ...planHealth(record, spec, paths),
     },
     init: options.init,
     hooks: hooksInside(record, paths),

@@ -26,6 +26,7 @@ const allowed = {
   unpause: ['paused'],
   wait: ['running', 'paused', 'restarting', 'stopping', 'exited'],
   exec: ['running', 'stopping'],
+  healthcheck: ['running'],
   attach: ['running', 'paused', 'stopping'],
   resize: ['running', 'paused', 'stopping'],
   remove: ['created', 'exited'],

@@ -4,10 +4,11 @@ import { checkKnown } from '../schema/known-options.js'
 import { nearestName } from '../schema/nearest-name.js'
 import type { ExitStatus } from './exit-status.js'
 import type { Lifecycle } from './lifecycle.js'
+import { requireHealth } from './health/healthcheck.js'
 import { requireStatus, type ContainerStatus } from './status.js'
 
-/** What can be waited for, by the words of podman-wait(1). `stopped` and `exited` are the same. */
-export type WaitCondition = 'created' | 'running' | 'paused' | 'stopping' | 'stopped' | 'exited' | 'removed'
+/** What can be waited for, by the words of podman-wait(1). `stopped` and `exited` are the same; the last two are its health. */
+export type WaitCondition = 'created' | 'running' | 'paused' | 'stopping' | 'stopped' | 'exited' | 'removed' | 'healthy' | 'unhealthy'
 
 export interface WaitOptions {
   /** @default 'stopped' */
@@ -16,7 +17,7 @@ export interface WaitOptions {
   readonly signal?: AbortSignal
 }
 
-const conditions: Readonly<Record<WaitCondition, ContainerStatus>> = {
+const conditions: Readonly<Record<WaitCondition, ContainerStatus | 'healthy' | 'unhealthy'>> = {
   created: 'created',
   running: 'running',
   paused: 'paused',
@@ -24,6 +25,8 @@ const conditions: Readonly<Record<WaitCondition, ContainerStatus>> = {
   stopped: 'exited',
   exited: 'exited',
   removed: 'removed',
+  healthy: 'healthy',
+  unhealthy: 'unhealthy',
 }
 
 /** What other processes do to a container that doesn't run here is told by nobody: it is looked for. */
@@ -36,6 +39,7 @@ export async function wait(container: Lifecycle, options: WaitOptions): Promise<
   if (!Object.hasOwn(conditions, condition)) throw unknownCondition(condition)
   const wanted = conditions[condition]
   if (wanted === 'exited') return untilEnded(container, signal)
+  if (wanted === 'healthy' || wanted === 'unhealthy') requireHealth(container, 'wait for the health of')
   while (!(await is(container, wanted))) {
     if (container.status === 'removed') requireStatus('wait', 'removed', container.record.name)
     await orAborted(container, signal, (done) => {
@@ -48,14 +52,16 @@ export async function wait(container: Lifecycle, options: WaitOptions): Promise<
   return undefined
 }
 
-async function is(container: Lifecycle, wanted: ContainerStatus): Promise<boolean> {
-  if (container.status === wanted) return true
+async function is(container: Lifecycle, wanted: (typeof conditions)[WaitCondition]): Promise<boolean> {
+  const holds = (): boolean =>
+    container.status === wanted || (container.monitor !== undefined && container.health?.status === wanted)
+  if (holds()) return true
   const { records, comingNames } = container.context
   const { id, name } = container.record
   const gone = records.get(id) === undefined && !comingNames.has(name)
   if (gone) container.set('removed')
   else await container.queue.run(() => container.refresh())
-  return container.status === wanted
+  return holds()
 }
 
 async function untilEnded(container: Lifecycle, signal: AbortSignal | undefined): Promise<ExitStatus> {

@@ -1,6 +1,7 @@
 /** The configuration of an image as a caller writes it, checked and encoded as the OCI document. Pure. */
 import { PodlingError } from '../errors.js'
-import type { ExposedPort } from './image-config.js'
+import { encodeHealthcheck } from './healthcheck-input.js'
+import type { ExposedPort, Healthcheck } from './image-config.js'
 import type { Platform } from './platform.js'
 
 /** What the containers of a new image do unless they say otherwise. All of it is optional. */
@@ -20,6 +21,8 @@ export interface ImageConfigInput {
   readonly labels?: Readonly<Record<string, string>>
   /** Such as `'SIGINT'`. @default SIGTERM */
   readonly stopSignal?: string
+  /** How its containers are checked. `{ test: ['NONE'] }`: not at all. */
+  readonly healthcheck?: Healthcheck
 }
 
 export interface ImageDocumentInput {
@@ -46,6 +49,7 @@ const encoders: Readonly<Record<keyof ImageConfigInput, readonly [string, Encode
   ],
   labels: ['Labels', textMap],
   stopSignal: ['StopSignal', text],
+  healthcheck: ['Healthcheck', encodeHealthcheck],
 }
 
 /**

@@ -93,6 +93,23 @@ export function compileExec(spec: Spec, process: SpecProcess, stdio: PlanStdio):
   }
 }
 
+/** As of an exec, but that it is this helper which looks: for a listener on a port, or an answer to a GET of `path`. */
+export function compileProbe(spec: Spec, process: SpecProcess, { port, path }: { port: number; path?: string }): Plan {
+  const { seccomp: _, ...linux } = spec.linux ?? {}
+  const harmless = { ...process, cwd: '/', capabilities: {}, noNewPrivileges: true }
+  return {
+    create: [],
+    join: [],
+    cgroup: { directories: [], writes: [], attach: [] },
+    stdio: { stdin: 'null', stdout: 'pass', stderr: 'pass' },
+    operations: [
+      // No filter of a program's that may know nothing of sockets.
+      ...identityOperations({ ...spec, linux }, harmless),
+      { op: 'probe', port, ...(path === undefined ? {} : { path }) },
+    ],
+  }
+}
+
 /** What a view of a root needs. */
 export interface ViewInput extends Pick<LaunchInput, 'root' | 'monitor' | 'mountSources'> {
   /** Only what is bound into it is mounted; all else would be empty. */

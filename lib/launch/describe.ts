@@ -83,6 +83,8 @@ export function describeOperation(operation: Operation): string {
       return 'start the init'
     case 'barrier':
       return 'wait at the barrier'
+    case 'probe':
+      return `look at port ${String(operation.port)}`
     case 'exit':
       return 'end the process'
     case 'hold':

@@ -3,10 +3,10 @@
  * header and checks that every number here is the same there.
  */
 import { PodlingError } from '../errors.js'
-import type { MountAttributes, NamespaceType, Operation, Plan, PlanCgroup, PlanLog, Propagation } from './plan.js'
+import type { MountAttributes, NamespaceType, Operation, Plan, PlanCgroup, PlanHealth, PlanLog, Propagation } from './plan.js'
 
 export const planMagic = 0x50444c50
-export const planVersion = 5
+export const planVersion = 6
 
 /** Numbers of the operations: `enum opcode`. */
 export const opcodes: Readonly<Record<Operation['op'], number>> = {
@@ -50,6 +50,7 @@ export const opcodes: Readonly<Record<Operation['op'], number>> = {
   'open-network': 38,
   hold: 39,
   hook: 40,
+  probe: 41,
 }
 
 /** `enum propagation`. */
@@ -71,6 +72,9 @@ export const lifetimes = { bound: 0, detached: 1 } as const
 export const logKinds: Readonly<Record<PlanLog['driver'], number>> = { 'k8s-file': 1, 'json-file': 2, journald: 3 }
 /** `enum restart_policy`. */
 export const restartPolicies = { never: 0, 'on-failure': 1, always: 2, 'on-request': 3 } as const
+
+/** `enum health_action`. */
+export const healthActions = { none: 0, kill: 1, stop: 2, restart: 3 } as const
 
 /** A message that no pid is put into: `NO_PID`. */
 const noPid = 0xffffffff
@@ -358,6 +362,10 @@ function writeFields(out: Writer, operation: Operation): void {
     case 'open-network':
       out.u32(operation.fd)
       return
+    case 'probe':
+      out.u32(operation.port)
+      out.maybe(operation.path)
+      return
     case 'pivot-root':
     case 'loopback-up':
     case 'keyring':
@@ -394,6 +402,21 @@ function writeLog(out: Writer, log: PlanLog | undefined): void {
   out.text(log.fields)
   out.u64(BigInt(log.maxSize ?? 0))
   out.u32(log.maxFiles)
+}
+
+function writeHealth(out: Writer, health: PlanHealth | undefined): void {
+  out.u8(health !== undefined)
+  if (health === undefined) return
+  const { interval, timeout, startPeriod, startInterval } = health
+  for (const time of [interval, timeout, startPeriod, startInterval]) out.u64(BigInt(time))
+  out.u32(health.retries)
+  out.u8(healthActions[health.onFailure])
+  out.u32(health.stopSignal)
+  out.u64(BigInt(Math.ceil(health.stopTimeout)))
+  out.u8(health.whenRestored ?? false)
+  out.text(health.file)
+  // Without its size, which a blob has already.
+  out.blob(encodePlan(health.check).subarray(4))
 }
 
 /**
@@ -436,6 +459,7 @@ export function encodePlan(plan: Plan): Buffer {
       const { policy = 'never', maximum = 0 } = plan.monitor.restart ?? {}
       out.u8(restartPolicies[policy])
       out.u32(maximum)
+      writeHealth(out, plan.monitor.health)
     }
     out.list(plan.network?.links ?? [], ({ message, pidAt = noPid }) => {
       out.blob(message)

@@ -5,6 +5,7 @@ import { PodlingError } from '../errors.js'
 import { close, connectUnix, socketPair } from '../sys/libc.js'
 import { closeAll } from './connection.js'
 import { encodePlan } from './encode.js'
+import type { ContainerHealth } from './health.js'
 import type { Plan } from './plan.js'
 import { killHow, type Ending, type ExitRecord, type Started } from './protocol.js'
 import { Remote, Settled, endedError } from './remote.js'
@@ -95,6 +96,7 @@ export class Monitor {
   #running: boolean
   #waiting: Ending | undefined
   #listener: MonitorListener | undefined
+  #lastCheck: Promise<void> = Promise.resolve()
 
   private constructor(remote: Remote, started: Started, running: boolean, waiting: Ending | undefined) {
     this.#remote = remote
@@ -217,6 +219,26 @@ export class Monitor {
   /** Be told when {@link lostLines} has grown. */
   onLostLines(listener: (lines: number) => void): void {
     this.#remote.onLostLines = listener
+  }
+
+  /** How healthy the container is; undefined where nobody checks it. */
+  get health(): ContainerHealth | undefined {
+    return this.#remote.health
+  }
+
+  /** Be told of {@link health} with each check. */
+  onHealth(listener: (health: ContainerHealth) => void): void {
+    this.#remote.onHealth = listener
+  }
+
+  /** Do one check, and resolve when {@link health} has its result. @throws PodlingError `INVALID_STATE` when it has ended. */
+  async checkHealth(): Promise<void> {
+    const what = 'Check the health of the container'
+    this.#assertLives(what)
+    // The monitor has one of each connection's at a time.
+    const mine = this.#lastCheck.then(() => this.#remote.ask('health', 0, 0, what))
+    this.#lastCheck = mine.catch(() => undefined)
+    await mine
   }
 
   /** Does the program run (true), or does the container stand at its barrier? */

@@ -215,6 +215,8 @@ export type Operation =
   | { readonly op: 'barrier' }
   /** Stay, for the namespaces' sake, and reap; end with SIGTERM. Stands in the place of an exec. */
   | { readonly op: 'hold' }
+  /** In the place of an exec: look for a listener on a port of loopback, or for an answer to an HTTP GET of `path` there. */
+  | { readonly op: 'probe'; readonly port: number; readonly path?: string }
   /** End with exit code 0: all was done by the steps before. Stands in the place of an exec. */
   | { readonly op: 'exit' }
   /** execve(2) of `argv`, found along the environment's PATH unless it has a slash. Always last. */
@@ -278,6 +280,28 @@ export interface PlanMonitor {
   }
   /** Whether it is started again when it has ended. @default never */
   readonly restart?: PlanRestart
+  /** How it is checked while it runs. @default not at all */
+  readonly health?: PlanHealth
+}
+
+/** What a monitor does to know whether its container is healthy. Times are milliseconds. */
+export interface PlanHealth {
+  readonly interval: number
+  readonly timeout: number
+  readonly startPeriod: number
+  readonly startInterval: number
+  readonly retries: number
+  /** What follows when it has become unhealthy. */
+  readonly onFailure: 'none' | 'kill' | 'stop' | 'restart'
+  /** A signal's number, and how long the container has to end by it, when it is stopped for that. */
+  readonly stopSignal: number
+  readonly stopTimeout: number
+  /** Not before its pid 1, CRIU, has made another process of it that is pid 1 from then on. @default false */
+  readonly whenRestored?: boolean
+  /** Host path of the file that its state is kept in. */
+  readonly file: string
+  /** The process of a check, as of an exec; both outputs are passed. */
+  readonly check: Plan
 }
 
 /** How a monitor keeps what its container writes. */

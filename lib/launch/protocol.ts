@@ -16,6 +16,7 @@
  *   │ request ATTACH + its pipes, KILL, FREEZE ... ──▶│
  *   │◀───────────────────────────────── frame ANSWER ─│
  *   │◀───────────────────────────── frame LOST_LINES ─│ a log that can't be written
+ *   │◀───────────────────────────────── frame HEALTH ─│ fork, setns, clone ───▶│ a health check
  *   │◀───────────────────────────────── frame EXITED ─│◀──────────────── death │
  *   │◀────────────────── frame ENDED, later STARTED ──│ one that is started again
  *   │ request SPARE + stream ────▶│ fork ──────────────▶│ cgroups are entered
@@ -26,6 +27,8 @@
  * Requests are 16 bytes and go out by one sendmsg(2) each, as they may carry descriptors; all the rest is a byte stream
  * that Node reads and writes in its usual way. This file is pure.
  */
+
+import { decodeHealth, type ContainerHealth } from './health.js'
 
 export const requestKinds = {
   launch: 1,
@@ -39,6 +42,7 @@ export const requestKinds = {
   attach: 9,
   resize: 10,
   restored: 11,
+  health: 12,
 } as const
 export type RequestKind = keyof typeof requestKinds
 
@@ -57,6 +61,7 @@ export const frameKinds = {
   'lost-lines': 7,
   ended: 8,
   frozen: 9,
+  health: 10,
 } as const
 
 /** `second` of a kill (`enum kill_how`), as bits. */
@@ -175,6 +180,7 @@ export type Frame =
   | { readonly kind: 'answer'; readonly id: number; readonly error: number }
   | { readonly kind: 'warm' }
   | { readonly kind: 'lost-lines'; readonly lines: number }
+  | { readonly kind: 'health'; readonly health: ContainerHealth }
 
 /** A request as bytes. */
 export function encodeRequest(kind: RequestKind, id = 0, first = 0, second = 0): Buffer {
@@ -284,6 +290,8 @@ function decodeFrame(kind: number, bytes: Buffer): Frame {
       return { kind: name, id: bytes.readUInt32LE(0), error: bytes.readUInt32LE(4) }
     case 'warm':
       return { kind: name }
+    case 'health':
+      return { kind: name, health: decodeHealth(bytes) }
     case 'lost-lines':
       return { kind: name, lines: Number(bytes.readBigUInt64LE(0)) }
   }

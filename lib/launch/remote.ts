@@ -3,6 +3,7 @@ import { PodlingError } from '../errors.js'
 import { codeForErrno, errnoName } from '../sys/libc.js'
 import { Connection, goneError } from './connection.js'
 import { failureError } from './describe.js'
+import type { ContainerHealth } from './health.js'
 import type { Plan } from './plan.js'
 import type { Ending, ExitRecord, Failure, Frame, RequestKind, Started } from './protocol.js'
 
@@ -46,6 +47,9 @@ export class Remote {
   /** So many lines of its output the log lacks by now. */
   onLostLines: (lines: number) => void = () => undefined
   lostLines = 0
+  /** How healthy the container is, told anew with each check. */
+  onHealth: (health: ContainerHealth) => void = () => undefined
+  health: ContainerHealth | undefined
   /** Why the container could not be started again, the last time. */
   lastFailure: PodlingError | undefined
   /** Has it told of the end? Its silence is in order then. */
@@ -79,6 +83,11 @@ export class Remote {
     if (frame.kind === 'lost-lines') {
       this.lostLines = frame.lines
       this.onLostLines(frame.lines)
+      return
+    }
+    if (frame.kind === 'health') {
+      this.health = frame.health
+      this.onHealth(frame.health)
       return
     }
     this.heard = true

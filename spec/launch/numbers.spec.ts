@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import {
+  healthActions,
   lifetimes,
   logKinds,
   opcodes,
@@ -12,6 +13,7 @@ import {
   restartPolicies,
   stdioModes,
 } from '../../lib/launch/encode.js'
+import { healthOutputSize, healthResults, healthStatuses } from '../../lib/launch/health.js'
 import { copyFrom, copyWays, frameKinds, killHow, reasons, requestKinds, stages } from '../../lib/launch/protocol.js'
 
 const native = join(dirname(fileURLToPath(import.meta.url)), '../../../native')
@@ -45,6 +47,13 @@ t.test('C and TypeScript agree on every number', async (t) => {
     ([name, number]) => `RESTART_${name.toUpperCase().replaceAll('-', '_')} = ${number}`,
   )
   t.match(readFileSync(join(native, 'plan.h'), 'utf8'), policies.join(', '))
+  const actions = Object.entries(healthActions).map(([name, number]) => `HEALTH_${name.toUpperCase()} = ${number}`)
+  t.match(readFileSync(join(native, 'plan.h'), 'utf8'), actions.join(', '))
+  t.strictSame(numbers('protocol.h', 'HEALTH'), healthStatuses)
+  t.match(
+    readFileSync(join(native, 'protocol.h'), 'utf8'),
+    `HEALTH_RESULTS = ${healthResults}, HEALTH_OUTPUT = ${healthOutputSize} }`,
+  )
   t.strictSame(numbers('protocol.h', 'KILL'), killHow)
   t.strictSame(numbers('protocol.h', 'REQUEST'), requestKinds)
   t.strictSame(numbers('protocol.h', 'FRAME'), frameKinds)

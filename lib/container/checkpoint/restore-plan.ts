@@ -23,9 +23,12 @@ export function mountPlace(directory: string, index: number): string {
   return `${directory}/${String(index)}`
 }
 
-/** Its monitor can't restore it again: by then the checkpoint may be gone, and CRIU has nobody to talk to. */
-function onceOnly({ restart: _, ...monitor }: PlanMonitor): PlanMonitor {
-  return monitor
+/**
+ * Its monitor can't restore it again: by then the checkpoint may be gone, and CRIU has nobody to talk to. Nor is it to be
+ * checked before it is restored.
+ */
+function onceOnly({ restart: _, health, ...monitor }: PlanMonitor): PlanMonitor {
+  return { ...monitor, ...(health === undefined ? {} : { health: { ...health, whenRestored: true } }) }
 }
 
 /**

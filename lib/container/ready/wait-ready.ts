@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PodlingError } from '../../errors.js'
+import { show } from '../../schema/faults.js'
 import { exec } from '../exec.js'
 import type { ExitStatus } from '../exit-status.js'
 import type { Lifecycle } from '../lifecycle.js'
@@ -45,7 +46,7 @@ async function waitFor(container: Lifecycle, condition: ReadyCondition, over: Ab
   if (over.aborted) return
   throw new PodlingError(
     'READY_TIMEOUT',
-    `wait for container ${container.record.name}: ${describe(condition)} not within ${String(condition.timeout)} ms${await lastLines(container)}`,
+    `wait for container ${container.record.name}: ${describe(condition, container)} not within ${String(condition.timeout)} ms${await lastLines(container)}`,
   )
 }
 
@@ -61,6 +62,8 @@ async function holds(container: Lifecycle, condition: ReadyCondition, stop: Abor
         async () => (await listens(container, condition.port)) && (await answers(container, condition, stop)),
         stop,
       )
+    case 'healthy':
+      return poll(async () => Promise.resolve(container.health?.status === 'healthy'), stop)
     case 'command':
       return poll(async () => (await exec(container, condition.command, { signal: stop })).exitCode === 0, stop)
   }
@@ -138,7 +141,7 @@ async function lastLines(container: Lifecycle): Promise<string> {
   return lines.length === 0 ? '; it has written nothing' : `; its last lines:${lines.join('')}`
 }
 
-function describe(condition: ReadyCondition): string {
+function describe(condition: ReadyCondition, { health }: Lifecycle): string {
   switch (condition.kind) {
     case 'log':
       return `a log line like ${String(condition.pattern)}`
@@ -146,6 +149,11 @@ function describe(condition: ReadyCondition): string {
       return `port ${String(condition.port)} listening`
     case 'http':
       return `an answer from port ${String(condition.port)} for ${condition.path}`
+    case 'healthy': {
+      const last = health?.log.at(-1)
+      const why = last === undefined ? '' : ` (the last check: exit code ${String(last.exitCode)}, ${show(last.output)})`
+      return `a successful health check${why}`
+    }
     case 'command':
       return `${condition.command.join(' ')} with exit code 0`
   }
