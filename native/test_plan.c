@@ -25,6 +25,10 @@ static void put_u32(struct writer *out, uint32_t value) {
   put(out, &value, sizeof(value));
 }
 
+static void put_u64(struct writer *out, uint64_t value) {
+  put(out, &value, sizeof(value));
+}
+
 static void put_text(struct writer *out, const char *text) {
   put_u32(out, (uint32_t)strlen(text));
   put(out, text, strlen(text) + 1);
@@ -80,6 +84,19 @@ static void sample(struct writer *out) {
   put_text(out, "\"id\":\"a\"");
   put_u8(out, RESTART_ON_FAILURE);
   put_u32(out, 3);
+  put_u8(out, 1);
+  put_u64(out, 30000);
+  put_u64(out, 1000);
+  put_u64(out, 0);
+  put_u64(out, 5000);
+  put_u32(out, 3);
+  put_u8(out, HEALTH_STOP);
+  put_u32(out, 15);
+  put_u64(out, 10000);
+  put_u8(out, 0);
+  put_text(out, "/run/h");
+  put_u32(out, 5);
+  put(out, "check", 5);
   put_u32(out, 1);
   put_u32(out, 4);
   put(out, "link", 4);
@@ -111,7 +128,7 @@ static uint8_t *guarded(const uint8_t *bytes, size_t size) {
 
 /* Read all that an accepted plan has, as the interpreter would. */
 static size_t walk(struct plan *plan) {
-  size_t seen = 0;
+  size_t seen = plan->health.file ? strlen(plan->health.file) : 0;
   struct reader items = plan->operations.items;
   for (uint32_t i = 0; i < plan->operations.count; i++) {
     struct operation operation = read_operation(&items);

@@ -163,7 +163,14 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
 
   /** The containers that fit, oldest first. */
   async list(filter: ContainerFilter = {}): Promise<Container[]> {
-    checkKnown('containers.list', filter, { status: true, label: true, name: true, image: true, pod: true, health: true })
+    checkKnown('containers.list', filter, {
+      status: true,
+      label: true,
+      name: true,
+      image: true,
+      pod: true,
+      health: true,
+    })
     const records = this.#records().filter((record) => !isHolder(record))
     const containers = records
       .filter((record) => matchesRecord(record, filter))

@@ -254,7 +254,10 @@ function storedOptions(options: NormalizedOptions, image: Image): StoredOptions 
 function healthOf({ health, ready }: NormalizedOptions, { config }: Image): HealthSettings | undefined {
   const settled = settleHealth(health, config)
   if (settled !== undefined || !ready.some(({ kind }) => kind === 'healthy')) return settled
-  throw new PodlingError('INVALID_OPTION', 'container options: ready: healthy waits for ever without a health check; add health')
+  throw new PodlingError(
+    'INVALID_OPTION',
+    'container options: ready: healthy waits for ever without a health check; add health',
+  )
 }
 
 /** Containers and pods have their names together. @throws PodlingError `NAME_IN_USE` */

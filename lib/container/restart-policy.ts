@@ -28,10 +28,7 @@ export function restartText(policy: RestartPolicy | undefined): string {
  * As long as the machine runs, `unless-stopped` is `always`: one that was stopped isn't started by either.
  * @param onRequest its health check may want a start, whatever the policy says
  */
-export function planRestart(
-  policy: RestartPolicy | undefined,
-  onRequest: boolean,
-): { readonly restart?: PlanRestart } {
+export function planRestart(policy: RestartPolicy | undefined, onRequest: boolean): { readonly restart?: PlanRestart } {
   if (policy === undefined || policy.name === 'no') return onRequest ? { restart: { policy: 'on-request' } } : {}
   if (policy.name === 'on-failure') return { restart: { policy: 'on-failure', maximum: policy.maximum } }
   return { restart: { policy: 'always' } }

@@ -8,7 +8,8 @@ import { requireHealth } from './health/healthcheck.js'
 import { requireStatus, type ContainerStatus } from './status.js'
 
 /** What can be waited for, by the words of podman-wait(1). `stopped` and `exited` are the same; the last two are its health. */
-export type WaitCondition = 'created' | 'running' | 'paused' | 'stopping' | 'stopped' | 'exited' | 'removed' | 'healthy' | 'unhealthy'
+export type WaitCondition =
+  'created' | 'running' | 'paused' | 'stopping' | 'stopped' | 'exited' | 'removed' | 'healthy' | 'unhealthy'
 
 export interface WaitOptions {
   /** @default 'stopped' */

@@ -1,6 +1,11 @@
 /** A HEALTHCHECK as a caller writes it, checked and encoded as Docker has it in an image's configuration. Pure. */
 
-const times = { interval: 'Interval', timeout: 'Timeout', startPeriod: 'StartPeriod', startInterval: 'StartInterval' } as const
+const times = {
+  interval: 'Interval',
+  timeout: 'Timeout',
+  startPeriod: 'StartPeriod',
+  startInterval: 'StartInterval',
+} as const
 
 /** Reads a {@link Healthcheck}; adds to `faults` what is wrong with it. */
 export function encodeHealthcheck(value: unknown, at: string, faults: string[]): unknown {
@@ -23,7 +28,8 @@ export function encodeHealthcheck(value: unknown, at: string, faults: string[]):
 
 function words(value: unknown, at: string, faults: string[]): unknown {
   const list = value as readonly unknown[]
-  if (list.some((word) => typeof word !== 'string' || word.includes('\0'))) faults.push(`${at}: must be strings without NUL`)
+  if (list.some((word) => typeof word !== 'string' || word.includes('\0')))
+    faults.push(`${at}: must be strings without NUL`)
   return list
 }
 

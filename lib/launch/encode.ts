@@ -3,7 +3,16 @@
  * header and checks that every number here is the same there.
  */
 import { PodlingError } from '../errors.js'
-import type { MountAttributes, NamespaceType, Operation, Plan, PlanCgroup, PlanHealth, PlanLog, Propagation } from './plan.js'
+import type {
+  MountAttributes,
+  NamespaceType,
+  Operation,
+  Plan,
+  PlanCgroup,
+  PlanHealth,
+  PlanLog,
+  Propagation,
+} from './plan.js'
 
 export const planMagic = 0x50444c50
 export const planVersion = 6

@@ -39,7 +39,13 @@ const findFaults = faultFinder(
     member: 'property of a health check',
     additionalProperties: false,
     properties: {
-      command: { type: ['string', 'array'], minLength: 1, minItems: 1, noNul: true, items: { type: 'string', noNul: true } },
+      command: {
+        type: ['string', 'array'],
+        minLength: 1,
+        minItems: 1,
+        noNul: true,
+        items: { type: 'string', noNul: true },
+      },
       tcp: port,
       http: { ...text, pattern: '^/[!-~]*$', says: `a path such as '/health'` },
       port,
@@ -59,7 +65,10 @@ export function parseHealth(health: unknown, faults: Fault[]): HealthRequest | u
   if (health === undefined) return undefined
   if (health === false || health === 'none') return 'none'
   if (typeof health !== 'object' || health === null || Array.isArray(health)) {
-    faults.push({ path: 'health', message: `must be 'none', false or an object such as { http: '/' }, got ${show(health)}` })
+    faults.push({
+      path: 'health',
+      message: `must be 'none', false or an object such as { http: '/' }, got ${show(health)}`,
+    })
     return undefined
   }
   const wrong = findFaults(health)
@@ -92,13 +101,17 @@ function contradictions(option: HealthOption): Fault[] {
   const faults: Fault[] = []
   const given = kinds.filter((kind) => option[kind] !== undefined)
   if (given.length > 1) {
-    faults.push({ path: given.at(-1) ?? '', message: `is one check too many beside ${given.slice(0, -1).join(' and ')}` })
+    faults.push({
+      path: given.at(-1) ?? '',
+      message: `is one check too many beside ${given.slice(0, -1).join(' and ')}`,
+    })
   }
   if (option.port !== undefined && option.http === undefined) {
     faults.push({ path: 'port', message: 'has no effect without http; for a port alone use tcp' })
   }
   for (const name of ['interval', 'timeout', 'startInterval'] as const) {
-    if (milliseconds(option[name]) === 0) faults.push({ path: name, message: `must be above 0, got ${show(option[name])}` })
+    if (milliseconds(option[name]) === 0)
+      faults.push({ path: name, message: `must be above 0, got ${show(option[name])}` })
   }
   return faults
 }

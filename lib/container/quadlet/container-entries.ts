@@ -2,6 +2,7 @@
 import { parseSize, type Size } from '../../schema/quantities.js'
 import type { GivenOptions } from '../record.js'
 import { omit, type Entry, type Section } from './entry.js'
+import { healthEntries } from './health-entries.js'
 import { limitEntries } from './limit-entries.js'
 import { mountEntries, volumeOption } from './mount-entries.js'
 import { portText } from './network-entries.js'
@@ -98,6 +99,7 @@ export const writers: Writers = {
   stopSignal: (signal, section) => section.line('StopSignal', 'stop-signal', String(signal)),
   stopTimeout: nothing, // the record's, in the service
   restart: nothing, // of the service
+  health: healthEntries,
   init: (is, section) => (is ? section.line('RunInit', 'init', 'true') : []),
   detach: nothing, // a service has no process that it could be bound to
   tty: (tty, section) => [

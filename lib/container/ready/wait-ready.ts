@@ -151,7 +151,8 @@ function describe(condition: ReadyCondition, { health }: Lifecycle): string {
       return `an answer from port ${String(condition.port)} for ${condition.path}`
     case 'healthy': {
       const last = health?.log.at(-1)
-      const why = last === undefined ? '' : ` (the last check: exit code ${String(last.exitCode)}, ${show(last.output)})`
+      const why =
+        last === undefined ? '' : ` (the last check: exit code ${String(last.exitCode)}, ${show(last.output)})`
       return `a successful health check${why}`
     }
     case 'command':
