@@ -153,7 +153,7 @@ void test_plan(void) {
         "its lists are counted");
   check(fine && plan.into && strcmp(plan.into, "/a/b") == 0 && !plan.unified && strcmp(plan.socket, "/run/s") == 0,
         "its texts are there, absent ones are not");
-  check(fine && walk(&plan) == strlen("host") + strlen("sh"), "its operations are read");
+  check(fine && walk(&plan) == strlen("/run/h") + strlen("host") + strlen("sh"), "its operations are read");
 
   bool any = false;
   for (size_t size = 0; size < out.size; size++) any = any || plan_decode(&plan, guarded(out.bytes, size), size);
