@@ -3,13 +3,13 @@ import { readFileSync } from 'node:fs'
 import { PodlingError } from '../errors.js'
 
 /** `enum health_status`. */
-export const healthStatuses = { starting: 1, healthy: 2, unhealthy: 3 } as const
+export const healthStatuses: Readonly<Record<HealthStatus, number>> = { starting: 1, healthy: 2, unhealthy: 3 }
 
 /**
  * What is known of its health: nothing yet; that its last check succeeded, or failed but not often enough in a row to
  * matter; that so many failed.
  */
-export type HealthStatus = keyof typeof healthStatuses
+export type HealthStatus = 'starting' | 'healthy' | 'unhealthy'
 
 /** One check. */
 export interface HealthCheckResult {
