@@ -4,11 +4,12 @@ import { PodlingError } from '../errors.js'
 import type { Credentials } from './registry-auth.js'
 import { parseJson } from './json.js'
 
-const timeout = 30_000
+const longest = 30_000
 const maxOutput = 64 * 1024
 
 /**
  * Ask a helper for a registry's credentials.
+ * @param timeout milliseconds until it is killed
  * @returns undefined when the helper has none
  * @throws {PodlingError} CREDENTIALS_INVALID when it can't be run, fails or answers nonsense
  */
@@ -16,6 +17,7 @@ export async function askCredentialHelper(
   name: string,
   server: string,
   signal?: AbortSignal,
+  timeout = longest,
 ): Promise<Credentials | undefined> {
   if (!/^[A-Za-z0-9._-]+$/.test(name)) {
     throw new PodlingError(
@@ -25,7 +27,7 @@ export async function askCredentialHelper(
   }
   const program = `docker-credential-${name}`
   const what = `ask ${program} for the credentials of ${server}`
-  const { code, output } = await run(program, server, what, signal)
+  const { code, output } = await run(program, server, what, timeout, signal)
   if (code !== 0) {
     // The protocol has no code for "none": all helpers print this sentence.
     if (/credentials not found/i.test(output)) return undefined
@@ -44,6 +46,7 @@ function run(
   program: string,
   input: string,
   what: string,
+  timeout: number,
   signal: AbortSignal | undefined,
 ): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve, reject) => {
@@ -51,16 +54,23 @@ function run(
     const limit = AbortSignal.timeout(timeout)
     const child = spawn(program, ['get'], {
       stdio: ['pipe', 'pipe', 'ignore'],
+      // One that is to end may not want to.
+      killSignal: 'SIGKILL',
       signal: signal ? AbortSignal.any([signal, limit]) : limit,
     })
     let output = ''
     child.stdout.setEncoding('utf8')
     child.stdout.on('data', (text: string) => {
-      if (output.length < maxOutput) output += text
+      output += text
+      if (output.length <= maxOutput) return
+      child.kill('SIGKILL')
+      // Programs that it has started end by this.
+      child.stdout.destroy()
+      reject(new PodlingError('CREDENTIALS_INVALID', `${what}: its answer is longer than 64 KiB`))
     })
     child.once('error', (cause: NodeJS.ErrnoException) => {
       const why = limit.aborted
-        ? 'no answer in 30 s'
+        ? `no answer in ${String(timeout / 1000)} s`
         : cause.code === 'ENOENT'
           ? 'no such program on the PATH'
           : cause.message

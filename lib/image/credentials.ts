@@ -35,8 +35,12 @@ export function defaultAuthFiles(environment: AuthEnvironment = process.env, uid
   return files
 }
 
+/** What stands for the auth files among the helpers of a registries.conf (containers-registries.conf(5)). */
+const authFilesHelper = 'containers-auth.json'
+
 /**
  * Look up the credentials for a repository. A file that is not there is passed over.
+ * @param helpers who is asked, the first that knows wins; one that fails is told of when no other one knows
  * @throws {PodlingError} CREDENTIALS_INVALID for a file or helper that can't be used
  */
 export async function findCredentials(
@@ -44,6 +48,42 @@ export async function findCredentials(
   registry: string,
   repository: string,
   signal?: AbortSignal,
+  helpers: readonly string[] = [authFilesHelper],
+): Promise<Credentials | undefined> {
+  let failure: unknown
+  for (const helper of helpers) {
+    try {
+      const found =
+        helper === authFilesHelper
+          ? await lookInFiles(files, registry, repository, signal)
+          : await askFor(helper, registry, signal)
+      if (found) return found
+    } catch (error) {
+      if (signal?.aborted) throw error
+      failure ??= error
+    }
+  }
+  if (failure !== undefined) throw failure as Error
+  return undefined
+}
+
+async function askFor(
+  helper: string,
+  registry: string,
+  signal: AbortSignal | undefined,
+): Promise<Credentials | undefined> {
+  for (const key of helperKeys(registry)) {
+    const found = await askCredentialHelper(helper, key, signal)
+    if (found) return found
+  }
+  return undefined
+}
+
+async function lookInFiles(
+  files: readonly string[],
+  registry: string,
+  repository: string,
+  signal: AbortSignal | undefined,
 ): Promise<Credentials | undefined> {
   for (const file of files) {
     const found = await lookIn(file, registry, repository, signal)
@@ -77,12 +117,7 @@ async function lookIn(
   const inFile = entry && readEntry(entry)
   if (inFile) return inFile
   const store = document.get('credsStore').optionalString()
-  if (store === undefined) return undefined
-  for (const key of helperKeys(registry)) {
-    const found = await askCredentialHelper(store, key, signal)
-    if (found) return found
-  }
-  return undefined
+  return store === undefined ? undefined : askFor(store, registry, signal)
 }
 
 /** Docker Hub's name in Docker's own files is a URL. */

@@ -78,7 +78,7 @@ export class ImageIntake {
       // What the caller says is about the registry that the name names, and no mirror's business.
       const insecure = source.isMirror ? source.insecure : (options.insecure ?? source.insecure)
       const access = source.isMirror ? { insecure, signal } : { insecure, signal, auth: options.auth }
-      const fetcher = this.#fetching.open(registry, await registryOptions(registry, access, authFiles))
+      const fetcher = this.#fetching.open(registry, await registryOptions(registry, access, this.#policy, authFiles))
       try {
         const context = { fetcher, store, platform, allPlatforms, onProgress, signal, name }
         return await this.#work('pulled', options, (add) =>

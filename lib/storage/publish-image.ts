@@ -39,7 +39,7 @@ export async function pushRecord(
   const { signal, onProgress, auth } = options
   const insecure = options.insecure ?? (await policy.forPush(formatReference(reference))).insecure
   const uploads = new RegistryUploads(registry, {
-    ...(await registryOptions(registry, { insecure, auth, signal }, authFiles)),
+    ...(await registryOptions(registry, { insecure, auth, signal }, policy, authFiles)),
     scopes: () => [pushScope(repository), ...from.map(pullScope)],
   })
   try {

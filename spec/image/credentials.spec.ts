@@ -2,6 +2,7 @@ import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { defaultAuthFiles, findCredentials } from '../../lib/image/credentials.js'
+import { askCredentialHelper } from '../../lib/image/credential-helper.js'
 import { temporaryDirectory } from '../fixtures/directory.js'
 import { rejectsWith } from '../fixtures/errors.js'
 
@@ -88,6 +89,34 @@ t.test('helper programs', async (t) => {
     /docker-credential-bad .*: the keychain is locked/,
   )
   await rejectsWith(t, () => find({ credsStore: 'mute' }), 'CREDENTIALS_INVALID', /not JSON/)
+  await program('flood', 'cat /dev/zero | tr "\\0" x')
+  await program('rubbish', 'head -c 1000 /dev/urandom')
+  await program('array', 'echo "[1]"')
+  await program('stubborn', "trap '' TERM; exec sleep 1000")
+  await rejectsWith(t, () => find({ credsStore: 'flood' }), 'CREDENTIALS_INVALID', /longer than 64 KiB/)
+  await rejectsWith(t, () => find({ credsStore: 'rubbish' }), 'CREDENTIALS_INVALID', /not JSON/)
+  await rejectsWith(t, () => find({ credsStore: 'array' }), 'CREDENTIALS_INVALID', /object/)
+  await rejectsWith(
+    t,
+    () => askCredentialHelper('stubborn', 'example.com', undefined, 200),
+    'CREDENTIALS_INVALID',
+    /no answer in 0.2 s/,
+  )
+  await rejectsWith(
+    t,
+    () => askCredentialHelper('stubborn', 'example.com', AbortSignal.timeout(200)),
+    'ABORTED',
+    /docker-credential-stubborn/,
+  )
+
+  await writeFile(file, JSON.stringify({ auths: { 'example.com': { auth: encode('file:1') } } }))
+  const ask = (...helpers: readonly string[]): Promise<unknown> =>
+    findCredentials([file], 'example.com', 'app', undefined, helpers)
+  t.same(await ask('none', 'token', 'containers-auth.json'), { identityToken: 'T' }, 'the first that knows')
+  t.same(await ask('containers-auth.json', 'token'), { username: 'file', password: '1' })
+  t.equal(await ask('none'), undefined, 'the files only where they are named')
+  t.same(await ask('bad', 'containers-auth.json'), { username: 'file', password: '1' }, 'one that fails is passed over')
+  await rejectsWith(t, () => ask('bad', 'none'), 'CREDENTIALS_INVALID', /the keychain is locked/)
   await rejectsWith(t, () => find({ credsStore: 'missing' }), 'CREDENTIALS_INVALID', /no such program on the PATH/)
   await rejectsWith(t, () => find({ credsStore: '../../bin/sh' }), 'CREDENTIALS_INVALID', /not the name of a program/)
 })

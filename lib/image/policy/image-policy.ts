@@ -52,6 +52,11 @@ export class ImagePolicy {
     return { insecure: rule?.insecure ? true : undefined }
   }
 
+  /** Who is asked for credentials; undefined: the auth files alone. @throws {PodlingError} POLICY_INVALID */
+  async credentialHelpers(): Promise<readonly string[] | undefined> {
+    return (await this.#registries()).credentialHelpers
+  }
+
   /** Let an archive or a directory in. @param path undefined for a stream @throws {PodlingError} IMAGE_FORBIDDEN, POLICY_INVALID */
   async forLoad(transport: Transport, path: string | undefined): Promise<void> {
     await this.#admit(transport, path === undefined ? [] : pathScopes(resolve(path)), path ?? 'a stream')

@@ -28,6 +28,8 @@ export interface RegistriesConfig {
   /** Where short names are looked for, in this order; undefined: nothing says so. */
   readonly search: readonly string[] | undefined
   readonly shortNames: 'enforcing' | 'permissive' | 'disabled'
+  /** Who is asked for credentials, in this order: helper programs, and the auth files; undefined: these alone. */
+  readonly credentialHelpers: readonly string[] | undefined
 }
 
 export const noRegistriesConfig: RegistriesConfig = {
@@ -35,6 +37,7 @@ export const noRegistriesConfig: RegistriesConfig = {
   aliases: new Map(),
   search: undefined,
   shortNames: 'enforcing',
+  credentialHelpers: undefined,
 }
 
 /**
@@ -59,12 +62,14 @@ export function addRegistriesFile(config: RegistriesConfig, text: string, what: 
   ]) // prettier-ignore
   const search = document.get('unqualified-search-registries')
   const mode = document.get('short-name-mode')
+  const helpers = document.get('credential-helpers')
   const rules = document.get('registry').list().map((one) => readRule(one, what)) // prettier-ignore
   return {
     rules: new Map([...config.rules, ...rules.map((rule) => [rule.prefix, rule] as const)]),
     aliases: new Map([...config.aliases, ...Object.entries(document.get('aliases').stringMap())]),
     search: search.present ? search.strings() : config.search,
     shortNames: mode.present ? oneOf(mode, ['enforcing', 'permissive', 'disabled']) : config.shortNames,
+    credentialHelpers: helpers.present ? helpers.strings() : config.credentialHelpers,
   }
 }
 

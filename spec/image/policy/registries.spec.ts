@@ -92,6 +92,16 @@ t.test('short names', async (t) => {
   await rejectsWith(t, () => means(read(one), 'Not Good'), 'INVALID_REFERENCE')
 })
 
+t.test('credential helpers', (t) => {
+  t.equal(read('').credentialHelpers, undefined)
+  const one = 'credential-helpers = ["containers-auth.json", "pass"]'
+  t.same(read(one).credentialHelpers, ['containers-auth.json', 'pass'])
+  t.same(read(one, '').credentialHelpers, ['containers-auth.json', 'pass'])
+  t.same(read(one, 'credential-helpers = []').credentialHelpers, [], 'a later file counts')
+  t.throws(() => read('credential-helpers = "pass"'), { code: 'POLICY_INVALID' })
+  t.end()
+})
+
 t.test('files that are not understood', async (t) => {
   for (const [text, message] of [
     ['[[registry', /file 0: is not TOML/],
