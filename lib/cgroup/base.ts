@@ -22,7 +22,8 @@ import { OldLimits } from './old-limits.js'
 import { checkId, placeLimits, type Places, type Write } from './places.js'
 import type { LinuxResources } from './resources.js'
 import { podCgroup } from './pod-cgroup.js'
-import { StatsReader, type CgroupStats } from './stats.js'
+import { StatsReader } from './stats-reader.js'
+import type { CgroupStats } from './stats.js'
 
 /** The launcher's pre-made cgroups; they become a container's by rename(2). */
 const WARM_SLOT = /^warm-/
@@ -77,6 +78,10 @@ export abstract class BaseCgroups implements Cgroups {
     const stats = this.#stats.read(id)
     if (stats === undefined) throw notRunning(id)
     return stats
+  }
+
+  forgetStats(id: string): void {
+    this.#stats.forget(id)
   }
 
   async update(id: string, resources: LinuxResources): Promise<() => Promise<void>> {
@@ -167,6 +172,7 @@ export abstract class BaseCgroups implements Cgroups {
   }
 
   async close(): Promise<void> {
+    this.#stats.close()
     for (const parent of this.#parents()) {
       await this.#slotsGone(parent)
       try {

@@ -38,6 +38,8 @@ export interface Cgroups {
   plan(id: string, resources: LinuxResources, pod?: LinuxResources): CgroupPlan
   /** Read at once. @throws CGROUP_NOT_FOUND when the container has no cgroup, so isn't running. */
   stats(id: string): CgroupStats
+  /** Nobody will ask for them again: what is open for them is closed. */
+  forgetStats(id: string): void
   /**
    * Set what `resources` names and leave the rest as it is. Devices can't be changed.
    * @returns what sets them to what they were

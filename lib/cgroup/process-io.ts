@@ -5,12 +5,11 @@
  */
 import type { KernelFiles } from '../sys/kernel-files.js'
 
-/** @param directory the cgroup, of any hierarchy */
+/** @param pids what `cgroup.procs` of the container says, in any hierarchy */
 export function processIo(
   files: KernelFiles,
-  directory: string,
+  pids: string | undefined,
 ): { readonly readBytes: number; readonly writeBytes: number } | undefined {
-  const pids = files.read(`${directory}/cgroup.procs`)
   if (pids === undefined) return undefined
   let [readBytes, writeBytes] = [0, 0]
   for (const pid of pids.split('\n')) {

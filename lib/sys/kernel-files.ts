@@ -16,15 +16,24 @@ export class KernelFiles {
     let fd: number | undefined
     try {
       fd = openSync(path, 'r')
-      let size = 0
-      for (let got = HALF_A_PAGE; got >= HALF_A_PAGE; size += got) {
-        got = readSync(fd, this.#room, size, this.#room.length - size, null)
-      }
-      return this.#room.toString('latin1', 0, size)
+      return this.readOpen(fd)
     } catch {
       return undefined
     } finally {
       if (fd !== undefined) closeSync(fd)
+    }
+  }
+
+  /** The same from its beginning, where the kernel makes it up anew. @returns undefined for what can't be read any more */
+  readOpen(fd: number): string | undefined {
+    try {
+      let size = 0
+      for (let got = HALF_A_PAGE; got >= HALF_A_PAGE; size += got) {
+        got = readSync(fd, this.#room, size, this.#room.length - size, size)
+      }
+      return this.#room.toString('latin1', 0, size)
+    } catch {
+      return undefined
     }
   }
 }

@@ -1,8 +1,9 @@
 import t from 'tap'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Places } from '../../lib/cgroup/places.js'
-import { parseBlkio, parseIoStat, StatsReader, valueOf } from '../../lib/cgroup/stats.js'
+import { parseBlkio, parseIoStat, valueOf } from '../../lib/cgroup/stats.js'
+import { StatsReader } from '../../lib/cgroup/stats-reader.js'
 import { oldValue } from '../../lib/cgroup/old-limits.js'
 import { parsePressure } from '../../lib/cgroup/pressure.js'
 import { V2Cgroups } from '../../lib/cgroup/v2.js'
@@ -98,6 +99,33 @@ t.test('all of v2', async (t) => {
   })
   t.strictSame(stats.pids, { current: 3 })
   t.match(stats.io, { readBytes: 91889664, writeBytes: 613781504, devices: { length: 2 } })
+})
+
+t.test('from the second look on its files stay open, and no longer than it is there', async (t) => {
+  const parent = t.testdir()
+  const reader = new StatsReader(v2Machine(parent, 'web', { 'cpu.stat': 'usage_usec 1\n', 'pids.current': '1\n' }))
+  const file = join(parent, 'web', 'pids.current')
+  const open = (): number =>
+    readdirSync('/proc/self/fd').filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`).startsWith(parent)
+      } catch {
+        return false // that of the directory itself
+      }
+    }).length
+  t.equal(reader.read('web')!.pids!.current, 1)
+  t.equal(open(), 0, 'whoever looks once leaves nothing open')
+  for (const count of [22, 3]) {
+    writeFileSync(file, `${String(count)}\n`)
+    t.equal(reader.read('web')!.pids!.current, count, 'as it is by now')
+  }
+  t.equal(open(), 2)
+  reader.forget('web')
+  t.equal(open(), 0)
+  reader.read('web')
+  reader.read('web')
+  reader.close()
+  t.equal(open(), 0)
 })
 
 t.test('what a kernel does not tell is absent, not zero', async (t) => {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { testRuntime } from '../fixtures/runtime.js'
 
@@ -112,6 +112,26 @@ t.test('of all that run', async (t) => {
     if (rounds.length > 1 && round.length === 1) break
   }
   t.strictSame(rounds.at(-1), [two.id], 'one that is paused is there, one that has ended is not')
+})
+
+t.test('what stays open for it from one sample to the next is closed at its end', async (t) => {
+  await using container = await started('echo up; exec sleep 100')
+  const open = () =>
+    readdirSync('/proc/self/fd').filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`).includes(container.id)
+      } catch {
+        return false // that of the directory itself
+      }
+    }).length
+  const before = open()
+  await container.stats()
+  await container.stats()
+  t.ok(open() > before)
+  await container.restart({ timeout: 0 })
+  for (let i = 0; i < 2; i++) t.equal((await container.stats()).pids!.current, 1, 'of the cgroups that it has by now')
+  await container.stop({ timeout: 0 })
+  t.ok(open() <= before)
 })
 
 t.test('wrong options', async (t) => {

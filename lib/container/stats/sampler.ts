@@ -22,6 +22,7 @@ export interface Sampled {
 export class Sampler {
   readonly #cgroups: Cgroups
   readonly #files = new KernelFiles()
+  readonly #watched = new WeakSet<Monitor>()
   /** Pid 1 of each container that was looked at, for as long as it runs: to open it is dearer than what is read of it. */
   readonly #processes = new WeakMap<Monitor, ProcessDirectory>()
 
@@ -37,6 +38,7 @@ export class Sampler {
   sample(container: Sampled, before?: CpuMark): { readonly stats: ContainerStats; readonly mark: CpuMark } {
     const { id, name, monitor, onHostNetwork } = container
     const counts = this.#counts(container)
+    this.#watch(container)
     const time = new Date()
     const mark = { at: performance.now() * 1e6, usage: counts.cpu.usage }
     const running = (time.getTime() - monitor.started.startedAt) * 1e6
@@ -54,6 +56,18 @@ export class Sampler {
     }
   }
 
+  /** What is open for its sake is closed at its end. */
+  #watch({ monitor, cgroup }: Sampled): void {
+    if (this.#watched.has(monitor)) return
+    this.#watched.add(monitor)
+    const forget = (): void => {
+      this.#cgroups.forgetStats(cgroup)
+      this.#processes.get(monitor)?.close()
+      this.#processes.delete(monitor)
+    }
+    monitor.observe().then(forget, forget)
+  }
+
   #network(id: string, monitor: Monitor): readonly InterfaceStats[] | undefined {
     const text = this.#process(id, monitor)?.read('net/dev')
     return text === undefined ? undefined : parseInterfaces(text)
@@ -63,13 +77,7 @@ export class Sampler {
     const known = this.#processes.get(monitor)
     if (known !== undefined) return known
     const opened = ProcessDirectory.open(monitor.pid, id, this.#files)
-    if (opened === undefined) return undefined
-    this.#processes.set(monitor, opened)
-    const forget = (): void => {
-      this.#processes.delete(monitor)
-      opened.close()
-    }
-    monitor.observe().then(forget, forget)
+    if (opened !== undefined) this.#processes.set(monitor, opened)
     return opened
   }
 }

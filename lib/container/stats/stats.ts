@@ -46,6 +46,9 @@ export interface Sample {
   readonly time: Date
 }
 
+/** To ask for it is to read /proc/meminfo. */
+const hostMemory = totalmem()
+
 /** Counts as people want them. Pure, but for the size of the host's memory. */
 export function containerStats({ id, name, counts, network, since, now, time }: Sample): ContainerStats {
   const { cpu, memory, io, pids, pressure } = counts
@@ -58,7 +61,7 @@ export function containerStats({ id, name, counts, network, since, now, time }: 
     cpu: { percent, ...cpu },
     ...(memory === undefined
       ? {}
-      : { memory: { percent: (memory.usage / Math.min(memory.limit ?? Infinity, totalmem())) * 100, ...memory } }),
+      : { memory: { percent: (memory.usage / Math.min(memory.limit ?? Infinity, hostMemory)) * 100, ...memory } }),
     ...(io === undefined ? {} : { io }),
     ...(network === undefined ? {} : { network }),
     ...(pids === undefined ? {} : { pids }),
