@@ -199,6 +199,20 @@ void health_ended(struct health *health, const struct process *process) {
   say(result, text);
 }
 
+/*
+ * Pid 1 takes all in its pid namespace along before its own end can be seen (pid_namespaces(7)): a check that fails by that
+ * tells nothing of health. Its flags in proc_pid_stat(5) say so; the name before them may hold parentheses itself.
+ */
+static bool is_exiting(const struct monitor *monitor) {
+  enum { EXITING = 0x4 }; /* PF_EXITING */
+  char path[64], text[512];
+  snprintf(path, sizeof(path), "/proc/%d/stat", monitor->main.pid);
+  if (read_file_at(AT_FDCWD, path, text, sizeof(text)) < 0) return true;
+  const char *rest = strrchr(text, ')');
+  unsigned flags = 0;
+  return !rest || sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) != 1 || flags & EXITING;
+}
+
 static bool in_start_period(const struct monitor *monitor, uint64_t now) {
   const struct health *health = monitor->health;
   return health->state.status == HEALTH_STARTING && now - health->began < monitor->plan.health.start_period;
@@ -261,7 +275,9 @@ static void finish(struct monitor *monitor, uint64_t now) {
   kill_check(monitor);
   remove_cgroup(monitor, health->number);
   health->running = false;
-  if (!health->late) conclude(monitor, now);
+  if (health->late) return;
+  if (health->result.exit_code != 0 && is_exiting(monitor)) health->active = false;
+  else conclude(monitor, now);
 }
 
 /* Told at once: one that sits in the kernel may be long in dying, and no other begins before. */
