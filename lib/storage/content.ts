@@ -23,6 +23,9 @@ const defaultReadLimit = 16 * 1024 * 1024
 /** Milliseconds after which an interrupted download is not worth its room. */
 const partialLifetime = 7 * 24 * 3600 * 1000
 
+/** Bytes that are sooner downloaded again than looked after, when they are fewer. */
+const worthKeeping = 1024 * 1024
+
 export class ContentStore {
   readonly #directory: string
   readonly #stamps: Stamps | undefined
@@ -213,6 +216,24 @@ export class ContentStore {
       await unlink(this.path(digest))
     } catch (error) {
       if (!isErrno(error, 'ENOENT')) throw fileError(error, `remove blob ${digest}`)
+    }
+  }
+
+  /**
+   * Take a blob back out of the store that nobody needs now and that an interrupted download has brought: it stands among the
+   * partial ones, as they do for a week, and a writer of its digest goes on from there. A small or older one is removed.
+   * @param since milliseconds since the epoch
+   */
+  async setAside(digest: string, since: number): Promise<void> {
+    const path = this.path(digest)
+    const { algorithm, hex } = parseDigest(digest)
+    try {
+      // By the time that it got its name: what an earlier download brought keeps the time of its last byte.
+      const { size, ctimeMs } = await stat(path)
+      if (size < worthKeeping || ctimeMs < since) await this.remove(digest)
+      else await rename(path, join(this.#directory, 'partial', `${algorithm}-${hex}`))
+    } catch (error) {
+      if (!isErrno(error, 'ENOENT')) throw fileError(error, `set blob ${digest} aside`)
     }
   }
 

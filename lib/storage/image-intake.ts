@@ -81,8 +81,11 @@ export class ImageIntake {
       const fetcher = this.#fetching.open(registry, await registryOptions(registry, access, this.#policy, authFiles))
       try {
         const context = { fetcher, store, platform, allPlatforms, onProgress, signal, name }
-        return await this.#work('pulled', options, (add) =>
-          pullImage(source.reference, context, (parts, layers, ending) => add(parts, ending, layers)),
+        return await this.#work(
+          'pulled',
+          options,
+          (add) => pullImage(source.reference, context, (parts, layers, ending) => add(parts, ending, layers)),
+          true,
         )
       } finally {
         fetcher.close()
@@ -186,15 +189,20 @@ export class ImageIntake {
     type: ImageEvent['type'],
     { signal, onProgress }: Pick<BringOptions, 'signal' | 'onProgress'>,
     bring: (add: AddImage) => Promise<T>,
+    download = false,
   ): Promise<T> {
-    return this.#journal.run(signal, async (work) => {
-      const store = new ImageStore({ ...this.#parts, index: this.#index, work, onProgress })
-      return bring(async (parts, ending, layers) => {
-        const record = await store.add(parts, ending, layers)
-        this.#parts.onEvent?.({ type, id: record.id, names: parts.names })
-        return this.#asImage(record)
-      })
-    })
+    return this.#journal.run(
+      signal,
+      async (work) => {
+        const store = new ImageStore({ ...this.#parts, index: this.#index, work, onProgress })
+        return bring(async (parts, ending, layers) => {
+          const record = await store.add(parts, ending, layers)
+          this.#parts.onEvent?.({ type, id: record.id, names: parts.names })
+          return this.#asImage(record)
+        })
+      },
+      download,
+    )
   }
 }
 

@@ -13,7 +13,7 @@ import { aborted } from './lock.js'
 
 export interface JournalParts {
   readonly database: Database
-  readonly content: Pick<ContentStore, 'list' | 'remove' | 'keepStamps'>
+  readonly content: Pick<ContentStore, 'list' | 'remove' | 'setAside' | 'keepStamps'>
   readonly layers: LayerReferences
   readonly lock: ImageLock
 }
@@ -40,7 +40,14 @@ export interface Work {
 
 interface Note {
   readonly references: readonly LayerReference[]
+  /** When a download began, in milliseconds since the epoch: should it be interrupted, the blobs since then are set aside. */
+  readonly began?: number
 }
+
+/** What ends a download without a word against what came. */
+const interruptions: ReadonlySet<string> = new Set([
+  'ABORTED', 'REGISTRY_UNREACHABLE', 'REGISTRY_FAILED', 'REGISTRY_RATE_LIMITED',
+]) // prettier-ignore
 
 /** Milliseconds between two looks whether somebody works still. */
 const alonePause = 20
@@ -57,21 +64,29 @@ export class ImageJournal {
     this.#notes = parts.database.table('image-journal')
   }
 
-  /** Do work on images: noted, beside others but never beside a sweep. When it fails, the blobs it brought are swept. */
-  async run<T>(signal: AbortSignal | undefined, work: (work: Work) => Promise<T>): Promise<T> {
+  /**
+   * Do work on images: noted, beside others but never beside a sweep. When it fails, the blobs it brought are swept.
+   * @param download whether these are kept for another try when it is interrupted
+   */
+  async run<T>(signal: AbortSignal | undefined, work: (work: Work) => Promise<T>, download = false): Promise<T> {
     const leave = await this.#parts.lock.enter(signal)
     const key = randomUUID()
-    const wantSweep = (): Promise<void> => this.#notes.put(sweepKey, { references: [] })
-    const giveBack = (references: readonly LayerReference[]): Promise<void> => this.#notes.put(key, { references })
+    const since = download ? { began: Date.now() } : {}
+    const wantSweep = (interrupted = false): Promise<void> => {
+      const earlier = this.#notes.get(sweepKey) ?? {}
+      return this.#notes.put(sweepKey, { references: [], ...(interrupted ? since : {}), ...earlier })
+    }
+    const giveBack = (references: readonly LayerReference[]): Promise<void> =>
+      this.#notes.put(key, { references, ...since })
     let outcome: { readonly value: T } | { readonly error: unknown }
     try {
       await giveBack([])
-      outcome = { value: await work({ giveBack, wantSweep }) }
+      outcome = { value: await work({ giveBack, wantSweep: () => wantSweep() }) }
     } catch (error) {
       outcome = { error }
     }
     try {
-      if ('error' in outcome) await wantSweep()
+      if ('error' in outcome) await wantSweep(isInterruption(outcome.error))
       await this.#settle(key).finally(leave)
       await this.sweep()
     } catch (cleanUp) {
@@ -93,8 +108,12 @@ export class ImageJournal {
     if (!leave) return
     try {
       // Nobody works, so all notes are of the dead.
-      for (const [key] of this.#notes.entries()) if (key !== sweepKey) await this.#settle(key)
-      await this.#sweepBlobs()
+      let since = Infinity
+      for (const [key, { began = Infinity }] of this.#notes.entries()) {
+        since = Math.min(since, began)
+        if (key !== sweepKey) await this.#settle(key)
+      }
+      await this.#sweepBlobs(since)
       await this.#notes.remove(sweepKey)
     } finally {
       leave()
@@ -119,13 +138,14 @@ export class ImageJournal {
     }
   }
 
-  async #sweepBlobs(): Promise<void> {
+  /** @param since blobs that came later are set aside */
+  async #sweepBlobs(since: number): Promise<void> {
     const { database, content } = this.#parts
     const needed = new Set<string>()
     for (const [, record] of database.table<ImageRecord>('images').entries()) {
       for (const digest of record.blobs) needed.add(digest)
     }
-    for await (const digest of content.list()) if (!needed.has(digest)) await content.remove(digest)
+    for await (const digest of content.list()) if (!needed.has(digest)) await content.setAside(digest, since)
     await content.keepStamps(needed)
   }
 
@@ -136,6 +156,10 @@ export class ImageJournal {
     for (const { chainId, holder } of note.references.toReversed()) await this.#parts.layers.release(chainId, holder)
     await this.#notes.remove(key)
   }
+}
+
+function isInterruption(error: unknown): boolean {
+  return error instanceof PodlingError && interruptions.has(error.code)
 }
 
 /** The failure of the work, which tells that its clean-up failed too. The note stays for the next sweep. */

@@ -2,9 +2,10 @@
 import { randomBytes } from 'node:crypto'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
 import t, { type Test } from 'tap'
 import { ContentStore } from '../../lib/storage/content.js'
@@ -165,6 +166,36 @@ for (const format of [directoryFormat, erofsFormat]) {
     const image = await images.pull(`${server.host}/app:1`)
     t.strictSame(ranges.slice(2), [undefined, 'bytes=1000000-', undefined])
     t.ok(image.chainId)
+  })
+
+  t.test(`${format.name}: a whole blob of an interrupted pull is not downloaded again`, async (t) => {
+    const asked: string[] = []
+    let cut = true
+    const send =
+      (name: string): Send =>
+      (bytes, request, response) => {
+        asked.push(name)
+        sendRange(bytes, request, response, cut && name === 'b' ? 1_000_000 : bytes.length)
+      }
+    const server = await registry(t, await Promise.all(['a', 'b'].map(big)), [send('a'), send('b')])
+    const directory = await temporaryDirectory(t)
+    const { images } = await world(t, format, directory)
+    const controller = new AbortController()
+    const pull = images.pull(`${server.host}/app:1`, { signal: controller.signal })
+    const names = (place: string) => readdir(join(directory, 'blobs', place))
+    const sizes = async () =>
+      Promise.all((await names('sha256')).map(async (name) => (await stat(join(directory, 'blobs/sha256', name))).size))
+    while (asked.length < 2 || !(await sizes()).some((size) => size > 1_000_000)) await sleep(20)
+    controller.abort()
+    await t.rejects(pull, { code: 'ABORTED' })
+    t.strictSame(await names('sha256'), [], 'no blob without an image')
+    t.equal((await names('partial')).length, 2, 'kept like what is not whole')
+    cut = false
+    await images.pull(`${server.host}/app:1`)
+    t.strictSame(asked.toSorted(), ['a', 'b', 'b'])
+    t.strictSame(await names('partial'), [])
+    await images.remove(`${server.host}/app:1`)
+    t.strictSame([...(await names('sha256')), ...(await names('partial'))], [], 'what is removed is not kept')
   })
 
   t.test(`${format.name}: an image that many pull at once is downloaded once`, async (t) => {
