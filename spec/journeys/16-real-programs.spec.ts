@@ -2,7 +2,7 @@
 import t from 'tap'
 import { Runtime, type Container } from 'podling'
 import { temporaryDirectory } from '../fixtures/directory.js'
-import { nothing, settledLeftovers, within } from '../fixtures/leftovers.js'
+import { nothing, settledLeftovers } from '../fixtures/leftovers.js'
 import { runService, services } from '../fixtures/services.js'
 import { needs } from '../peers.js'
 
@@ -20,6 +20,9 @@ for (const [name, service] of Object.entries(services)) {
     const runtime = await Runtime.open({ root })
     const container = await runService(runtime, service, { name })
     await service.put(container, 'first')
+
+    t.match(container.inspect().health, { status: 'healthy' })
+    t.match(await container.healthcheck(), { exitCode: 0 })
 
     const { cpu, memory, pids } = await container.stats()
     t.ok(cpu.usage > 0 && pids !== undefined && pids.current > 0)
@@ -41,10 +44,8 @@ for (const [name, service] of Object.entries(services)) {
     await container.restart()
     t.not(container.pid, pid)
     t.match(await container.stats(), { memory: { limit: 128 * MEBI } }, 'the new limits hold after a restart')
-    // That run() waits until it is ready doesn't hold for a restart.
-    const answer = () => service.words(container).catch(() => [])
-    const words = await within(20_000, answer, ({ length }) => length > 0)
-    t.strictSame(words, ['first', 'second'], 'and its data is there')
+    await container.wait({ condition: 'healthy', signal: AbortSignal.timeout(20_000) })
+    t.strictSame(await service.words(container), ['first', 'second'], 'and its data is there')
 
     t.match(await container.stop(), { exitCode: 0, oomKilled: false, stoppedByUser: true })
     t.match(await logOf(container), service.goodbye, 'it was told to end, and had the time')
