@@ -2,9 +2,11 @@
  * Containers are started, used, stopped and removed, again and again, and the machine is as it was: `npm run soak` for 2,000 of
  * them, the number of cycles as an argument for others.
  */
+import { execFileSync } from 'node:child_process'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
 import type { Runtime } from 'podling'
@@ -18,6 +20,8 @@ import { needs } from '../peers.js'
 const cycles = Number(givenArguments()[0] ?? 200)
 /** Until all that is made once and kept is there. */
 const WARM_UP = 50
+const recordKeys = fileURLToPath(new URL('../fixtures/record-keys.js', import.meta.url))
+const databaseOf = (root: string) => join(root, 'database', 'state.mdb')
 
 if (inOwnNetwork(import.meta.url)) {
   t.test(
@@ -28,6 +32,7 @@ if (inOwnNetwork(import.meta.url)) {
       t.teardown(() => setup[Symbol.asyncDispose]())
       await live(runtime, WARM_UP)
       const before = await settled(root)
+      const { size: pages } = await stat(databaseOf(root))
       const begin = performance.now()
       await live(runtime, cycles)
       t.comment(`${((performance.now() - begin) / cycles).toFixed(1)} ms each`)
@@ -37,6 +42,9 @@ if (inOwnNetwork(import.meta.url)) {
         (now) => isDeepStrictEqual(now, before),
       )
       t.strictSame(after, before, 'all is as it was')
+      // LMDB uses pages again, and holds as many as were ever in use at once.
+      const { size } = await stat(databaseOf(root))
+      t.ok(size <= pages + 64 * 4096, `the database is bounded: ${String(pages)} bytes, and then ${String(size)}`)
       const journal = await sizes(join(root, 'events'))
       t.ok(total(journal) <= 2 * JOURNAL_LIMIT, `the journal of events is bounded: ${JSON.stringify(journal)}`)
     },
@@ -68,7 +76,7 @@ async function live(runtime: Runtime, count: number): Promise<void> {
 async function look(root: string) {
   const { processes, cgroups, mounts } = await leftovers(root, root)
   const own = (await descendants(process.pid)).map((one) => one.split('@')[0] ?? '')
-  const state = Object.entries(await sizes(root)).filter(([path]) => !path.startsWith('events/'))
+  const state = Object.entries(await sizes(root)).filter(([path]) => !/^(events|database)\//.test(path))
   return {
     processes: [own.length, processes.length],
     descriptors: await Promise.all([String(process.pid), ...own].map(openFiles)),
@@ -77,6 +85,9 @@ async function look(root: string) {
     network: networkSnapshot(),
     files: await containerFiles(root),
     state: Object.fromEntries(state),
+    records: JSON.parse(
+      execFileSync(process.execPath, [recordKeys, databaseOf(root)], { encoding: 'utf8' }),
+    ) as string[],
   }
 }
 
