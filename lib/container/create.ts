@@ -21,7 +21,7 @@ import { placeVolumes } from './place-volumes.js'
 import { randomId, randomName } from './names.js'
 import type { ContainerOptions } from './options.js'
 import type { NormalizedOptions, ReadyCondition } from './normalized-options.js'
-import { restartFaults } from './hooks/parse-hooks.js'
+import { hookFaults } from './hooks/parse-hooks.js'
 import { parseOptions } from './parse-options.js'
 import { cgroupOf, type PodNamespace } from './pod-place.js'
 import {
@@ -209,7 +209,7 @@ async function specOf(
 function editsOf({ cdiSpecDirs }: ContainerContext, options: NormalizedOptions): SpecEdits {
   const { devices, cdi } = options.devices
   const edits = joinEdits([...findCdiDevices(cdi, cdiSpecDirs).map(cdiEdits), { ...noEdits, ...findDevices(devices) }])
-  const [fault] = restartFaults(edits.hooks, restartText(options.restart))
+  const [fault] = hookFaults({ hooks: edits.hooks, restart: restartText(options.restart), health: options.health })
   if (fault !== undefined)
     throw new PodlingError('INVALID_OPTION', `devices: they bring ${fault.path}, which ${fault.message}`)
   return edits

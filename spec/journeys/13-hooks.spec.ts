@@ -213,6 +213,11 @@ t.test('what is refused', async (t) => {
     code: 'INVALID_OPTION',
     message: /hooks\.poststop: can't be had with restart: 'always'/,
   })
+  const health = { command: ['true'], onFailure: 'restart' } as const
+  await t.rejects(runtime.containers.create({ ...sleeper, health, hooks: { createRuntime: [{ path: '/x' }] } }), {
+    code: 'INVALID_OPTION',
+    message: /hooks\.createRuntime: can't be had with health\.onFailure: 'restart'/,
+  })
   await t.rejects(runtime.containers.create({ ...sleeper, hooks: { poststop: [{ path: 'x' }] } }), {
     code: 'INVALID_OPTION',
   })

@@ -34,18 +34,26 @@ export const hooksSchema = {
 /** Those that only a host runs; the others are a part of each start, whoever does it. */
 const onHost = ['prestart', 'createRuntime', 'poststart', 'poststop'] as const
 
-export function hookFaults({ hooks, restart = 'no' }: { hooks?: SpecHooks; restart?: string }): Fault[] {
-  return restartFaults(hooks ?? {}, restart)
+/** What has a monitor start a container again. */
+export interface StartsAgain {
+  readonly restart?: string | undefined
+  readonly health?: { readonly onFailure?: string } | string | false | undefined
 }
 
-export function restartFaults(hooks: SpecHooks, restart: string): Fault[] {
-  if (restart === 'no') return []
+export function hookFaults({ hooks = {}, restart = 'no', health }: StartsAgain & { hooks?: SpecHooks }): Fault[] {
+  const why =
+    restart !== 'no'
+      ? `restart: '${restart}'`
+      : typeof health === 'object' && health.onFailure === 'restart'
+        ? "health.onFailure: 'restart'"
+        : undefined
+  if (why === undefined) return []
   return onHost
     .filter((stage) => (hooks[stage] ?? []).length > 0)
     .map((stage) => ({
       path: `hooks.${stage}`,
       message:
-        `can't be had with restart: '${restart}': its monitor starts it again without a host that would run them; ` +
+        `can't be had with ${why}: its monitor starts it again without a host that would run them; ` +
         'createContainer and startContainer can',
     }))
 }
