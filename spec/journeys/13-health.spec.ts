@@ -136,13 +136,16 @@ t.test('a check that goes wrong', async (t) => {
       ['sleep 86399'],
     )
   })
-  await t.test('forks away', async () => {
+  await t.test('forks away', async (t) => {
     await using container = await check('setsid sleep 86398 & setsid setsid sleep 86397 & exit 0')
     await container.wait({ condition: 'healthy' })
-    await within(
-      5000,
-      () => commands(container),
-      (found) => found.length === 1,
+    t.strictSame(
+      await within(
+        5000,
+        () => commands(container),
+        (found) => found.length === 1,
+      ),
+      ['sleep 86399'],
     )
   })
   await t.test('writes 10 MB', async (t) => {
@@ -195,11 +198,12 @@ t.test('paused: nothing is checked', async (t) => {
   t.strictSame(container.inspect().health?.log.at(-1), before)
   await t.rejects(container.healthcheck(), { code: 'INVALID_STATE' })
   await container.unpause()
-  await within(
+  const after = await within(
     5000,
     async () => container.inspect().health?.log.at(-1),
     (last) => last!.start > before!.start,
   )
+  t.ok(after!.start > before!.start)
 })
 
 t.test('what follows', async (t) => {
