@@ -1,5 +1,4 @@
 /** Restart policies and timeouts in the words of systemd.service(5) and systemd.unit(5). Pure. */
-import { parseDuration } from '../../schema/quantities.js'
 import type { GivenOptions } from '../record.js'
 import { parseRestart } from '../restart-policy.js'
 import { omit, setting, type Entry } from './entry.js'
@@ -47,9 +46,4 @@ export function stopEntries(stopTimeout: number): Entry[] {
     setting('Container', 'StopTimeout', String(seconds)),
     ...(seconds < 80 ? [] : [setting('Service', 'TimeoutStopSec', String(seconds + 10))]),
   ]
-}
-
-/** A duration as podman-run(1) takes it, Go's `1.5s`. */
-export function goDuration(duration: number | string): string {
-  return `${String(parseDuration(duration) ?? 0)}ms`
 }
