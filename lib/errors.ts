@@ -73,6 +73,7 @@ export type ContainerErrorCode =
   | 'CONTAINER_NOT_FOUND'
   | 'NAME_IN_USE'
   | 'INVALID_STATE'
+  | 'STILL_RUNNING'
   | 'COMMAND_NOT_FOUND'
   | 'COMMAND_NOT_EXECUTABLE'
   | 'USER_NOT_FOUND'

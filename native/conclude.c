@@ -86,6 +86,7 @@ void monitor_conclude(struct monitor *monitor) {
   struct exit_record record = run_record(monitor);
   record.lost_lines = monitor->log.lost_lines;
   if (!restart_wanted(monitor, record.exit_code)) finish(monitor, &record);
+  log_end_lines(&monitor->log);
   write_record(monitor, &record);
   if (process->started) tell_death(&monitor->plan, &record);
   restart_wait(monitor, &record);

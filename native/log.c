@@ -43,7 +43,15 @@ void log_lose(struct log *log, uint64_t lines) {
 
 void log_write(struct log *log, enum log_stream stream, char *bytes, size_t size) {
   if (!log->plan || size == 0) return;
+  log->amid_line[stream] = bytes[size - 1] != '\n';
   log->driver->write(log, stream, bytes, size);
+}
+
+void log_end_lines(struct log *log) {
+  for (int stream = 0; stream < (int)array_length(log->amid_line); stream++) {
+    char newline[2] = "\n";
+    if (log->amid_line[stream]) log_write(log, (enum log_stream)stream, newline, 1);
+  }
 }
 
 void log_end(struct log *log) {

@@ -23,6 +23,7 @@ struct log {
   int fd; /* the file, or the socket to the journal */
   uint64_t lost_lines; /* that could not be written: the disk is full or gone, or no journald listens */
   bool lost; /* some were, since somebody last looked */
+  bool amid_line[2]; /* by stream: what came last has no newline at its end */
 
   /* log_file.c */
   int directory;
@@ -54,6 +55,9 @@ int log_open(struct log *log, const struct log_plan *plan);
 void log_write(struct log *log, enum log_stream stream, char *bytes, size_t size);
 
 void log_end(struct log *log);
+
+/* The next run begins: what it says is no part of a line that the last one left open. */
+void log_end_lines(struct log *log);
 
 /* Were lines lost that the container must not outlive? Asked once for each loss. */
 bool log_demands_end(struct log *log);

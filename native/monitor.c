@@ -279,7 +279,11 @@ static void step(struct monitor *monitor) {
     else monitor->ending = true;
   }
   health_step(monitor);
-  if (log_demands_end(&monitor->log) && !monitor->ending) monitor_end(monitor);
+  if (log_demands_end(&monitor->log) && !monitor->ending) {
+    /* Its next run would find the log no emptier. */
+    restart_forbid(monitor, false);
+    monitor_end(monitor);
+  }
   if (!monitor->ending) return;
   process_reap(&monitor->main);
   /* By pid: one that was dead before it had a descriptor has none that could tell. */

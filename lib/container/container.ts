@@ -158,6 +158,7 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
    * Its restart policy doesn't start it again then.
    * A signal that its pid 1 has no handler for can't reach it (pid_namespaces(7)); then it is killed without waiting.
    * @returns how it ended; `undefined` for one that was never started
+   * @throws PodlingError `STILL_RUNNING` when it has not ended 10 s after SIGKILL, in an uninterruptible wait in the kernel
    */
   async stop(options: StopOptions = {}): Promise<ExitStatus | undefined> {
     const timeout = stopTimeout(options) ?? this.#lifecycle.record.options.stopTimeout
@@ -395,7 +396,10 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
     return containerQuadlet(this.#lifecycle.context, this.#lifecycle.record)
   }
 
-  /** Remove it and all that it wrote. One that is removed already is left as it is. @throws PodlingError `INVALID_STATE` */
+  /**
+   * Remove it and all that it wrote. One that is removed already is left as it is.
+   * @throws PodlingError `INVALID_STATE`, `STILL_RUNNING` as {@link Container.stop}
+   */
   async remove(options: RemoveOptions = {}): Promise<void> {
     checkKnown('remove a container', options, { force: true, volumes: true })
     // Before the queue: a stop() that waits there for ten seconds is thereby over.

@@ -227,14 +227,17 @@ export interface ContainerOptions extends LimitOptions {
   readonly stdinOnce?: boolean
   /**
    * Where output goes (`--log-driver`): a file in Podman's or Docker's format, systemd-journald, the streams of this
-   * process (none of which may be a terminal), or nowhere. `logs()` reads the first three. @default 'k8s-file'
+   * process (none of which may be a terminal), or nowhere. `logs()` reads the first three. journald drops what comes too
+   * quickly (RateLimitBurst= in journald.conf(5)), a unit's lines together, and says so in the journal alone: nobody counts
+   * those as lost. @default 'k8s-file'
    */
   readonly logDriver?: LogDriver
   /** `--log-opt`. @default {} */
   readonly logOptions?: LogDriverOptions
   /**
    * What becomes of the container when a line can't be kept, as the disk is full or journald is gone: it goes on, lines are
-   * lost and counted (see the event `logLost`); or it is killed at once, and does nothing that isn't logged.
+   * lost and counted (see the event `logLost`); or it is killed at once, and does nothing that isn't logged;
+   * its restart policy doesn't start it again then.
    * @default 'continue'
    */
   readonly logOnFull?: 'continue' | 'stop'

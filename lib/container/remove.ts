@@ -1,5 +1,7 @@
 import { constants } from 'node:os'
+import { PodlingError } from '../errors.js'
 import { clearAway } from './clear-away.js'
+import { endInTime } from './end-in-time.js'
 import type { Lifecycle } from './lifecycle.js'
 import { requireStatus } from './status.js'
 
@@ -27,11 +29,13 @@ export async function remove(container: Lifecycle, { volumes = false }: RemoveOp
   await context.networks.leavePlugins(record.id)
 }
 
-/** End whatever runs of it, without regard for its stop signal. */
+/** End whatever runs of it, without regard for its stop signal. @throws PodlingError `STILL_RUNNING` */
 export async function killNow(container: Lifecycle): Promise<void> {
   const { monitor, ended } = container
   if (monitor === undefined || ended === undefined) return
   await monitor.kill(constants.signals.SIGKILL, { all: true, forGood: true }).catch(() => undefined)
   // A monitor that died has nothing to tell; what it left is cleaned by then.
-  await ended.catch(() => undefined)
+  await endInTime(container, 'kill', ended).catch((error: unknown) => {
+    if (error instanceof PodlingError && error.code === 'STILL_RUNNING') throw error
+  })
 }

@@ -3,6 +3,7 @@ import { constants } from 'node:os'
 import { PodlingError } from '../errors.js'
 import { show } from '../schema/faults.js'
 import { checkKnown } from '../schema/known-options.js'
+import { endInTime } from './end-in-time.js'
 import type { ExitStatus } from './exit-status.js'
 import type { Lifecycle } from './lifecycle.js'
 import { durationWords, parseDuration, type Duration } from '../schema/quantities.js'
@@ -39,15 +40,19 @@ export async function stop(container: Lifecycle, timeout: number): Promise<ExitS
   const signal = container.record.options.stopSignal
   if (signal === SIGKILL || timeout === 0 || !(await canReach(monitor.pid, signal))) {
     await monitor.kill(SIGKILL, { all: true, forGood: true }).catch(unlessEnded)
-    return ended
+    return endInTime(container, 'stop', ended)
   }
   await monitor.kill(signal, { forGood: true }).catch(unlessEnded)
-  const timer = setTimeout(() => {
-    // It may have ended in this very moment; then there is nothing left to kill.
-    monitor.kill(SIGKILL, { all: true }).catch(() => undefined)
-  }, timeout)
+  let timer: NodeJS.Timeout | undefined
+  const killed = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => {
+      // It may have ended in this very moment; then there is nothing left to kill.
+      monitor.kill(SIGKILL, { all: true }).catch(() => undefined)
+      resolve(undefined)
+    }, timeout)
+  })
   try {
-    return await ended
+    return (await Promise.race([ended, killed])) ?? (await endInTime(container, 'stop', ended))
   } finally {
     clearTimeout(timer)
   }

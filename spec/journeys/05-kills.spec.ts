@@ -1,4 +1,4 @@
-/** kill -9 of the host in the middle of every step, two hundred times, three hosts at a time on one root. */
+/** kill -9 of the host in the middle of every step, sixty-four times, eight at each step, three hosts at a time on one root. */
 import { readdir } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
@@ -8,9 +8,9 @@ import { containerFiles, nothing, settledLeftovers } from '../fixtures/leftovers
 import { testRuntime } from '../fixtures/runtime.js'
 
 const MARKER = '86398.5' // of no process: what counts here is the root
-const KILLS = 200
+const KILLS = 64
 const LANES = 3
-const BATCH = 20
+const BATCH = 16
 const steps = ['open', 'opened', 'create', 'start', 'exec', 'stop', 'restart', 'remove'] as const
 
 const setup = await testRuntime()

@@ -95,9 +95,11 @@ export async function undoCheckpoint(
 
 /** @returns undefined when it takes longer than we wait, or another process is at it: then the next open does it. */
 async function seizeFromCriu(path: string): Promise<RunLock | undefined> {
-  for (const end = performance.now() + PATIENCE_MS; ; await pause(PAUSE_MS)) {
+  const end = performance.now() + PATIENCE_MS
+  for (;;) {
     const lock = RunLock.seize(path)
     if (lock !== undefined || !RunLock.isHeld(path) || performance.now() > end) return lock
+    await pause(PAUSE_MS)
   }
 }
 
