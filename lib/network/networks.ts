@@ -281,7 +281,7 @@ export class Networks {
    * @throws CniError, or `TEARDOWN_FAILED` for several; it is tried again by the next call, or the next open
    */
   async leavePlugins(container: string): Promise<void> {
-    await this.#cni.release(container)
+    await this.#cni.release(container, this.#store.all())
   }
 
   /**

@@ -11,6 +11,7 @@ import { holdPorts, type Publication } from '../publication.js'
 import { Cni } from './attach.js'
 import { adoptLink, bridgeOf, removeMadeLink } from './bridge-link.js'
 import { capabilitiesFor, reached } from './capabilities.js'
+import type { CniRecord } from './cache.js'
 import type { CniNetwork } from './config.js'
 import { endpointFrom, unmet } from './endpoint.js'
 import type { CniResult } from './result.js'
@@ -178,8 +179,18 @@ export class CniNetworks {
   }
 
   /** DEL for all that a container has. @throws CniError, or `TEARDOWN_FAILED` for several; they are tried again */
-  async release(container: string): Promise<void> {
-    if (!this.#told.has(container)) await this.#cni.detach(container)
+  async release(container: string, networks: readonly NetworkRecord[]): Promise<void> {
+    if (this.#told.has(container)) return
+    this.#adoptLinks(await this.#cni.records(container), networks)
+    await this.#cni.detach(container)
+  }
+
+  /** What a host that was killed within an ADD could not: the links that plugins made for it, before a DEL forgets them. */
+  #adoptLinks(made: readonly CniRecord[], networks: readonly NetworkRecord[]): void {
+    for (const { network, makesLink } of made) {
+      const record = networks.find(({ name, driver }) => name === network.name && driver === 'cni')
+      if (makesLink !== undefined && record !== undefined) adoptLink(this.#host, makesLink, record)
+    }
   }
 
   async #detachEach(container: string, endpoints: readonly Endpoint[]): Promise<void> {
@@ -214,10 +225,7 @@ export class CniNetworks {
    */
   async recover(networks: readonly NetworkRecord[], lives: (id: string) => Promise<boolean>): Promise<unknown[]> {
     const ours = networks.filter(({ driver }) => driver === 'cni')
-    for (const { network, makesLink } of await this.#cni.records()) {
-      const record = ours.find(({ name }) => name === network.name)
-      if (makesLink !== undefined && record !== undefined) adoptLink(this.#host, makesLink, record)
-    }
+    this.#adoptLinks(await this.#cni.records(), ours)
     return await this.#cni.collect(ours.map(networkOf), lives)
   }
 
