@@ -168,10 +168,27 @@ static int open_v1(const struct plan *plan) {
   return open_directory(path);
 }
 
+/*
+ * A cgroup that cgroup.kill was written to once is good for nothing more: Linux 6.18 kills at its birth what is cloned into
+ * it (CLONE_INTO_CGROUP), as it compares how often that was done with the cgroup of whoever clones. Where another run may
+ * begin in it, its processes are killed one by one, frozen, so that none forks away meanwhile.
+ */
+static void kill_unified(const struct plan *plan) {
+  if (plan->restart == RESTART_NEVER) {
+    write_in(plan->unified, "cgroup.kill", "1");
+    return;
+  }
+  autoclose int directory = open_directory(plan->unified);
+  if (directory < 0) return;
+  write_in(plan->unified, "cgroup.freeze", "1");
+  signal_tree(directory, SIGKILL, 0);
+  write_in(plan->unified, "cgroup.freeze", "0");
+}
+
 void cgroup_signal(const struct plan *plan, int signal) {
   if (plan->unified) {
     if (signal == SIGKILL) {
-      write_in(plan->unified, "cgroup.kill", "1");
+      kill_unified(plan);
       /* A frozen v1 freezer holds even SIGKILL back. */
       if (plan->freezer) write_in(plan->freezer, "freezer.state", "THAWED");
       return;
