@@ -106,6 +106,29 @@ t.test('checkpoints', needs('root', 'busybox', 'criu'), async (t) => {
     t.equal((await runtime.containers.list()).length, 2, 'nothing is left of one that failed')
   })
 
+  await t.test('one that was restored is a container like any other', async (t) => {
+    await using test = await testRuntime()
+    const { runtime, root } = test
+    const health = { command: ['test', '-e', '/tmp/count'], interval: '100ms' }
+    const container = await runtime.run({ ...counter, health, ready: { healthy: true } })
+    await container.checkpoint({ path: `${root}/checkpoint` })
+    const again = await runtime.containers.restore({ path: `${root}/checkpoint` })
+    await again.wait({ condition: 'healthy' })
+    await again.pause()
+    t.equal(again.status, 'paused')
+    await again.unpause()
+    await again.update({ memory: '64m' })
+    t.equal((await again.stats()).memory?.limit, 64 << 20)
+    const before = again.pid
+    await again.restart({ timeout: 0 })
+    t.equal(again.status, 'running')
+    t.not(again.pid, before)
+    await again.wait({ condition: 'healthy' })
+    const bare = await runtime.containers.restore({ path: `${root}/checkpoint`, health: 'none' })
+    t.equal(bare.inspect().health, undefined)
+    t.equal(bare.status, 'running')
+  })
+
   await t.test('what CRIU can not dump is told in its words, and goes on', async (t) => {
     await using test = await testRuntime()
     const { runtime, root } = test

@@ -1,6 +1,7 @@
 /** The socket to a `criu swrk`: one message a packet (https://criu.org/RPC). */
 import { read } from 'node:fs'
 import { promisify } from 'node:util'
+import { PodlingError } from '../../errors.js'
 import { decodeMessage, encodeMessage, type Message } from '../../schema/protobuf.js'
 import { close, packetSocketPair, sendMessage } from '../../sys/libc.js'
 import { request, requestTypes, response, type CriuOptions, type CriuResponse } from './criu-messages.js'
@@ -42,8 +43,13 @@ export class CriuChannel {
     return given
   }
 
+  /** To a CRIU that has ended already it says nothing: {@link receive} tells that. */
   send(type: keyof typeof requestTypes, more: { readonly opts?: CriuOptions } & Message = {}): void {
-    sendMessage(this.#ours, encodeMessage(request, { ...more, type: requestTypes[type] }), 'ask CRIU')
+    try {
+      sendMessage(this.#ours, encodeMessage(request, { ...more, type: requestTypes[type] }), 'ask CRIU')
+    } catch (error) {
+      if (!(error instanceof PodlingError && (error.errno === 'EPIPE' || error.errno === 'ECONNRESET'))) throw error
+    }
   }
 
   /**
@@ -52,8 +58,14 @@ export class CriuChannel {
    * @throws ProtobufError
    */
   async receive(): Promise<CriuResponse | undefined> {
-    const { bytesRead, buffer } = await readPacket(this.#ours, Buffer.alloc(ROOM), 0, ROOM, null)
-    return bytesRead === 0 ? undefined : decodeMessage(response, buffer.subarray(0, bytesRead))
+    try {
+      const { bytesRead, buffer } = await readPacket(this.#ours, Buffer.alloc(ROOM), 0, ROOM, null)
+      return bytesRead === 0 ? undefined : decodeMessage(response, buffer.subarray(0, bytesRead))
+    } catch (error) {
+      // It ended without having read what we said.
+      if ((error as NodeJS.ErrnoException).code === 'ECONNRESET') return undefined
+      throw error
+    }
   }
 
   close(): void {

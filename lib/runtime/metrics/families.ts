@@ -30,6 +30,11 @@ const states: Readonly<Record<ContainerStatus, number>> = {
   restarting: 8,
 }
 
+const healthStates = { healthy: 0, unhealthy: 1, starting: 2 } as const
+const healthWords = Object.entries(healthStates)
+  .map(([state, number]) => `${String(number)}=${state}`)
+  .join(', ')
+
 const ID = ['id', 'name'] as const
 
 type Inspected = Snapshot['containers'][number]
@@ -133,6 +138,9 @@ export const families: readonly Family[] = [
   ),
   ofContainers('gauge', 'exited_seconds', 'When its last run ended, in seconds since the epoch.', ({ state }) =>
     seconds(state.exit?.finishedAt),
+  ),
+  ofContainers('gauge', 'health', `Health of a container that has checks: ${healthWords}.`, ({ health }) =>
+    health === undefined ? undefined : healthStates[health.status],
   ),
   ofContainers('gauge', 'exit_code', 'The exit code of its last run.', ({ state }) => state.exit?.exitCode),
   ofContainers(

@@ -36,6 +36,7 @@ t.test('metrics', needs('root', 'busybox', 'prometheus'), async (t) => {
     await runtime.volumes.create({ name: 'data' })
     const busy = await runtime.run({
       image: 'busybox:test', name: 'busy', memory: '64m', network: 'none',
+      health: { command: ['true'], interval: '100ms' }, ready: { healthy: true },
       command: ['sh', '-c', 'i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exec sleep 1000'],
     }) // prettier-ignore
     const failed = await runtime.run({
@@ -52,6 +53,8 @@ t.test('metrics', needs('root', 'busybox', 'prometheus'), async (t) => {
     const name = { id: busy.id, name: 'busy' }
     t.equal(valueOf(text, 'podling_container_info', { ...name, image: busy.image!.name }), 1)
     t.equal(valueOf(text, 'podling_container_state', name), 2)
+    t.equal(valueOf(text, 'podling_container_health', name), 0)
+    t.equal(valueOf(text, 'podling_container_health', { name: 'failed' }), undefined)
     t.equal(valueOf(text, 'podling_container_state', { name: 'failed' }), 5)
     t.equal(valueOf(text, 'podling_container_exit_code', { name: 'failed' }), 3)
     t.equal(valueOf(text, 'podling_container_exit_code', name), undefined, 'one that has not ended has none')
