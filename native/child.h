@@ -47,6 +47,8 @@ struct child {
 
 /* Wait for the 'g' unless it has come. Without it there is no monitor any more, and the process ends. */
 void wait_to_go_on(struct child *child);
+/* Any word of the monitor's, at a barrier. */
+void wait_for_word(void);
 
 /* Set the link `lo` of our network namespace up. Returns NULL, or the system call that failed, with errno. */
 const char *bring_loopback_up(void);

@@ -9,13 +9,6 @@
 #include "monitor.h"
 #include "netlink.h"
 
-/* As shells tell of a command that can't be run (POSIX, 2.8.2); all other reasons as Podman's own failures. */
-uint32_t exit_code_of(const struct failure *failure) {
-  if (failure->reason == REASON_COMMAND_NOT_FOUND) return 127;
-  bool found = failure->reason == REASON_COMMAND_NOT_EXECUTABLE || failure->reason == REASON_INTERPRETER_NOT_FOUND;
-  return found ? 126 : 125;
-}
-
 /* How the present run ended. */
 static struct exit_record run_record(const struct monitor *monitor) {
   const struct restart *restart = &monitor->restart;

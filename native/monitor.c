@@ -70,41 +70,6 @@ static int open_listener(struct monitor *monitor, struct failure *failure) {
   return listen(monitor->listener, 128) < 0 ? fail(failure, "listen") : 0;
 }
 
-int monitor_open_stdio(struct monitor *monitor, int stdio[3], int ours[3], struct failure *failure) {
-  failure->stage = STAGE_STDIO;
-  size_t next = 0;
-  for (int fd = 0; fd < 3; fd++) {
-    switch (monitor->plan.stdio[fd]) {
-      case STDIO_PASS:
-        errno = EINVAL;
-        if (next == monitor->passed_count) return fail(failure, "recvmsg");
-        stdio[fd] = monitor->passed[next++];
-        break;
-      case STDIO_LOG: {
-        int ends[2];
-        if (pipe2(ends, O_CLOEXEC) < 0) return fail(failure, "pipe2");
-        fcntl(ends[0], F_SETFL, O_NONBLOCK);
-        monitor->main.console.outputs[fd - 1] = ends[0];
-        stdio[fd] = ours[fd] = ends[1];
-        break;
-      }
-      case STDIO_OPEN:
-      case STDIO_ONCE: {
-        int ends[2];
-        if (pipe2(ends, O_CLOEXEC) < 0) return fail(failure, "pipe2");
-        fcntl(ends[1], F_SETFL, O_NONBLOCK);
-        monitor->main.console.input = ends[1];
-        monitor->main.console.once = monitor->plan.stdio[fd] == STDIO_ONCE;
-        stdio[fd] = ours[fd] = ends[0];
-        break;
-      }
-      case STDIO_TERMINAL: monitor->main.console.awaited = true; break;
-      default: break;
-    }
-  }
-  return 0;
-}
-
 /* All that can be done beside the new process, which makes its mounts meanwhile. */
 static int furnish(struct monitor *monitor, struct failure *failure) {
   const struct plan *plan = &monitor->plan;
@@ -113,31 +78,6 @@ static int furnish(struct monitor *monitor, struct failure *failure) {
   if (plan->log.driver != LOG_NONE && log_open(&monitor->log, &plan->log) < 0) return fail(failure, "open");
   if (plan->has_monitor && exit_record_reserve(plan->exit_file) < 0) return fail(failure, "write");
   return plan->has_monitor ? open_listener(monitor, failure) : 0;
-}
-
-/* What lasts as long as the container may be started again. */
-static int make_lasting(struct monitor *monitor, struct failure *failure) {
-  const struct plan *plan = &monitor->plan;
-  if (plan->again) return 0;
-  if (plan->restart != RESTART_NEVER &&
-      namespaces_keep(&monitor->restart.kept, plan, monitor->main.pid, failure) < 0)
-    return -1;
-  return netlink_make_links(plan, monitor->main.pid, failure);
-}
-
-void monitor_release(struct monitor *monitor) {
-  struct failure failure = {0};
-  if (process_map_ids(&monitor->main, &monitor->plan, &failure) == 0 &&
-      cgroup_attach(&monitor->plan, monitor->main.pid, monitor->slot, &failure) == 0 &&
-      make_lasting(monitor, &failure) == 0) {
-    process_go_on(&monitor->main);
-    return;
-  }
-  /* One that failed by itself has told so before it died, and that is why nothing can be done to it any more. */
-  for (int records = 0; records < 4 && monitor->main.failure.stage == 0; records++)
-    if (!process_listen(&monitor->main)) break;
-  monitor->failure = monitor->main.failure.stage == 0 ? failure : monitor->main.failure;
-  monitor_end(monitor);
 }
 
 static int start(struct monitor *monitor, struct failure *failure) {
@@ -159,27 +99,6 @@ static int start(struct monitor *monitor, struct failure *failure) {
     result = process_start(&monitor->main, plan, stdio, first ? GO_AFTER_WORD : GO_BEFORE_EXEC, monitor->slot, failure);
   for (size_t i = 0; i < array_length(ours); i++) close_fd(&ours[i]);
   return result == 0 ? furnish(monitor, failure) : -1;
-}
-
-void monitor_end(struct monitor *monitor) {
-  monitor->ending = true;
-  process_kill(&monitor->main, SIGKILL);
-  cgroup_signal(&monitor->plan, SIGKILL);
-}
-
-bool monitor_announce(const struct monitor *monitor, int socket, enum frame_kind kind, bool frozen) {
-  const struct process *process = &monitor->main;
-  struct started_head head = process_head(process);
-  head.restarts = monitor->restart.count;
-  head.frozen = frozen;
-  return send_frame(socket, kind, &head, sizeof(head), process->identity, process->identity_size);
-}
-
-void monitor_tell_all(struct monitor *monitor, enum frame_kind kind) {
-  for (size_t i = 0; i < monitor->peer_count; i++) {
-    struct peer *peer = &monitor->peers[i];
-    if (!peer->is_exec && peer->fd >= 0 && !monitor_announce(monitor, peer->fd, kind, false)) peer_close(peer);
-  }
 }
 
 static void main_spoke(struct monitor *monitor) {

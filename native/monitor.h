@@ -62,14 +62,20 @@ _Noreturn void monitor_main(int stream, const int *passed, size_t count, struct 
 
 /* peers.c */
 struct peer *peer_add(struct monitor *monitor, int fd, bool is_exec);
-void peer_accept(struct monitor *monitor);
-void peer_receive(struct monitor *monitor, struct peer *peer);
 void peer_close(struct peer *peer);
 void peer_forget_closed(struct monitor *monitor);
 bool peer_owned(const struct monitor *monitor);
-/* An exec's process said something, or ended. */
+/* A frame FRAME_STARTED or FRAME_READY about pid 1, to one host, or to every one. */
+bool monitor_announce(const struct monitor *monitor, int socket, enum frame_kind kind, bool frozen);
+void monitor_tell_all(struct monitor *monitor, enum frame_kind kind);
+
+/* execs.c: an exec's process said something, or ended. */
 void peer_process_spoke(struct peer *peer);
 void peer_process_ended(struct peer *peer);
+
+/* requests.c */
+void peer_accept(struct monitor *monitor);
+void peer_receive(struct monitor *monitor, struct peer *peer);
 void peer_check_frozen(struct monitor *monitor);
 /* Tell of lines that the log lacks. Returns the milliseconds after which there is more to tell; -1: there is not. */
 int peer_tell_losses(struct monitor *monitor);
@@ -85,19 +91,13 @@ struct pollfd *room_to_poll(struct monitor *monitor, size_t count);
  * As long as they are there, it is kept for them.
  */
 void consoles_linger(struct monitor *monitor);
-/* A frame FRAME_STARTED or FRAME_READY about pid 1, to every host. */
-void monitor_tell_all(struct monitor *monitor, enum frame_kind kind);
 
-/* The process's ends of its streams; ours of the log pipes stay in the monitor. */
+/* run.c: the process's ends of its streams; ours of the log pipes stay in the monitor. */
 int monitor_open_stdio(struct monitor *monitor, int stdio[3], int ours[3], struct failure *failure);
 /* Once pid 1 has a pid: what needs that, and the word to go on. */
 void monitor_release(struct monitor *monitor);
-/* A frame FRAME_STARTED or FRAME_READY about pid 1. */
-bool monitor_announce(const struct monitor *monitor, int socket, enum frame_kind kind, bool frozen);
 /* Begin the end: kill all that lives in the container. The policy says whether it is started again. */
 void monitor_end(struct monitor *monitor);
 
 /* conclude.c: everything in the container is dead. Record it, and start it again or end. */
 void monitor_conclude(struct monitor *monitor);
-/* Of a command that can't be run. */
-uint32_t exit_code_of(const struct failure *failure);

@@ -72,3 +72,10 @@ void *receive_plan(int stream, size_t *size) {
   *size = length;
   return bytes;
 }
+
+/* As shells tell of a command that can't be run (POSIX, 2.8.2); all other reasons as Podman's own failures. */
+uint32_t exit_code_of(const struct failure *failure) {
+  if (failure->reason == REASON_COMMAND_NOT_FOUND) return 127;
+  bool found = failure->reason == REASON_COMMAND_NOT_EXECUTABLE || failure->reason == REASON_INTERPRETER_NOT_FOUND;
+  return found ? 126 : 125;
+}

@@ -180,6 +180,9 @@ struct started_head {
 int fail(struct failure *failure, const char *syscall);
 int fail_because(struct failure *failure, enum reason reason, const char *syscall);
 
+/* What a command that can't be run exits with. */
+uint32_t exit_code_of(const struct failure *failure);
+
 /* Receive one request and up to REQUEST_FDS descriptors: 1; 0 at the end; -1 on failure (EAGAIN: nothing there). */
 int receive_request(int socket, struct request *request, int fds[REQUEST_FDS], size_t *count);
 

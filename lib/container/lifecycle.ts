@@ -99,8 +99,11 @@ export class Lifecycle {
     })
   }
 
-  /** Take up a monitor: from here on the state follows what it tells. */
-  follow(monitor: Monitor): void {
+  /**
+   * Take up a monitor: from here on the state follows what it tells.
+   * @param fresh it has just started the container, whatever may have become of that by now
+   */
+  follow(monitor: Monitor, fresh = false): void {
     this.monitor = monitor
     monitor.onLostLines((lines) => {
       this.#listener.logLost(lines)
@@ -108,21 +111,6 @@ export class Lifecycle {
     this.#followHealth(monitor)
     this.exit = undefined
     this.status = monitor.frozen ? 'paused' : 'running'
-    monitor.follow({
-      ended: (record, error) => {
-        this.exit = exitStatus(record, error)
-        // One that is being stopped is about to be told of.
-        if (this.status !== 'stopping') this.status = 'restarting'
-        this.#listener.restarting(this.exit)
-      },
-      started: () => {
-        if (this.status === 'restarting') this.status = 'running'
-        this.#listener.started()
-      },
-      frozen: (frozen) => {
-        if (['running', 'paused'].includes(this.status)) this.set(frozen ? 'paused' : 'running')
-      },
-    })
     const ended = monitor.exited.then(
       async (record) => {
         await runPoststop(this)
@@ -145,7 +133,22 @@ export class Lifecycle {
       if (!this.#released) this.#listener.lost(error as PodlingError)
     })
     this.ended = ended
-    if (!monitor.restarting) this.#listener.started()
+    if (fresh || !monitor.restarting) this.#listener.started()
+    monitor.follow({
+      ended: (record, error) => {
+        this.exit = exitStatus(record, error)
+        // One that is being stopped is about to be told of.
+        if (this.status !== 'stopping') this.status = 'restarting'
+        this.#listener.restarting(this.exit)
+      },
+      started: () => {
+        if (this.status === 'restarting') this.status = 'running'
+        this.#listener.started()
+      },
+      frozen: (frozen) => {
+        if (['running', 'paused'].includes(this.status)) this.set(frozen ? 'paused' : 'running')
+      },
+    })
   }
 
   /** Let go of a container, however it is, since the runtime is closed. One that runs goes on without this handle. */

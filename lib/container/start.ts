@@ -130,7 +130,7 @@ async function launchJoined(container: Lifecycle, joined: PodJoin, restorer: Res
           ? launchAtBarrier(context.launcher, plan, given, ({ pid }) => runHooksBefore(container, pid))
           : context.launcher.launch(plan, given))
     await restorer?.finish(container, monitor)
-    container.follow(monitor)
+    container.follow(monitor, true)
     if (user === undefined && atBarrier === undefined)
       naming.follow({ ...holder, pid: monitor.monitorPid }, status.endpoints)
     if (restorer === undefined) await afterStart(container)

@@ -1,4 +1,4 @@
-import { readFile, readlink } from 'node:fs/promises'
+import { open, readFile, readlink } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Runtime } from 'podling'
@@ -43,9 +43,16 @@ for (const signal of ['SIGKILL', 'SIGTERM', 'SIGSEGV'] as const) {
     const before = await host.descendants()
     t.ok(before.length >= 4, 'a launcher, a monitor, a container and its child')
     const network = await readlink(`/proc/${String(pid)}/ns/net`)
+    // As long as it is open here its number is nobody else's: the kernel gives numbers again.
+    const held = await open(`/proc/${String(pid)}/ns/net`)
+    t.teardown(() => held.close())
     await host.end(signal)
     await allGone(t, 1, before)
-    t.strictSame(await holdersOfNetwork(network), [], 'its network namespace is gone')
+    t.strictSame(
+      await holdersOfNetwork(network),
+      [String(process.pid)],
+      'nobody but this test has its network namespace',
+    )
     await using runtime = await Runtime.open({ root })
     await using again = await runtime.run({
       image: 'busybox:test',

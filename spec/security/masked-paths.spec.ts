@@ -20,7 +20,7 @@ const hostile = { ...attack, volumes: [`${links}:/dev`] }
 /** Whether what is hidden is hidden by the null device is not looked at; and read-only paths come later, as elsewhere. */
 const trusting = {
   helper: {
-    'interpret.c': [
+    'child.c': [
       [
         'if (S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3)) return steal_fd(&fd);',
         'return steal_fd(&fd);',
