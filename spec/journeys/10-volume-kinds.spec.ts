@@ -167,7 +167,7 @@ t.test('kinds of volumes', needs('root', 'busybox', 'gocryptfs', 'e2fsprogs'), a
     for (const [options, message] of [
       [{ typ: 'tmpfs' }, /did you mean type/],
       [{ device: '/x' }, /options\.device/],
-      [{ o: 'size=1m' }, /needs options\.type/],
+      [{ o: 'noexec' }, /needs options\.type/],
       [{ type: 'none', o: 'bind' }, /absolute path/],
       [{ type: 'ext4' }, /options\.device/],
       [{ o: 'bind,size=1', device: '/x' }, /no effect on a bind/],

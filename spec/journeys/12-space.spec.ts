@@ -40,11 +40,12 @@ t.test('space', needs('root', 'busybox'), async (t) => {
     t.same(await runtime.prune({ containers: false, images: false }), {
       containers: [],
       images: [],
+      pods: [],
       volumes: [],
       bytes: 0,
     })
     const hour = await runtime.prune({ images: 'all', volumes: 'all', filters: { until: '1h' } })
-    t.same(hour, { containers: [], images: [], volumes: [], bytes: 0 }, 'nothing is that old')
+    t.same(hour, { containers: [], images: [], pods: [], volumes: [], bytes: 0 }, 'nothing is that old')
     t.same((await runtime.prune({ filters: { label: 'of=other' } })).bytes, 0)
 
     const first = await runtime.prune()

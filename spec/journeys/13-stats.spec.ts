@@ -55,7 +55,8 @@ t.test('cache is told apart', async (t) => {
 t.test('a stream ends with its container', async (t) => {
   await using container = await started('echo up; while :; do :; done', { cpus: 0.1 })
   const samples = []
-  for await (const sample of container.stats({ stream: true, interval: '50ms' })) {
+  // Longer than a period of its quota (100 ms), in which it may not run at all.
+  for await (const sample of container.stats({ stream: true, interval: '250ms' })) {
     samples.push(sample)
     if (samples.length === 3) await container.kill()
   }
