@@ -15,7 +15,7 @@ const common = { image: image.id, network: 'none', detach: true } as const satis
 /** Start one and close the runtime. @returns the pids of its pid 1 and its monitor */
 async function left(options: Partial<ContainerOptions>): Promise<{ pid: number; monitor: number }> {
   await using runtime = await Runtime.open({ root })
-  const { pid } = await runtime.run({ ...common, command: ['sleep', '86398'], ...options })
+  const { pid } = await runtime.run({ ...common, command: ['sleep', '86403'], ...options })
   return { pid: pid!, monitor: parentOf(pid!) }
 }
 
@@ -41,8 +41,8 @@ async function next(t: Test, look: (container: Container, runtime: Runtime) => P
   const container = await runtime.containers.get('left')
   await look(container, runtime)
   await container.remove({ force: true })
-  const { processes, mounts } = await leftovers(root, '86398')
-  t.strictSame([processes.filter((one) => one.includes('86398')), mounts], [[], []], 'nothing is left')
+  const { processes, mounts } = await leftovers(root, '86403')
+  t.strictSame([processes.filter((one) => one.includes('86403')), mounts], [[], []], 'nothing is left')
 }
 
 t.test('adopted: one that runs, is paused, waits for its restart', async (t) => {
@@ -109,7 +109,7 @@ for (const running of [true, false]) {
     `the monitor is killed ${running ? 'while it runs' : 'between two runs'}: exited, and nobody knows how`,
     async (t) => {
       const host = await Runtime.open({ root })
-      const container = await host.run({ ...common, name: 'left', command: ['sleep', '86398'], restart: 'always' })
+      const container = await host.run({ ...common, name: 'left', command: ['sleep', '86403'], restart: 'always' })
       const pid = container.pid!
       const monitor = parentOf(pid)
       // Five times, so that it waits long enough for a look.
@@ -125,7 +125,7 @@ for (const running of [true, false]) {
         t.equal(found.status, 'exited')
         if (running) await t.rejects(found.wait(), { code: 'MONITOR_DIED' })
         await runtime.containers.list()
-        const { cgroups } = await leftovers(root, '86398')
+        const { cgroups } = await leftovers(root, '86403')
         if (running)
           t.strictSame(
             cgroups.filter((path) => path.includes(found.id)),
@@ -148,7 +148,7 @@ t.test('after a reboot: what the policy wants', async (t) => {
       const container = await host.run({
         ...common,
         name: `${restart}-${String(stopped)}`,
-        command: ['sleep', '86398'],
+        command: ['sleep', '86403'],
         restart,
       })
       monitors.push(parentOf(container.pid!))
@@ -158,7 +158,7 @@ t.test('after a reboot: what the policy wants', async (t) => {
   const never = await host.containers.create({
     ...common,
     name: 'never',
-    command: ['sleep', '86398'],
+    command: ['sleep', '86403'],
     restart: 'always',
   })
   await host.close()

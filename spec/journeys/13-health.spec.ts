@@ -8,7 +8,7 @@ import { testRuntime } from '../fixtures/runtime.js'
 const setup = await testRuntime()
 t.teardown(() => setup[Symbol.asyncDispose]())
 const { runtime, image } = setup
-const common = { image, network: 'none', command: ['sleep', '86399'] } as const satisfies ContainerOptions
+const common = { image, network: 'none', command: ['sleep', '86413'] } as const satisfies ContainerOptions
 
 async function checks(container: Container, count: number): Promise<void> {
   await within(
@@ -84,7 +84,7 @@ t.test('by itself', async (t) => {
 })
 
 t.test('ports and HTTP, without any program for that in the container', async (t) => {
-  const serve = 'mkdir /www; echo fine >/www/health; httpd -p 80 -h /www; exec sleep 86399'
+  const serve = 'mkdir /www; echo fine >/www/health; httpd -p 80 -h /www; exec sleep 86413'
   for (const [health, exitCode, output] of [
     [{ tcp: 80 }, 0, /connected to port 80/],
     [{ tcp: 81 }, 1, /port 81: Connection refused/],
@@ -123,7 +123,7 @@ t.test('a check that goes wrong', async (t) => {
     runtime.run({ ...common, health: { command, interval: '1h', timeout: '1s', retries: 1 } })
   await t.test('hangs, with children that left its session and closed their streams', async (t) => {
     await using container = await check(
-      'echo so far; setsid sleep 86398 <&- >&- 2>&- & trap "" TERM HUP; sleep 86397; exit 0',
+      'echo so far; setsid sleep 86412 <&- >&- 2>&- & trap "" TERM HUP; sleep 86411; exit 0',
     )
     await container.wait({ condition: 'unhealthy' })
     t.match(container.inspect().health?.log, [{ exitCode: -1, output: /^so far\n\ntimed out after 1000 ms/ }])
@@ -133,11 +133,11 @@ t.test('a check that goes wrong', async (t) => {
         () => commands(container),
         (found) => found.length === 1,
       ),
-      ['sleep 86399'],
+      ['sleep 86413'],
     )
   })
   await t.test('forks away', async (t) => {
-    await using container = await check('setsid sleep 86398 & setsid setsid sleep 86397 & exit 0')
+    await using container = await check('setsid sleep 86412 & setsid setsid sleep 86411 & exit 0')
     await container.wait({ condition: 'healthy' })
     t.strictSame(
       await within(
@@ -145,7 +145,7 @@ t.test('a check that goes wrong', async (t) => {
         () => commands(container),
         (found) => found.length === 1,
       ),
-      ['sleep 86399'],
+      ['sleep 86413'],
     )
   })
   await t.test('writes 10 MB', async (t) => {
@@ -171,7 +171,7 @@ t.test('a check that goes wrong', async (t) => {
 t.test('the container ends during a check', async (t) => {
   await using container = await runtime.run({
     ...common,
-    health: { command: 'touch /checking; sleep 86398', interval: '1h' },
+    health: { command: 'touch /checking; sleep 86412', interval: '1h' },
   })
   await within(
     5000,
