@@ -9,6 +9,7 @@ t.test('reads the fields on both sides of the hyphen', async (t) => {
   t.strictSame(mount, {
     id: 36,
     parentId: 35,
+    device: '98:0',
     root: '/mnt1',
     mountPoint: '/mnt/a b',
     options: ['rw', 'noatime'],
