@@ -96,7 +96,8 @@ static int start(struct monitor *monitor, struct failure *failure) {
   for (uint32_t i = 0; i < plan->attach.count; i++)
     if (!slot_covers(monitor->slot, read_text(&attach))) first = true;
   if (result == 0)
-    result = process_start(&monitor->main, plan, stdio, first ? GO_AFTER_WORD : GO_BEFORE_EXEC, monitor->slot, failure);
+    result = process_start(&monitor->main, plan, NULL, stdio, first ? GO_AFTER_WORD : GO_BEFORE_EXEC, monitor->slot,
+                           failure);
   for (size_t i = 0; i < array_length(ours); i++) close_fd(&ours[i]);
   return result == 0 ? furnish(monitor, failure) : -1;
 }

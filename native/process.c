@@ -53,8 +53,8 @@ static pid_t fork_stage(void) {
   return pid;
 }
 
-int process_start(struct process *process, const struct plan *plan, const int stdio[3], enum go go, struct slot *slot,
-                  struct failure *failure) {
+int process_start(struct process *process, const struct plan *plan, const struct namespaces *kept, const int stdio[3],
+                  enum go go, struct slot *slot, struct failure *failure) {
   int ends[2];
   if (open_link(ends, failure) < 0) return -1;
   process->link = ends[0];
@@ -68,31 +68,14 @@ int process_start(struct process *process, const struct plan *plan, const int st
     process->pidfd = sys_pidfd_open(process->pid);
     return process->pidfd < 0 ? fail(failure, "pidfd_open") : 0;
   }
-  if (plan->join.count == 0) {
+  if ((kept ? kept->count : plan->join.count) == 0) {
     process->pid = clone_child(plan, 0, stdio, link, go, CLONE_PIDFD, into, -1, &process->pidfd, failure);
     return process->pid < 0 ? -1 : 0;
   }
   process->stage = fork_stage();
   if (process->stage < 0) return fail(failure, "clone3");
   if (process->stage > 0) return 0;
-  end_stage(link, failure, clone_stage(plan, 0, stdio, link, go, into, failure));
-}
-
-int process_start_again(struct process *process, const struct plan *plan, const struct namespaces *kept,
-                        const int stdio[3], enum go go, struct failure *failure) {
-  int ends[2];
-  if (open_link(ends, failure) < 0) return -1;
-  process->link = ends[0];
-  autoclose int link = ends[1];
-  autoclose int into = open_into(plan, failure);
-  if (plan->into && into < 0) return -1;
-  if (kept->count == 0) {
-    process->pid = clone_child(plan, 0, stdio, link, go, CLONE_PIDFD, into, -1, &process->pidfd, failure);
-    return process->pid < 0 ? -1 : 0;
-  }
-  process->stage = fork_stage();
-  if (process->stage < 0) return fail(failure, "clone3");
-  if (process->stage > 0) return 0;
+  if (!kept) end_stage(link, failure, clone_stage(plan, 0, stdio, link, go, into, failure));
   if (namespaces_enter(kept, failure) < 0) end_stage(link, failure, -1);
   pid_t pid = clone_child(plan, namespaces_types(kept), stdio, link, go, CLONE_PARENT, into, -1, NULL, failure);
   end_stage(link, failure, pid);

@@ -31,16 +31,12 @@ struct process {
 void process_clear(struct process *process);
 
 /*
- * Start the container's pid 1. `stdio`: what to give it as 0, 1 and 2; -1: /dev/null. `slot`: a warm slot that the plan
- * has taken, or NULL.
+ * Start the container's pid 1. `kept`: of one that is started again, the namespaces that were kept; else NULL. `stdio`: what
+ * to give it as 0, 1 and 2; -1: /dev/null. `slot`: a warm slot that the plan has taken, or NULL.
  */
 struct slot;
-int process_start(struct process *process, const struct plan *plan, const int stdio[3], enum go go, struct slot *slot,
-                  struct failure *failure);
-
-/* Start it again, in the namespaces that were kept. */
-int process_start_again(struct process *process, const struct plan *plan, const struct namespaces *kept,
-                        const int stdio[3], enum go go, struct failure *failure);
+int process_start(struct process *process, const struct plan *plan, const struct namespaces *kept, const int stdio[3],
+                  enum go go, struct slot *slot, struct failure *failure);
 
 /* Forget one that is dead. */
 void process_forget(struct process *process);

@@ -89,7 +89,7 @@ static int launch(struct monitor *monitor, struct failure *failure) {
   monitor->restart.oom_kills = cgroup_oom_kills(plan);
   int result = monitor_open_stdio(monitor, stdio, ours, failure);
   enum go go = plan->uid_map || plan->attach.count > 0 ? GO_AFTER_WORD : GO_BEFORE_EXEC;
-  if (result == 0) result = process_start_again(&monitor->main, plan, &monitor->restart.kept, stdio, go, failure);
+  if (result == 0) result = process_start(&monitor->main, plan, &monitor->restart.kept, stdio, go, NULL, failure);
   for (size_t i = 0; i < array_length(ours); i++) close_fd(&ours[i]);
   return result;
 }

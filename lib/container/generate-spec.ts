@@ -24,6 +24,7 @@ import type { MountRequest } from './mount-request.js'
 import type { NormalizedOptions } from './normalized-options.js'
 import { joinEdits, noEdits, type SpecEdits } from './spec-edits.js'
 import type { TerminalSize } from './terminal/size.js'
+import { machine } from '../security/seccomp-profile.js'
 
 /** The version of the specification that the result follows. */
 export const ociVersion = '1.2.0'
@@ -210,7 +211,7 @@ function profileOf(
   capabilities: readonly string[],
 ): LinuxSeccomp | undefined {
   const { seccomp, privileged } = options
-  const { arch = process.arch === 'arm64' ? 'arm64' : 'amd64', kernel } = host
+  const { arch = machine, kernel } = host
   const context = { arch, capabilities, ...(kernel === undefined ? {} : { kernel }) }
   switch (seccomp.kind) {
     case 'unconfined':

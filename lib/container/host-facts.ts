@@ -5,11 +5,12 @@ import { capabilitiesOf } from '../security/capabilities.js'
 import { unlimited } from '../launch/rlimits.js'
 import type { SpecRlimit } from '../launch/oci-spec.js'
 import type { HostFacts } from './generate-spec.js'
+import { machine } from '../security/seccomp-profile.js'
 
 export function readHostFacts(): HostFacts {
   const limits = readFileSync('/proc/self/limits', 'utf8')
   return {
-    arch: process.arch === 'arm64' ? 'arm64' : 'amd64',
+    arch: machine,
     hostname: hostname(),
     kernel: release(),
     capabilities: capabilitiesOf(parseBoundingSet(readFileSync('/proc/self/status', 'utf8'))),

@@ -29,7 +29,7 @@ export interface PodChoice {
 }
 
 /** Options of the network as a whole, which is the pod's. */
-const ofNetwork = [
+export const ofNetwork = [
   'ports',
   'networkAliases',
   'ip',

@@ -5,6 +5,7 @@ import { PodlingError } from '../errors.js'
 import { throwIfAborted } from './progress.js'
 import { destinationError } from './save-file.js'
 import type { SavedMember } from './save-types.js'
+import { syncPath } from '../sys/sync-path.js'
 
 /**
  * That there is nothing at the destination but, perhaps, what a save that was killed has left: a layout without an index.
@@ -41,10 +42,10 @@ export async function writeLayoutDirectory(
     for (const name of leftovers) await rm(join(directory, name), { recursive: true, force: true })
     await mkdir(join(directory, 'blobs/sha256'), { recursive: true })
     for await (const member of members) await writeMember(directory, member, what, signal)
-    await syncDirectory(join(directory, 'blobs/sha256'))
+    await syncPath(join(directory, 'blobs/sha256'))
     // From here on it is a layout.
     await rename(join(directory, 'index.json.partial'), join(directory, 'index.json'))
-    await syncDirectory(directory)
+    await syncPath(directory)
   } catch (error) {
     for (const name of [...leftovers, 'index.json']) {
       await rm(join(directory, name), { recursive: true, force: true }).catch(() => undefined)
@@ -70,14 +71,5 @@ async function writeMember(
     await file.datasync()
   } finally {
     await file.close()
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r')
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
   }
 }

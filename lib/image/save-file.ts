@@ -10,6 +10,7 @@ import { codeForErrno, linkDescriptor } from '../sys/libc.js'
 import { tarBytes } from './archive-write.js'
 import { abortedError, throwIfAborted } from './progress.js'
 import type { SavedMember } from './save-types.js'
+import { syncPath } from '../sys/sync-path.js'
 
 /** @throws {PodlingError} as `saveImages` */
 export async function writeArchive(
@@ -111,12 +112,7 @@ class Unnamed {
 
   /** Make the name durable. */
   async #sync(): Promise<void> {
-    const directory = await open(this.#directory, 'r')
-    try {
-      await directory.sync()
-    } finally {
-      await directory.close()
-    }
+    await syncPath(this.#directory)
   }
 }
 

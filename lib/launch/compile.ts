@@ -5,6 +5,7 @@ import { rlimitNumbers, rlimitValue } from './rlimits.js'
 import { parseMountOptions } from './mount-options.js'
 import type { Spec, SpecCapabilities, SpecMount, SpecNamespaceType, SpecProcess } from './oci-spec.js'
 import type { Operation, Plan, PlanCgroup, PlanMonitor, PlanNetwork, PlanStdio } from './plan.js'
+import { machine } from '../security/seccomp-profile.js'
 
 /** What a launch needs beside the spec: what the host has made for it. */
 export interface LaunchInput {
@@ -49,9 +50,6 @@ export interface MountSource {
   /** Who gets all of it. */
   readonly owner?: string
 }
-
-/** Filters are made for the machine that this process runs on. */
-const architecture = process.arch === 'arm64' ? 'arm64' : 'amd64'
 
 /** The plan that makes a container's pid 1. */
 export function compilePlan(input: LaunchInput): Plan {
@@ -394,7 +392,7 @@ function limitOperations(process: SpecProcess): Operation[] {
 /** Who the process is and what it may do, in the order that the kernel's own rules leave open. */
 function identityOperations(spec: Spec, process: SpecProcess): Operation[] {
   const seccomp: Operation[] =
-    spec.linux?.seccomp === undefined ? [] : [{ op: 'seccomp', ...compileSeccomp(spec.linux.seccomp, architecture) }]
+    spec.linux?.seccomp === undefined ? [] : [{ op: 'seccomp', ...compileSeccomp(spec.linux.seccomp, machine) }]
   const { user } = process
   // Found first, and become with the capabilities: the standard streams are made the user's before a filter may forbid that.
   const found: Operation = {

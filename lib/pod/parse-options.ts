@@ -3,6 +3,7 @@ import { PodlingError } from '../errors.js'
 import type { LinuxResources } from '../cgroup/resources.js'
 import { optionKeywords, optionsSchema } from '../container/options-schema.js'
 import { parseExtraHosts, withoutUndefined } from '../container/parse-options.js'
+import { ofNetwork } from '../container/parse-pod.js'
 import { podNamespaces, type PodNamespace } from '../container/pod-place.js'
 import { parseSize } from '../schema/quantities.js'
 import { checkSysctls } from '../container/sysctls.js'
@@ -46,19 +47,6 @@ const schema = {
 } as const // prettier-ignore
 
 const findFaults = faultFinder(schema, optionKeywords)
-
-const ofNetwork = [
-  'network',
-  'ports',
-  'networkAliases',
-  'ip',
-  'ip6',
-  'mac',
-  'extraHosts',
-  'dns',
-  'dnsSearch',
-  'dnsOptions',
-] as const
 
 /** @throws PodlingError `INVALID_OPTION` with all mistakes, each with its path */
 export function parsePodOptions(options: PodOptions, defaultNetwork: DefaultNetwork): NormalizedPodOptions {
@@ -113,7 +101,8 @@ function unshared(options: PodOptions, share: readonly PodNamespace[]): Fault[] 
   const message = (name: PodNamespace): string => `has no effect in a pod that doesn't share ${name}`
   const faults: Fault[] = []
   if (!share.includes('net')) {
-    for (const path of ofNetwork) if (options[path] !== undefined) faults.push({ path, message: message('net') })
+    for (const path of ['network', ...ofNetwork] as const)
+      if (options[path] !== undefined) faults.push({ path, message: message('net') })
   }
   if (!share.includes('ipc') && options.shmSize !== undefined) faults.push({ path: 'shmSize', message: message('ipc') })
   if (!share.includes('uts') && options.hostname !== undefined)

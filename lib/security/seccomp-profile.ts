@@ -76,6 +76,9 @@ export interface SeccompContext {
 /** The machines that Podling runs on, by Go's names. */
 export type MachineArchitecture = 'amd64' | 'arm64'
 
+/** The machine that this process runs on. */
+export const machine: MachineArchitecture = process.arch === 'arm64' ? 'arm64' : 'amd64'
+
 const nativeArchitecture: Readonly<Record<MachineArchitecture, SeccompArchitecture>> = {
   amd64: 'SCMP_ARCH_X86_64',
   arm64: 'SCMP_ARCH_AARCH64',

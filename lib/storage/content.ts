@@ -16,6 +16,7 @@ import { parseDigest } from './digest-path.js'
 import { fileError, isErrno } from './file-error.js'
 import { lockFile, tryLockFile } from './lock.js'
 import { digestOfFile, stampOf, type Stamp } from './stamp.js'
+import { syncPath } from '../sys/sync-path.js'
 
 /** Bytes that {@link ContentStore.read} returns at most unless told otherwise: manifests and configs are far smaller. */
 const defaultReadLimit = 16 * 1024 * 1024
@@ -287,12 +288,7 @@ async function inStore<T>(work: Promise<T>): Promise<T> {
 /** Give a whole, synced file its name, and make the name itself durable. */
 async function publish(from: string, to: string): Promise<void> {
   await rename(from, to)
-  const directory = await open(join(to, '..'), 'r')
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
-  }
+  await syncPath(join(to, '..'))
 }
 
 function sha256(bytes: Uint8Array): string {

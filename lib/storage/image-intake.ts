@@ -34,6 +34,7 @@ import { pullFrom } from './pull-from.js'
 import { registryOptions } from './registry-access.js'
 import type { Image, ImageRecord } from './image.js'
 import type { ImageEvent, ImagesParts } from './images-parts.js'
+import { standardPath } from '../sys/standard-path.js'
 
 /** Add an image whose blobs are there, or arrive while it is added. */
 type AddImage = (parts: ImageParts, signal: AbortSignal | undefined, layers?: LayerArrivals) => Promise<Image>
@@ -205,8 +206,6 @@ export class ImageIntake {
     )
   }
 }
-
-const standardPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 function first([image]: readonly Image[]): Image {
   return image!

@@ -8,7 +8,6 @@
  * A layer stays as long as somebody holds a reference: an image, a container, or the layer above it.
  */
 import { closeSync, mkdirSync, openSync, readdirSync, renameSync, statSync } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PodlingError } from '../errors.js'
 import { BlobLost } from './blob-bytes.js'
@@ -24,6 +23,7 @@ import { removeTrees } from './remove-tree.js'
 import { spreadDirectories } from './spread.js'
 import type { UnpackResult } from './unpack-blob.js'
 import { UnpackThreads } from './unpack-thread.js'
+import { syncPath } from '../sys/sync-path.js'
 
 const defaultRoot: RootAttributes = { uid: 0, gid: 0, mode: 0o755 }
 
@@ -290,12 +290,7 @@ export class Layers {
   /** The layer's contents are synced by now; its name becomes so here. */
   async #publish(chainId: string, temporary: string): Promise<void> {
     renameSync(temporary, this.#path(chainId))
-    const directory = await open(this.#directory, 'r')
-    try {
-      await directory.sync()
-    } finally {
-      await directory.close()
-    }
+    await syncPath(this.#directory)
   }
 
   /** Remove what there is of a layer that isn't known. Its lock must be held. */

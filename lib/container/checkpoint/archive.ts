@@ -3,8 +3,9 @@ import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdir, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { extract, pack, type Pack } from 'tar-stream'
+import { extract } from 'tar-stream'
 import { PodlingError } from '../../errors.js'
+import { packed } from '../../image/packed.js'
 import { FILES } from './files.js'
 
 /** The names of CRIU's own files: no directory, nothing that is hidden. */
@@ -20,25 +21,14 @@ function isCheckpointFile(name: string): boolean {
 export async function packCheckpoint(directory: string, archive: string): Promise<void> {
   const images = await readdir(join(directory, FILES.images))
   const names = [FILES.description, FILES.changes, ...images.map((name) => `${FILES.images}/${name}`)]
-  const tar = pack()
-  await Promise.all([
-    addAll(tar, directory, names),
-    pipeline(tar, createWriteStream(archive, { mode: 0o600, flags: 'wx' })),
-  ])
-}
-
-async function addAll(tar: Pack, directory: string, names: readonly string[]): Promise<void> {
-  try {
+  const bytes = packed(async (tar) => {
     for (const name of names) {
       const path = join(directory, name)
       const { size } = await stat(path)
       await pipeline(createReadStream(path), tar.entry({ name, size, mode: 0o600 }))
     }
-    tar.finalize()
-  } catch (error) {
-    tar.destroy(error as Error)
-    throw error
-  }
+  })
+  await pipeline(bytes, createWriteStream(archive, { mode: 0o600, flags: 'wx' }))
 }
 
 /**

@@ -5,13 +5,13 @@ const field = (number: number, kind: FieldKind): Field => ({ number, kind, prese
 const list = (number: number, kind: FieldKind): Field => ({ number, kind, repeated: true })
 
 /** `criu_req_type`. */
-export const requestTypes = { dump: 1, restore: 2, preDump: 4, notify: 6, featureCheck: 9, version: 10 } as const
+export const requestTypes = { dump: 1, restore: 2, notify: 6 } as const
 
 /** `criu_cg_mode`: the monitor places the container in its cgroups, not CRIU. */
 export const IGNORE_CGROUPS = 0
 
 /** `criu_network_lock_method`: how connections are kept still while they are dumped. */
-export const networkLocks = { iptables: 1, nftables: 2, skip: 3 } as const
+export const networkLocks = { nftables: 2, skip: 3 } as const
 
 /** `criu_opts`. */
 const options: MessageSchema = {
@@ -25,8 +25,6 @@ const options: MessageSchema = {
   logFile: field(10, 'string'),
   notifyScripts: field(12, 'bool'),
   root: field(13, 'string'),
-  parentImg: field(14, 'string'),
-  trackMem: field(15, 'bool'),
   workDirFd: field(17, 'int64'),
   linkRemap: field(18, 'bool'),
   manageCgroups: field(24, 'bool'),
@@ -35,18 +33,14 @@ const options: MessageSchema = {
   manageCgroupsMode: field(34, 'enum'),
   external: list(37, 'string'),
   freezeCgroup: field(44, 'string'),
-  tcpClose: field(52, 'bool'),
   networkLock: field(64, 'enum'),
 }
-
-const features: MessageSchema = { memTrack: field(1, 'bool') }
 
 /** `criu_req`. */
 export const request: MessageSchema = {
   type: field(1, 'enum'),
   opts: field(2, options),
   notifySuccess: field(3, 'bool'),
-  features: field(5, features),
 }
 
 /** `criu_resp`. */
@@ -56,9 +50,7 @@ export const response: MessageSchema = {
   restore: field(4, { pid: field(1, 'int64') }),
   notify: field(5, { script: field(1, 'string'), pid: field(2, 'int64') }),
   errno: field(7, 'int64'),
-  features: field(8, features),
   message: field(9, 'string'),
-  version: field(10, { major: field(1, 'int64'), minor: field(2, 'int64'), sublevel: field(4, 'int64') }),
 }
 
 /** What {@link request} takes as `opts`. */
@@ -73,8 +65,6 @@ export interface CriuOptions {
   readonly logFile?: string
   readonly notifyScripts?: boolean
   readonly root?: string
-  readonly parentImg?: string
-  readonly trackMem?: boolean
   readonly workDirFd?: number
   readonly linkRemap?: boolean
   readonly manageCgroups?: boolean
@@ -83,7 +73,6 @@ export interface CriuOptions {
   readonly manageCgroupsMode?: number
   readonly external?: readonly string[]
   readonly freezeCgroup?: string
-  readonly tcpClose?: boolean
   readonly networkLock?: number
 }
 
@@ -94,7 +83,5 @@ export interface CriuResponse {
   readonly restore?: { readonly pid?: number }
   readonly notify?: { readonly script?: string; readonly pid?: number }
   readonly errno?: number
-  readonly features?: { readonly memTrack?: boolean }
   readonly message?: string
-  readonly version?: { readonly major?: number; readonly minor?: number; readonly sublevel?: number }
 }

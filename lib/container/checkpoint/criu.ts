@@ -4,9 +4,10 @@ import { PodlingError } from '../../errors.js'
 import { CriuChannel } from './criu-channel.js'
 import { reasonIn } from './criu-log.js'
 import type { CriuOptions, CriuResponse, requestTypes } from './criu-messages.js'
+import { standardPath } from '../../sys/standard-path.js'
 
 /** CRIU calls programs by their names: tar for the contents of tmpfs, nft for connections. */
-export const CRIU_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+export const criuEnvironment = { PATH: standardPath } as const
 
 /**
  * Have CRIU do one thing, in a process of its own.
@@ -29,7 +30,7 @@ export async function askCriu(
   try {
     const child = spawn(program, ['swrk', '3'], {
       cwd: '/',
-      env: { PATH: CRIU_PATH },
+      env: criuEnvironment,
       stdio: ['ignore', 'ignore', 'ignore', channel.theirs, hold],
       detached: true,
     })

@@ -6,6 +6,7 @@ import type { Spec } from '../../launch/oci-spec.js'
 import { decodeMessage, ProtobufError, type MessageSchema } from '../../schema/protobuf.js'
 import { compileSeccomp } from '../../security/seccomp-compile.js'
 import { isErrno } from '../../storage/file-error.js'
+import { machine } from '../../security/seccomp-profile.js'
 
 const schema: MessageSchema = {
   filters: {
@@ -32,7 +33,7 @@ const HEAD = 12
  */
 export async function checkFilters(what: string, images: string, spec: Spec): Promise<void> {
   if (spec.linux?.seccomp === undefined) return
-  const { filter } = compileSeccomp(spec.linux.seccomp, process.arch === 'arm64' ? 'arm64' : 'amd64')
+  const { filter } = compileSeccomp(spec.linux.seccomp, machine)
   let bytes: Buffer
   try {
     bytes = await readFile(join(images, 'seccomp.img'))

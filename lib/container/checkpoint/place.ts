@@ -1,10 +1,11 @@
 /** Where a checkpoint is made, and how it comes to stand where it shall: whole, or not at all. */
 import { randomBytes } from 'node:crypto'
-import { lstat, open, readdir, rename } from 'node:fs/promises'
+import { lstat, readdir, rename } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { PodlingError } from '../../errors.js'
 import { show } from '../../schema/faults.js'
 import { packCheckpoint } from './archive.js'
+import { syncPath } from '../../sys/sync-path.js'
 
 /** Is a checkpoint at this path an archive? Else it is a directory. */
 export function isArchive(path: string): boolean {
@@ -41,13 +42,4 @@ export async function placeCheckpoint(staging: string, path: string): Promise<vo
     await rename(staging, path)
   }
   await syncPath(dirname(path))
-}
-
-async function syncPath(path: string): Promise<void> {
-  const file = await open(path, 'r')
-  try {
-    await file.sync()
-  } finally {
-    await file.close()
-  }
 }

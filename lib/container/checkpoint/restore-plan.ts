@@ -1,7 +1,7 @@
 /** The launch plan of a container that is restored: what leads up to CRIU, in the place of what leads up to a program. Pure. */
 import type { NamespaceType, Operation, Plan, PlanMonitor } from '../../launch/plan.js'
 import { PodlingError } from '../../errors.js'
-import { CRIU_PATH } from './criu.js'
+import { criuEnvironment } from './criu.js'
 
 /** Where CRIU finds things among its descriptors. Its socket comes as its stdin. */
 export const NETWORK_FD = 4
@@ -71,7 +71,7 @@ export function restorePlan(plan: Plan, { criu, mounts, directory }: RestorePlan
       ...before.slice(first).filter(({ op }) => op.startsWith('root-')),
       ...after,
       { op: 'open-network', fd: NETWORK_FD },
-      { op: 'exec', argv: [criu, 'swrk', '0'], env: [`PATH=${CRIU_PATH}`] },
+      { op: 'exec', argv: [criu, 'swrk', '0'], env: [`PATH=${criuEnvironment.PATH}`] },
     ],
   } // prettier-ignore
 }

@@ -21,6 +21,7 @@ import { packEntries } from './pack.js'
 import { findProgram, withInterpreters, type ProgramSearch } from './programs.js'
 import { SystemLibraries } from './system-libraries.js'
 import { Tree } from './tree.js'
+import { standardDirectories } from '../../sys/standard-path.js'
 
 /** One layer, not yet packed. */
 export interface HostLayer {
@@ -47,8 +48,6 @@ export interface HostImage {
 
 /** Changes whenever the same description would be packed into other bytes. */
 const FORMAT = 'podling from-host 1'
-
-const standardPath = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
 
 /** The search that a shell would make: along PATH, as the environment has it. */
 export function searchAlong(path: string | undefined): ProgramSearch {
@@ -182,7 +181,7 @@ class Builder {
   #config(): ImageConfigInput {
     const { env = [], ...rest } = this.#options.config
     const variables = isList(env) ? env : Object.entries(env).map(([name, value]) => `${name}=${value}`)
-    const path = new Set([...standardPath, ...this.#programDirectories])
+    const path = new Set([...standardDirectories, ...this.#programDirectories])
     const given = variables.some((variable) => variable.startsWith('PATH='))
     return { ...rest, env: given ? variables : [`PATH=${[...path].join(':')}`, ...variables] }
   }

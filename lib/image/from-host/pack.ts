@@ -5,8 +5,9 @@
 import { once } from 'node:events'
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { pack, type Pack } from 'tar-stream'
+import type { Pack } from 'tar-stream'
 import { PodlingError } from '../../errors.js'
+import { packed } from '../packed.js'
 import { unreadable } from './host-files.js'
 import type { TreeEntry } from './tree.js'
 
@@ -18,17 +19,8 @@ type Entries = readonly (readonly [path: string, entry: TreeEntry])[]
  * The tar stream of sorted entries. Leaving the loop early closes what is open.
  * @throws PodlingError `HOST_FILE_CHANGED` when a file is not what it was when it was described
  */
-export async function* packEntries(entries: Entries): AsyncGenerator<Uint8Array, void, undefined> {
-  const tar = pack()
-  const filling = fill(tar, entries).catch((error: unknown) => {
-    tar.destroy(error as Error)
-  })
-  try {
-    for await (const piece of tar) yield piece as Uint8Array
-  } finally {
-    tar.destroy()
-    await filling
-  }
+export function packEntries(entries: Entries): AsyncGenerator<Uint8Array, void, undefined> {
+  return packed((tar) => fill(tar, entries))
 }
 
 async function fill(tar: Pack, entries: Entries): Promise<void> {
@@ -55,7 +47,6 @@ async function fill(tar: Pack, entries: Entries): Promise<void> {
       }
     }
   }
-  tar.finalize()
 }
 
 type Header = Parameters<Pack['entry']>[0]

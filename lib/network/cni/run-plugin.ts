@@ -8,6 +8,7 @@ import { CniError, type CniCommand, type CniFailure } from './cni-error.js'
 import type { CniLock } from './lock.js'
 import { Collector, FileOutput, outputLimit, PipeOutput, type PluginOutput } from './output.js'
 import { excerpt, parseErrorResult } from './result.js'
+import { standardPath } from '../../sys/standard-path.js'
 
 /** Where plugins are found and how long they may take. */
 export interface CniHost {
@@ -24,9 +25,6 @@ const defaultTimeout = 60_000
 const stderrKept = 4096
 /** What a plugin leaves running may hold its streams open; this long they are read on after its end. */
 const lingering = 200
-
-/** Plugins call programs by their names, such as iptables. */
-const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 export interface PluginRun {
   readonly plugin: string
@@ -92,7 +90,8 @@ function begin(program: string, host: CniHost, run: PluginRun, stdout: 'pipe' | 
     // A process group of its own: a plugin has others do a part of its work, which must not outlive it.
     const child = spawn(program, [], {
       cwd: '/',
-      env: { PATH, ...run.env, CNI_COMMAND: run.command, CNI_PATH: directoriesOf(host).join(':') },
+      // Plugins call programs by their names, such as iptables.
+      env: { PATH: standardPath, ...run.env, CNI_COMMAND: run.command, CNI_PATH: directoriesOf(host).join(':') },
       stdio: ['pipe', stdout, 'pipe', ...(run.lock === undefined ? [] : [run.lock.fd])],
       detached: true,
     })

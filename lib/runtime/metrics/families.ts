@@ -40,45 +40,28 @@ const ID = ['id', 'name'] as const
 type Inspected = Snapshot['containers'][number]
 type Measured = Snapshot['stats'][number]
 
-/** A metric of every container that has it. */
-function ofContainers(
-  type: Family['type'],
-  name: string,
-  help: string,
-  read: (container: Inspected) => number | undefined,
-): Family {
-  return {
-    type,
-    name: `podling_container_${name}`,
-    help,
-    labels: ID,
-    values: ({ containers }) =>
-      containers.flatMap((container) => {
-        const value = read(container)
-        return value === undefined ? [] : [{ labels: { id: container.id, name: container.name }, value }]
-      }),
-  }
-}
+type Maker<T> = (type: Family['type'], name: string, help: string, read: (of: T) => number | undefined) => Family
 
-/** A metric of every container that runs, where this machine counts it. */
-function ofStats(
-  type: Family['type'],
-  name: string,
-  help: string,
-  read: (stats: Measured) => number | undefined,
-): Family {
-  return {
+/** What makes a metric that each of some containers has, or has not. */
+function ofEach<T extends { readonly id: string; readonly name: string }>(
+  some: (snapshot: Snapshot) => readonly T[],
+): Maker<T> {
+  return (type, name, help, read) => ({
     type,
     name: `podling_container_${name}`,
     help,
     labels: ID,
-    values: ({ stats }) =>
-      stats.flatMap((one) => {
+    values: (snapshot) =>
+      some(snapshot).flatMap((one) => {
         const value = read(one)
         return value === undefined ? [] : [{ labels: { id: one.id, name: one.name }, value }]
       }),
-  }
+  })
 }
+
+const ofContainers = ofEach<Inspected>(({ containers }) => containers)
+/** Of those that run, where this machine counts it. */
+const ofStats = ofEach<Measured>(({ stats }) => stats)
 
 function ofInterfaces(
   name: string,
