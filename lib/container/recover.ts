@@ -1,6 +1,6 @@
 import { PodlingError } from '../errors.js'
 import { settleAll } from '../teardown.js'
-import { undoCheckpoint } from './checkpoint/in-progress.js'
+import { isCheckpointed, undoCheckpoint } from './checkpoint/in-progress.js'
 import { removeUnpacked } from './checkpoint/source.js'
 import { clearAway, removeFiles } from './clear-away.js'
 import { namesIn, removeIfEmpty, removeRunDirectory } from './run-directory.js'
@@ -53,7 +53,9 @@ export async function recoverContainers(
     )
   await settleAll(
     'undo checkpoints of a host that died',
-    records.map((record) => undoCheckpointOf(context, record, hostLives)),
+    records
+      .filter((record) => isCheckpointed(containerPaths(context.root, context.runRoot, record.id, false)))
+      .map((record) => undoCheckpointOf(context, record, hostLives)),
   )
   await settleAll('clean up after a host that died', [
     remove(orphans.filter((record) => !isHolder(record))).finally(() => remove(orphans.filter(isHolder))),
@@ -146,14 +148,17 @@ async function removeStrays(context: ContainerContext): Promise<void> {
   const found = new Set([...(await cgroups.list()), ...(await driver.list()), ...namesIn(`${root}/containers`)])
   await settleAll('remove what was left behind of containers', [
     ...inPods.map((cgroup) => removeStrayOfPod(context, cgroup)),
-    ...[...found].map((id) =>
-      unlessBeingMade(context, holderOwner(id), async () => {
-        if (records.get(holderOwner(id)) !== undefined) return
-        await cgroups.kill(id)
-        await cgroups.remove(id)
-        await removeFiles(context, id)
-      }),
-    ),
+    // Of those that have a record nobody's lock is asked for.
+    ...[...found]
+      .filter((id) => records.get(holderOwner(id)) === undefined)
+      .map((id) =>
+        unlessBeingMade(context, holderOwner(id), async () => {
+          if (records.get(holderOwner(id)) !== undefined) return
+          await cgroups.kill(id)
+          await cgroups.remove(id)
+          await removeFiles(context, id)
+        }),
+      ),
   ])
 }
 

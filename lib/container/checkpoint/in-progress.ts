@@ -60,6 +60,11 @@ export async function forgetCheckpoint(paths: ContainerPaths): Promise<void> {
   await rm(notePath(paths), { force: true })
 }
 
+/** Is a checkpoint being made of it, or was its making cut off? Asked of each container at each open, so without a promise. */
+export function isCheckpointed(paths: ContainerPaths): boolean {
+  return existsSync(notePath(paths))
+}
+
 /**
  * Undo what a host that was killed had made of a checkpoint: what is half written is removed, and the container goes on,
  * unless it was paused before.
@@ -71,8 +76,6 @@ export async function undoCheckpoint(
 ): Promise<void> {
   const { paths } = container
   const path = notePath(paths)
-  // Asked of each container at each open: this is quicker than to try.
-  if (!existsSync(path)) return
   const text = await readFile(path, 'utf8').catch(() => '')
   const note = parseNote(text)
   if (note !== undefined && (await hostLives(note.owner))) return
