@@ -25,7 +25,7 @@ if (inOwnNetwork(import.meta.url)) {
         command: ['sh', '-c', `printf '%s' "$0" > /v/program; chmod 755 /v/program`, program],
       })
       await maker.wait()
-      await using container = await runtime.run({
+      await using container = await runtime.containers.create({
         image,
         network,
         volumes: ['v:/v'],
@@ -33,7 +33,9 @@ if (inOwnNetwork(import.meta.url)) {
         restart: 'on-failure:2',
       })
       const told: (number | undefined)[] = []
+      // It ends as soon as it has begun: who wants to hear of that listens before.
       container.on('restarting', ({ exitCode }) => told.push(exitCode))
+      await container.start()
       const exit = await container.wait()
       t.match(exit, { exitCode: 127, restartCount: 2, startError: { code: 'COMMAND_NOT_FOUND' } })
       t.strictSame(told, [3, 127], 'its own end, then that of the first restart')
