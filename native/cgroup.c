@@ -170,8 +170,8 @@ static int open_v1(const struct plan *plan) {
 
 /*
  * A cgroup that cgroup.kill was written to once is good for nothing more: Linux 6.18 kills at its birth what is cloned into
- * it (CLONE_INTO_CGROUP), as it compares how often that was done with the cgroup of whoever clones. Where another run may
- * begin in it, its processes are killed one by one, frozen, so that none forks away meanwhile.
+ * it (CLONE_INTO_CGROUP), as cgroup_post_fork() compares how often that was done with the cgroup of whoever clones. Where
+ * another run may begin in it, its processes are killed one by one, frozen, so that none forks away meanwhile.
  */
 static void kill_unified(const struct plan *plan) {
   if (plan->restart == RESTART_NEVER) {

@@ -79,9 +79,8 @@ void health_end(struct monitor *monitor) {
 }
 
 /*
- * The container's plan, as far as a check goes: its cgroup is one below. Each has another: what is cloned into a cgroup that
- * cgroup.kill was written to is killed too, as the kernel compares how often that was so with the cloning process's own
- * cgroup (Linux 6.18, cgroup_post_fork()). False: the container has no cgroup2.
+ * The container's plan, as far as a check goes: its cgroup is one below. Each has another, as one that was killed by
+ * cgroup.kill is good for nothing more (cgroup.c). False: the container has no cgroup2.
  */
 static bool own_cgroup(const struct monitor *monitor, uint64_t number, struct plan *plan, char path[PATH_MAX]) {
   *plan = monitor->plan;
@@ -90,6 +89,7 @@ static bool own_cgroup(const struct monitor *monitor, uint64_t number, struct pl
   if (size < 0 || size >= PATH_MAX) return false;
   plan->unified = plan->into = path;
   plan->freezer = NULL; /* that is the container's */
+  plan->restart = RESTART_NEVER; /* so is that: nothing begins in this cgroup again */
   return true;
 }
 

@@ -19,6 +19,7 @@ import { checkStatsOptions, followAll, sampleAll, type StatsStreamOptions } from
 import type { ContainerStats } from './stats/stats.js'
 import { startsOnBoot } from './restart-policy.js'
 import type { ContainerStatus } from './status.js'
+import { hasLabels } from '../schema/labels.js'
 
 /** Which containers to list. All that is given must fit. */
 export interface ContainerFilter {
@@ -267,9 +268,7 @@ export class Containers extends EventEmitter<{ container: [ContainerEvent] }> {
     const { names, records } = this.#context
     const exact = records.get(names.get(idOrName) ?? idOrName)
     if (exact !== undefined) return exact
-    const matches = /^[0-9a-f]{3,64}$/.test(idOrName)
-      ? [...records.entries()].filter(([id]) => id.startsWith(idOrName)).map(([, record]) => record)
-      : []
+    const matches = /^[0-9a-f]{3,64}$/.test(idOrName) ? [...records.entries(idOrName)].map(([, record]) => record) : []
     const [first] = matches
     if (first !== undefined && matches.length === 1) return first
     throw new PodlingError(
@@ -316,22 +315,12 @@ function joinsContainer({ options }: ContainerRecord): boolean {
 }
 
 function matchesRecord(record: ContainerRecord, { label, name, image, pod }: ContainerFilter): boolean {
-  const labels = record.options.labels
-  const wanted = label === undefined ? [] : [label].flat()
   return (
-    wanted.every((text) => {
-      const [key, value] = splitOnce(text, '=')
-      return Object.hasOwn(labels, key) && (value === undefined || labels[key] === value)
-    }) &&
+    hasLabels(record.options.labels, label) &&
     (name === undefined || record.name.includes(name)) &&
     (pod === undefined || record.pod?.id === pod) &&
     (image === undefined || record.image?.name === image || record.image?.id === image)
   )
-}
-
-function splitOnce(text: string, separator: string): [string, string | undefined] {
-  const at = text.indexOf(separator)
-  return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)]
 }
 
 function isNameInUse(error: unknown): boolean {

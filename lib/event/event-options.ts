@@ -2,6 +2,7 @@ import { PodlingError } from '../errors.js'
 import { formatFaults, show, type Fault } from '../schema/faults.js'
 import { checkKnown } from '../schema/known-options.js'
 import type { EventAction, EventType, RuntimeEvent } from './event.js'
+import { hasLabels } from '../schema/labels.js'
 
 /** Which events to give. All that is named must fit; of several values of one filter, one must. */
 export interface EventFilters {
@@ -79,7 +80,7 @@ function testOf(filter: keyof EventFilters, wanted: readonly string[]): (event: 
           ? wanted.includes(image ?? '')
           : type === 'image' && wanted.some((one) => one === name || isId(one, id))
     case 'label':
-      return ({ labels = {} }) => wanted.every((one) => hasLabel(labels, one))
+      return ({ labels = {} }) => hasLabels(labels, wanted)
     case 'pod':
       return ({ type, id = '', name, pod = '' }) =>
         type === 'pod'
@@ -94,10 +95,4 @@ function testOf(filter: keyof EventFilters, wanted: readonly string[]): (event: 
 
 function isId(given: string, id: string): boolean {
   return given.length >= 3 && id.replace(/^sha256:/, '').startsWith(given.replace(/^sha256:/, ''))
-}
-
-function hasLabel(labels: Readonly<Record<string, string>>, wanted: string): boolean {
-  const at = wanted.indexOf('=')
-  const key = at < 0 ? wanted : wanted.slice(0, at)
-  return Object.hasOwn(labels, key) && (at < 0 || labels[key] === wanted.slice(at + 1))
 }

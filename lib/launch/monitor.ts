@@ -308,7 +308,9 @@ export class Monitor {
   /** Of a command that wasn't executed since the container ended meanwhile or has no room for it, say that. */
   async #assertOwnFailure(error: unknown): Promise<void> {
     if (!(error instanceof PodlingError)) return
-    if (!['MONITOR_DIED', 'START_FAILED'].includes(error.code) && error.errno !== 'ESRCH') return
+    // A pid namespace whose pid 1 has ended takes no more processes (ENOMEM, pid_namespaces(7)).
+    const ofTheEnd = error.errno === 'ESRCH' || error.errno === 'ENOMEM'
+    if (!['MONITOR_DIED', 'START_FAILED'].includes(error.code) && !ofTheEnd) return
     // Signal 0 is the question alone (kill(2)).
     await this.#remote.ask('kill', 0, 0, EXEC)
     // Pid 1 takes the others along before it is gone itself; its end will be told of in a moment.

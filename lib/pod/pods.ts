@@ -8,6 +8,7 @@ import { podAccess } from './dependencies.js'
 import type { PodParts } from './members.js'
 import type { PodFilter, PodOptions } from './options.js'
 import { Pod } from './pod.js'
+import { hasLabels } from '../schema/labels.js'
 
 /** The pods of a root, made by this process or another. */
 export class Pods {
@@ -89,12 +90,5 @@ export class Pods {
 }
 
 function fits({ name, options }: HolderRecord, filter: PodFilter): boolean {
-  const labels = filter.label === undefined ? [] : [filter.label].flat()
-  return (
-    (filter.name === undefined || name.includes(filter.name)) &&
-    labels.every((text) => {
-      const [key = '', ...value] = text.split('=')
-      return Object.hasOwn(options.labels, key) && (value.length === 0 || options.labels[key] === value.join('='))
-    })
-  )
+  return (filter.name === undefined || name.includes(filter.name)) && hasLabels(options.labels, filter.label)
 }

@@ -1,8 +1,8 @@
 /** Stop a pod: each container after those that depend on it, at last what holds it. */
 import type { StopOptions } from '../container/stop.js'
 import { settleAll } from '../teardown.js'
-import { isInit, liveMembersOf, membersOf, podRecord, runs, type Member, type PodParts } from './members.js'
-import { inOrder, reversed, startOrder, type StartOrder } from './start-order.js'
+import { liveMembersOf, membersOf, orderOf, podRecord, runs, type Member, type PodParts } from './members.js'
+import { inOrder, reversed, type StartOrder } from './start-order.js'
 
 /** What doesn't run is left as it is. It goes on past what can't be stopped, and reports all of that. */
 export async function stopPod(parts: PodParts, id: string, options: StopOptions): Promise<void> {
@@ -24,8 +24,7 @@ export async function stopPod(parts: PodParts, id: string, options: StopOptions)
 function lenientOrder(pod: string, members: readonly Member[]): StartOrder {
   const free: StartOrder = new Map(members.map(({ record }) => [record.id, []]))
   try {
-    const others = members.filter((member) => !isInit(member)).map(({ record }) => record)
-    return new Map([...free, ...startOrder(pod, others)])
+    return new Map([...free, ...orderOf(pod, members)])
   } catch {
     return free
   }

@@ -8,6 +8,7 @@ import type { Pods } from '../pod/pods.js'
 import { checkKnown } from '../schema/known-options.js'
 import { show } from '../schema/faults.js'
 import { treeSize } from '../storage/copy/tree-size.js'
+import { hasLabels } from '../schema/labels.js'
 
 export interface PruneOptions {
   /** Containers that have ended; those of a pod go with the pod. @default true */
@@ -74,13 +75,7 @@ function parseFilters(options: PruneOptions): Fits {
   checkKnown('prune: filters', filters, { until: true, label: true })
   const { until, label } = filters
   const before = until === undefined ? Infinity : until instanceof Date ? until.getTime() : Date.now() - duration(until)
-  const labels = label === undefined ? [] : [label].flat()
-  return (thing) =>
-    thing.createdAt.getTime() < before &&
-    labels.every((text) => {
-      const [key = '', ...value] = text.split('=')
-      return Object.hasOwn(thing.labels, key) && (value.length === 0 || thing.labels[key] === value.join('='))
-    })
+  return (thing) => thing.createdAt.getTime() < before && hasLabels(thing.labels, label)
 }
 
 function duration(given: Duration): number {
