@@ -1,7 +1,7 @@
 /**
  * The benchmark: `npm run bench [-- WORD... --runs N --out FILE]`.
  *
- * Words pick trials (start, bridge, exec, attach, stats, loop, many, published, parallel, pod, pull, create, storage, restore, stream, logs, traffic, events) and subjects (floor, podling, crun, runc, bwrap, podman);
+ * Words pick trials (start, bridge, exec, attach, stats, loop, many, published, parallel, pod, pull, create, storage, restore, stream, logs, traffic, events, adopt) and subjects (floor, podling, crun, runc, bwrap, podman);
  * without words everything runs, in a network namespace of its own that stands for the host. The table goes to stdout, and to a file with --out; what is going on goes to stderr.
  */
 import { execFile } from 'node:child_process'
@@ -10,6 +10,7 @@ import { cpus, release } from 'node:os'
 import { parseArgs, promisify } from 'node:util'
 import { givenArguments, inOwnNetwork } from '../fixtures/own-network.js'
 import { markdown, type Row } from './table.js'
+import { adopt } from './trial-adopt.js'
 import { attach } from './trial-attach.js'
 import { bridge } from './trial-bridge.js'
 import { create, storage } from './trial-create.js'
@@ -50,6 +51,7 @@ const TRIALS: readonly Trial[] = [
   logs,
   traffic,
   events,
+  adopt,
 ]
 const SUBJECTS: ReadonlySet<string> = new Set(['floor', 'podling', 'crun', 'runc', 'bwrap', 'podman'])
 
