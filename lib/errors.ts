@@ -105,6 +105,9 @@ export type CgroupErrorCode = 'CGROUP_UNAVAILABLE' | 'CGROUP_CONTROLLER_MISSING'
 /** Codes of lib/security: capabilities, seccomp profiles, labels. */
 export type SecurityErrorCode = 'SECCOMP_PROFILE_INVALID' | 'CAPABILITY_UNKNOWN'
 
+/** Codes of user namespaces: ids that are given to containers. */
+export type UserNamespaceErrorCode = 'SUBIDS_NOT_FOUND' | 'SUBIDS_INVALID' | 'SUBIDS_TOO_FEW'
+
 /** Codes of what lib/network runs beside itself: CNI plugins, user-mode networks, the responder for names. */
 export type NetworkProgramErrorCode =
   | 'CNI_PLUGIN_NOT_FOUND'
@@ -128,6 +131,7 @@ export type ErrorCode =
   | LaunchErrorCode
   | CgroupErrorCode
   | SecurityErrorCode
+  | UserNamespaceErrorCode
   | NetworkProgramErrorCode
 
 /** What a {@link PodlingError} can carry beside its code and message. */

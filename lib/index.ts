@@ -155,5 +155,6 @@ export type {
   PodlingErrorDetails,
   SecurityErrorCode,
   StorageErrorCode,
+  UserNamespaceErrorCode,
   VolumeErrorCode,
 } from './errors.js'
