@@ -12,6 +12,7 @@ import type { Images } from '../storage/images.js'
 import type { Layers } from '../storage/layers.js'
 import type { Quotas } from '../storage/quotas/quotas.js'
 import type { Volumes } from '../storage/volumes/volumes.js'
+import type { FileDigests } from './checkpoint/file-digests.js'
 import type { HostFacts } from './generate-spec.js'
 import type { PodLink } from './pod-access.js'
 import type { ContainerRecord } from './record.js'
@@ -54,6 +55,8 @@ export interface ContainerContext {
   readonly volumes: Volumes
   readonly pods: PodLink
   readonly host: HostFacts
+  /** Of checkpoints. */
+  readonly fileDigests: FileDigests
   readonly startTimes: StartTimes
   readonly sampler: Sampler
   /** Directories of files of the Container Device Interface. */

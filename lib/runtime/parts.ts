@@ -3,6 +3,7 @@ import { EventEmitter } from 'eventemitter3'
 import { openCgroups } from '../cgroup/open.js'
 import { Containers } from '../container/containers.js'
 import type { ContainerContext } from '../container/context.js'
+import { FileDigests } from '../container/checkpoint/file-digests.js'
 import { readHostFacts } from '../container/host-facts.js'
 import { PodLink } from '../container/pod-access.js'
 import { containersOf, type ContainerRecord } from '../container/record.js'
@@ -186,6 +187,7 @@ async function open(
     launcher,
     openCopier: copierBy(launcher),
     findProgram,
+    fileDigests: new FileDigests(),
     startTimes: new StartTimes(),
     networks,
     // A bridge of the host's takes rights over its network.

@@ -147,7 +147,8 @@ async function dump(
     changesAsLayer(container),
     createWriteStream(join(staging, FILES.changes), { mode: 0o600, flags: 'wx' }),
   )
-  const description = await describeCheckpoint(container, monitor, mounts, network !== hosts, await digestsOf(staging))
+  const digests = await digestsOf(staging, context.fileDigests)
+  const description = await describeCheckpoint(container, monitor, mounts, network !== hosts, digests)
   await writeFile(
     join(staging, FILES.description),
     formatDescription(description, await sealingKey(context.database)),

@@ -2,24 +2,21 @@
  * How a root knows its own checkpoints: their descriptions name the digest of every file, and carry a code (HMAC-SHA256)
  * by a key that never leaves the root's database. One that was changed, or made elsewhere, has none that fits.
  */
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { createReadStream } from 'node:fs'
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import type { Database } from '../../storage/database.js'
+import type { FileDigests } from './file-digests.js'
 import { FILES } from './files.js'
 
 /** The digest of each file of a checkpoint but its description, by its name in it; SHA-256, hexadecimal. */
 export type CheckpointDigests = Readonly<Record<string, string>>
 
-export async function digestsOf(directory: string): Promise<CheckpointDigests> {
+export async function digestsOf(directory: string, files: FileDigests): Promise<CheckpointDigests> {
   const images = await readdir(join(directory, FILES.images))
   const digests: Record<string, string> = {}
   for (const name of [FILES.changes, ...images.map((image) => `${FILES.images}/${image}`).sort()]) {
-    const hash = createHash('sha256')
-    await pipeline(createReadStream(join(directory, name)), hash)
-    digests[name] = hash.digest('hex')
+    digests[name] = await files.of(join(directory, name))
   }
   return digests
 }

@@ -38,7 +38,9 @@ export async function openCheckpoint(context: ContainerContext, given: unknown):
     if (archive) await unpackCheckpoint(path, directory)
     const { text, seal, description } = parseDescription(path, await readDescription(path, directory))
     const key = await sealingKey(context.database)
-    const own = isSealed(key, text, seal) && isDeepStrictEqual(description.digests, await digestsOf(directory))
+    const own =
+      isSealed(key, text, seal) &&
+      isDeepStrictEqual(description.digests, await digestsOf(directory, context.fileDigests))
     return { directory, description, own, [Symbol.asyncDispose]: dispose }
   } catch (error) {
     await dispose()
