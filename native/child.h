@@ -118,6 +118,9 @@ int execute_hook(struct child *child);
 /* char *[] of a list of texts, with an optional last one. Never freed: execve(2) comes next. */
 char **strings(struct list list, char *last);
 
+/* landlock.c */
+int op_landlock(struct child *child, struct reader *fields);
+
 /* terminal.c */
 int op_terminal(struct child *child, struct reader *fields);
 

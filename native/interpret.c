@@ -349,6 +349,7 @@ static int (*const operations[OP_COUNT])(struct child *, struct reader *) = {
     [OP_OPEN_NETWORK] = op_open_network,
     [OP_HOLD] = op_hold,
     [OP_HOOK] = op_hook,
+    [OP_LANDLOCK] = op_landlock,
 };
 
 int interpret(struct child *child) {
@@ -370,8 +371,8 @@ int interpret(struct child *child) {
     if (child->hook && operation.code == OP_HOOK) continue;
     if (child->hook && (operation.code == OP_INIT || operation.code == OP_EXEC)) return execute_hook(child);
     /* As long as we are root still, and before a filter may forbid it. */
-    bool late = operation.code == OP_CAPABILITIES || operation.code == OP_SECCOMP || operation.code == OP_INIT ||
-                operation.code == OP_EXEC;
+    bool late = operation.code == OP_CAPABILITIES || operation.code == OP_SECCOMP || operation.code == OP_LANDLOCK ||
+                operation.code == OP_INIT || operation.code == OP_EXEC;
     if (late && !settled && !child->hook) {
       if (settle_stdio(child) < 0) return -1;
       settled = true;

@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-/* The fields of each operation: b u8, u u32, q u64, t text, m maybe, T list of text, y blob, Y list of blob. */
+/* The fields of each operation: b u8, u u32, q u64, t text, m maybe, T list of text, y blob, Y list of blob,
+   R list of {q t}, P list of {q u}. */
 static const char *const shapes[OP_COUNT] = {
     [OP_PROPAGATION] = "b",
     [OP_ROOT_OVERLAY] = "TmmTt",
@@ -45,6 +46,7 @@ static const char *const shapes[OP_COUNT] = {
     [OP_OPEN_NETWORK] = "u",
     [OP_HOLD] = "",
     [OP_HOOK] = "tTTtumb",
+    [OP_LANDLOCK] = "qqqRP",
 };
 
 /* The next `size` bytes, or NULL when there are fewer. */
@@ -118,6 +120,8 @@ static void skip(struct reader *reader, const char *shape) {
       case 'T': read_texts(reader); break;
       case 'y': read_blob(reader); break;
       case 'Y': read_blobs(reader); break;
+      case 'R': read_path_rules(reader); break;
+      case 'P': read_port_rules(reader); break;
       default: reader->broken = true;
     }
   }
@@ -138,6 +142,14 @@ struct list read_texts(struct reader *reader) {
 
 struct list read_blobs(struct reader *reader) {
   return read_list(reader, "y");
+}
+
+struct list read_path_rules(struct reader *reader) {
+  return read_list(reader, "qt");
+}
+
+struct list read_port_rules(struct reader *reader) {
+  return read_list(reader, "qu");
 }
 
 /* Operations carry their length; it must be just that of their fields. */

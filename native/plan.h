@@ -73,7 +73,8 @@ enum opcode {
   OP_HOLD = 39,
   OP_HOOK = 40,
   OP_PROBE = 41,
-  OP_COUNT = 42,
+  OP_LANDLOCK = 42,
+  OP_COUNT = 43,
 };
 
 enum propagation {
@@ -181,6 +182,9 @@ const char *read_maybe(struct reader *reader);
 struct blob read_blob(struct reader *reader);
 struct list read_texts(struct reader *reader);
 struct list read_blobs(struct reader *reader);
+/* Of op landlock: u64 access, text path; u64 access, u32 port. */
+struct list read_path_rules(struct reader *reader);
+struct list read_port_rules(struct reader *reader);
 struct operation read_operation(struct reader *reader);
 
 /* Check every byte of a plan and point `plan` into it. The bytes must outlive the plan. False: it is malformed. */

@@ -14,11 +14,13 @@ import type {
   SpecRlimit,
 } from '../launch/oci-spec.js'
 import { capabilityNames, mergeCapabilities, type CapabilityName } from '../security/capabilities.js'
+import { landlockRules } from '../security/landlock.js'
 import { defaultSeccomp } from '../security/default-seccomp-profile.js'
 import { guardingProjects } from '../security/guard-projects.js'
 import type { LinuxSeccomp } from '../security/linux-seccomp.js'
 import { resolveSeccompProfile, type MachineArchitecture, type SeccompProfile } from '../security/seccomp-profile.js'
-import { defaultMaskedPaths, defaultMounts, defaultReadonlyPaths, type EtcFiles } from './default-mounts.js'
+import { defaultMounts, type EtcFiles } from './default-mounts.js'
+import { kernelPaths } from './kernel-paths.js'
 import { limitResources } from './limits/resources.js'
 import type { MountRequest } from './mount-request.js'
 import type { NormalizedOptions } from './normalized-options.js'
@@ -57,6 +59,8 @@ export interface HostFacts {
   readonly limits?: { readonly nofile?: number; readonly nproc?: number }
   /** All limits of this process. */
   readonly rlimits?: readonly SpecRlimit[]
+  /** The ABI of landlock(7). @default 0: none */
+  readonly landlock?: number
   /** Device nodes for `privileged`. */
   readonly devices?: readonly SpecDevice[]
 }
@@ -107,6 +111,7 @@ export function generateSpec(input: SpecInput): Spec {
       capabilities,
       rlimits: chooseRlimits(options, host),
       noNewPrivileges: options.noNewPrivileges,
+      ...(options.landlock === undefined ? {} : { landlock: landlockRules(options.landlock, host.landlock ?? 0) }),
       ...(options.oomScoreAdj === undefined ? {} : { oomScoreAdj: options.oomScoreAdj }),
     },
     root: { path: input.rootPath, readonly: options.readOnly },
@@ -121,8 +126,7 @@ export function generateSpec(input: SpecInput): Spec {
       ...(devices.size === 0 ? {} : { devices: [...devices.values()] }),
       sysctl: { ...defaultSysctls(options), ...options.sysctls },
       ...(seccomp === undefined ? {} : { seccomp }),
-      maskedPaths: options.privileged ? [] : defaultMaskedPaths,
-      readonlyPaths: options.privileged ? [] : defaultReadonlyPaths,
+      ...kernelPaths(options),
     },
   }
 }

@@ -1,6 +1,7 @@
 /** What a spec needs to know of the host and of this process. Read once; it doesn't change while a process lives. */
 import { readFileSync } from 'node:fs'
 import { hostname, release } from 'node:os'
+import { landlockAbi } from '../sys/system-calls.js'
 import { capabilitiesOf } from '../security/capabilities.js'
 import { unlimited } from '../launch/rlimits.js'
 import type { SpecRlimit } from '../launch/oci-spec.js'
@@ -16,6 +17,7 @@ export function readHostFacts(): HostFacts {
     capabilities: capabilitiesOf(parseBoundingSet(readFileSync('/proc/self/status', 'utf8'))),
     limits: parseLimits(limits),
     rlimits: parseRlimits(limits),
+    landlock: landlockAbi(),
   }
 }
 

@@ -5,6 +5,7 @@ import type { Lifecycle } from './lifecycle.js'
 import type { BoundPort, Endpoint } from '../network/attachment.js'
 import { logPath } from './log/plan-log.js'
 import { isFile, type LogDriver } from './log/settings.js'
+import { securityOf, type ContainerSecurity } from './security-of.js'
 import { restartText } from './restart-policy.js'
 import type { ContainerStatus } from './status.js'
 
@@ -41,6 +42,8 @@ export interface ContainerInspect {
   readonly logDriver: LogDriver
   /** The file that its log is written to; absent where it is no file. Those before it have numbers behind this name. */
   readonly logPath?: string
+  /** What confines it. */
+  readonly security: ContainerSecurity
   /** The OCI runtime spec that it runs by. A user given by name is resolved in it once the container has started. */
   readonly spec: Spec
 }
@@ -70,6 +73,7 @@ export function inspect(container: Lifecycle): ContainerInspect {
     detached: options.detach,
     logDriver: options.log.driver,
     ...(isFile(options.log) ? { logPath: logPath(record, paths) } : {}),
+    security: securityOf(record, spec),
     spec: started === undefined ? spec : withResolvedUser(spec, started),
   }
 }

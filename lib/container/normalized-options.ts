@@ -1,5 +1,6 @@
 import type { LogSettings } from './log/settings.js'
 import type { CapabilityName } from '../security/capabilities.js'
+import type { LandlockOption } from '../security/landlock.js'
 import type { SeccompProfile } from '../security/seccomp-profile.js'
 import type { NetworkMode } from '../network/mode.js'
 import type { SpecHooks } from '../launch/oci-spec.js'
@@ -51,6 +52,9 @@ export interface NormalizedOptions extends NormalizedLimits {
   readonly seccomp: SeccompChoice
   readonly noNewPrivileges: boolean
   readonly privileged: boolean
+  readonly mask: readonly string[]
+  readonly unmask: 'ALL' | readonly string[]
+  readonly landlock?: LandlockOption
   readonly ipc: 'private' | 'host'
   readonly pidns: 'private' | 'host'
   readonly uts: 'private' | 'host'

@@ -6,6 +6,7 @@ import { findCapability, isAll, unknownCapability } from '../security/capabiliti
 import { volumeName, volumeNameWords } from '../storage/volumes/volume.js'
 import { durationWords, parseDuration, parseSize, sizeWords } from '../schema/quantities.js'
 import { hooksSchema } from './hooks/parse-hooks.js'
+import { landlockSchema } from './landlock-schema.js'
 import { limitKeywords, limitProperties } from './limits/schema.js'
 import { logDrivers } from './log/settings.js'
 import { restartPattern, restartWords } from './restart-policy.js'
@@ -222,6 +223,9 @@ export const optionsSchema = {
     seccomp: { type: ['string', 'object'], minLength: 1 },
     noNewPrivileges: flag,
     privileged: flag,
+    mask: { type: 'array', items: { type: 'string', absolute: true } },
+    unmask: { type: ['string', 'array'], items: text },
+    landlock: landlockSchema,
     ipc: privateOrHost,
     pidns: privateOrHost,
     uts: privateOrHost,

@@ -1,4 +1,5 @@
 import type { PortOption } from '../network/ports.js'
+import type { LandlockOption } from '../security/landlock.js'
 import type { SeccompProfile } from '../security/seccomp-profile.js'
 import type { Duration, Size } from '../schema/quantities.js'
 import type { SpecHooks } from '../launch/oci-spec.js'
@@ -155,6 +156,17 @@ export interface ContainerOptions extends LimitOptions {
    * @default false
    */
   readonly privileged?: boolean
+  /** Further paths to hide, absolute (`--security-opt mask=`). @default [] */
+  readonly mask?: readonly string[]
+  /**
+   * Which of the kernel's files that are hidden or read-only by default shall be as they are, `'ALL'` or paths, which may have
+   * wildcards, `['/proc/*']` (`--security-opt unmask=`). @default []
+   */
+  readonly unmask?: 'ALL' | readonly string[]
+  /**
+   * Rules of landlock(7), which bind its programs whoever they are. `exec` has them too. @default none
+   */
+  readonly landlock?: LandlockOption
   /** `'private'`: System V IPC, POSIX queues and /dev/shm of its own. `'host'`: the host's (`--ipc`). @default 'private' */
   readonly ipc?: 'private' | 'host'
   /** `'private'`: sees its own processes only. `'host'`: sees the host's (`--pid`). @default 'private' */

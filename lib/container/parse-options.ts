@@ -10,6 +10,8 @@ import { nearestName } from '../schema/nearest-name.js'
 import { parseDevices } from './devices/parse-devices.js'
 import { hookFaults } from './hooks/parse-hooks.js'
 import { parseHealth } from './health/parse-health.js'
+import { unmaskFaults } from './kernel-paths.js'
+import { landlockFaults } from './landlock-schema.js'
 import { limitContradictions, normalizeLimits } from './limits/parse-limits.js'
 import type { NormalizedOptions, ReadyCondition, SeccompChoice } from './normalized-options.js'
 import type { QuotaLimits } from '../storage/quotas/quotas.js'
@@ -77,6 +79,8 @@ export function parseOptions(
     ...checkSysctls(sound),
     ...limitContradictions(sound, normalizeLimits(sound)),
     ...hookFaults(sound),
+    ...unmaskFaults(sound.unmask),
+    ...landlockFaults(sound.landlock),
   )
   if (faults.length > 0) throw new PodlingError('INVALID_OPTION', formatFaults('container options', unique(faults)))
   return { ...normalize(sound, inPod), ...parts }
@@ -117,6 +121,9 @@ function normalize(
     capDrop: (options.capDrop ?? []).map(fullName),
     noNewPrivileges: options.noNewPrivileges ?? false,
     privileged: options.privileged ?? false,
+    mask: options.mask ?? [],
+    unmask: options.unmask ?? [],
+    ...(options.landlock === undefined ? {} : { landlock: options.landlock }),
     ipc: options.ipc ?? 'private',
     pidns: options.pidns ?? 'private',
     uts: options.uts ?? 'private',

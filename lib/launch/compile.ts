@@ -1,4 +1,5 @@
 /** OCI runtime spec → launch plan. Pure: every decision of a start is made here, and can be read and tested without root. */
+import { landlockMasks } from '../security/landlock.js'
 import { capabilityMask } from '../security/capabilities.js'
 import { compileSeccomp } from '../security/seccomp-compile.js'
 import { rlimitNumbers, rlimitValue } from './rlimits.js'
@@ -393,7 +394,7 @@ function limitOperations(process: SpecProcess): Operation[] {
 function identityOperations(spec: Spec, process: SpecProcess): Operation[] {
   const seccomp: Operation[] =
     spec.linux?.seccomp === undefined ? [] : [{ op: 'seccomp', ...compileSeccomp(spec.linux.seccomp, machine) }]
-  const { user } = process
+  const { user, landlock } = process
   // Found first, and become with the capabilities: the standard streams are made the user's before a filter may forbid that.
   const found: Operation = {
     op: 'user',
@@ -401,17 +402,19 @@ function identityOperations(spec: Spec, process: SpecProcess): Operation[] {
     groups: (user.additionalGids ?? []).map(String),
     setHome: !(process.env ?? []).some((entry) => entry.startsWith('HOME=')),
   }
-  const identity: Operation[] = [
+  const place: Operation[] = [
     { op: 'umask', mask: user.umask ?? 0o022 },
     // As root still, so that a directory of the image that only its owner may enter works, as with runc.
     { op: 'chdir', path: process.cwd, create: true },
-    capabilityOperation(process.capabilities ?? {}),
+    // Behind all that makes or opens something, and before a filter may forbid it.
+    ...(landlock === undefined ? [] : [{ op: 'landlock', ...landlockMasks(landlock) } as const]),
   ]
+  const capabilities = capabilityOperation(process.capabilities ?? {})
   // Without no_new_privs only CAP_SYS_ADMIN may load a filter, so it must come before the capabilities go. With it the
   // filter comes last, and the profile need not allow what setting up the identity takes (seccomp(2)).
   return process.noNewPrivileges
-    ? [found, { op: 'no-new-privs' }, ...identity, ...seccomp]
-    : [found, ...seccomp, ...identity]
+    ? [found, { op: 'no-new-privs' }, ...place, capabilities, ...seccomp]
+    : [found, ...place, ...seccomp, capabilities]
 }
 
 function capabilityOperation(sets: SpecCapabilities): Operation {

@@ -75,6 +75,8 @@ export function describeOperation(operation: Operation): string {
       return 'set the capabilities'
     case 'seccomp':
       return 'load the seccomp filter'
+    case 'landlock':
+      return 'confine the process by Landlock'
     case 'chdir':
       return `change into the directory ${operation.path}`
     case 'terminal':

@@ -60,6 +60,7 @@ export const opcodes: Readonly<Record<Operation['op'], number>> = {
   hold: 39,
   hook: 40,
   probe: 41,
+  landlock: 42,
 }
 
 /** `enum propagation`. */
@@ -339,6 +340,19 @@ function writeFields(out: Writer, operation: Operation): void {
     case 'seccomp':
       out.blob(operation.filter)
       out.u32(operation.flags)
+      return
+    case 'landlock':
+      out.u64(operation.files)
+      out.u64(operation.ports)
+      out.u64(operation.scopes)
+      out.list(operation.pathRules, ({ path, access }) => {
+        out.u64(access)
+        out.text(path)
+      })
+      out.list(operation.portRules, ({ port, access }) => {
+        out.u64(access)
+        out.u32(port)
+      })
       return
     case 'chdir':
       out.text(operation.path)

@@ -24,6 +24,7 @@ export function explain(failure: Failure, plan: Plan): Explanation {
   const errno = errnoName(failure.error)
   const operation = failure.stage === 'operation' ? plan.operations[failure.index] : undefined
   const found =
+    explainLandlock(failure, errno, plan, operation) ??
     explainReason(failure, errno, operation) ??
     explainStage(failure, errno, plan) ??
     (operation === undefined ? undefined : explainOperation(failure, errno, operation))
@@ -36,6 +37,30 @@ function remedyForCode(code: ErrorCode): { remedy?: string } {
   if (code === 'DISK_FULL') return { remedy: 'free space on the disk of the root, or of the mount that this is about' }
   if (code === 'LIMIT_REACHED') return { remedy: 'raise the limit, or end something that counts against it' }
   return {}
+}
+
+function explainLandlock(
+  { reason }: Failure,
+  errno: string,
+  plan: Plan,
+  operation?: Operation,
+): Explanation | undefined {
+  if (operation?.op === 'landlock' && errno === 'ENOENT') {
+    return {
+      code: 'INVALID_OPTION',
+      why: 'a path of its rules is not in the container (ENOENT)',
+      remedy: 'leave it out',
+    }
+  }
+  const confined = plan.operations.some((one) => one.op === 'landlock' && (one.files & 1n) === 1n)
+  if (operation?.op !== 'exec' || errno !== 'EACCES' || reason !== 'command-not-executable' || !confined)
+    return undefined
+  return {
+    code: 'COMMAND_NOT_EXECUTABLE',
+    why: `not executable (${errno})`,
+    remedy:
+      "landlock must allow 'execute' and 'read' on it and on its loader or interpreter, and its mode must as well",
+  }
 }
 
 /** Failures that the helper itself has a word for. */

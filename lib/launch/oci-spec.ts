@@ -7,6 +7,7 @@
  */
 
 import type { LinuxResources } from '../cgroup/resources.js'
+import type { LandlockRules } from '../security/landlock.js'
 import type { LinuxSeccomp } from '../security/linux-seccomp.js'
 
 /** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config.md */
@@ -57,6 +58,8 @@ export interface SpecProcess {
   readonly rlimits?: readonly SpecRlimit[]
   readonly apparmorProfile?: string
   readonly selinuxLabel?: string
+  /** Podling's own: the specification has no word for it yet. */
+  readonly landlock?: LandlockRules
   readonly capabilities?: SpecCapabilities
   /** @default false */
   readonly noNewPrivileges?: boolean

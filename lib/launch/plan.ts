@@ -5,6 +5,7 @@
  */
 
 import type { CgroupPlan } from '../cgroup/cgroups.js'
+import type { LandlockMasks } from '../security/landlock.js'
 
 /** The namespaces(7) that a process can get of its own. */
 export type NamespaceType = 'mount' | 'pid' | 'uts' | 'ipc' | 'network' | 'cgroup' | 'user' | 'time'
@@ -173,6 +174,8 @@ export type Operation =
     }
   /** Load a classic BPF filter (seccomp(2)): `struct sock_filter[]` in host byte order. */
   | { readonly op: 'seccomp'; readonly filter: Uint8Array; readonly flags: number }
+  /** Confine the process by landlock(7). Paths are looked up in the root. */
+  | ({ readonly op: 'landlock' } & LandlockMasks)
   /** chdir inside the container, checked to lie below its root. `create`: make it when missing. */
   | { readonly op: 'chdir'; readonly path: string; readonly create: boolean }
   /**

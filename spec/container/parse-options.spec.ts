@@ -59,6 +59,8 @@ t.test('defaults are those of podman run', (t) => {
     seccomp: { kind: 'default' },
     noNewPrivileges: false,
     privileged: false,
+    mask: [],
+    unmask: [],
     ipc: 'private',
     pidns: 'private',
     uts: 'private',

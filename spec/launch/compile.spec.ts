@@ -165,9 +165,9 @@ t.test('an exec makes nothing new', (t) => {
     'rlimit',
     'oom-score-adj',
     'user',
-    'seccomp',
     'umask',
     'chdir',
+    'seccomp',
     'capabilities',
     'exec',
   ])

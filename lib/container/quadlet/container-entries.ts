@@ -85,6 +85,12 @@ export const writers: Writers = {
   noNewPrivileges: (is, section) =>
     is ? section.line('NoNewPrivileges', 'security-opt=no-new-privileges', 'true') : [],
   privileged: (is, section) => (is ? section.flag('privileged') : []),
+  mask: (paths, section) => (paths.length === 0 ? [] : section.line('Mask', 'security-opt=mask', paths.join(':'))),
+  unmask: (paths, section) => {
+    const list = typeof paths === 'string' ? [paths] : paths
+    return list.length === 0 ? [] : section.line('Unmask', 'security-opt=unmask', list.join(':'))
+  },
+  landlock: () => omit('landlock: Podman has nothing like it'),
   // Podman's own default lets others join it, which changes nothing for who is in it.
   ipc: (ipc, section) => section.flag('ipc', ipc),
   pidns: (pidns, section) => (pidns === 'host' ? section.flag('pid', 'host') : section.flag('pid', 'private')),

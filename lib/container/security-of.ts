@@ -1,0 +1,36 @@
+/** What confines a container, in one place: for `inspect()`. Pure. */
+import type { LandlockRules } from '../security/landlock.js'
+import type { Spec } from '../launch/oci-spec.js'
+import type { ContainerRecord } from './record.js'
+
+/** What confines a container, and what doesn't. */
+export interface ContainerSecurity {
+  readonly privileged: boolean
+  readonly noNewPrivileges: boolean
+  /** Of its root; what is mounted in it may be writable. */
+  readonly readOnly: boolean
+  /** Its bounding set: no program in it can have more. */
+  readonly capabilities: readonly string[]
+  /** Where its filter of system calls comes from. */
+  readonly seccomp: 'default' | 'unconfined' | 'profile'
+  /** What it finds hidden. */
+  readonly maskedPaths: readonly string[]
+  readonly readonlyPaths: readonly string[]
+  /** Absent: none. */
+  readonly landlock?: LandlockRules
+}
+
+export function securityOf({ given, seccomp }: ContainerRecord, spec: Spec): ContainerSecurity {
+  const { process, linux, root } = spec
+  const { landlock } = process ?? {}
+  return {
+    privileged: given?.privileged ?? false,
+    noNewPrivileges: process?.noNewPrivileges ?? false,
+    readOnly: root?.readonly ?? false,
+    capabilities: process?.capabilities?.bounding ?? [],
+    seccomp: seccomp === undefined ? 'unconfined' : given?.seccomp === undefined ? 'default' : 'profile',
+    maskedPaths: linux?.maskedPaths ?? [],
+    readonlyPaths: linux?.readonlyPaths ?? [],
+    ...(landlock === undefined ? {} : { landlock }),
+  }
+}
