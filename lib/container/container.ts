@@ -262,11 +262,17 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
   }
 
   /**
-   * Take part in its input and output from here on, as one of any number. {@link Container.logs} has what was before.
-   * @throws PodlingError `INVALID_STATE` when it doesn't run, or its input has ended, `INVALID_OPTION`
+   * Take part in its input and output from here on, as one of any number. {@link Container.logs} has what was before. Of
+   * one that was never started it is all from its first byte on, if this process starts it.
+   * @throws PodlingError `INVALID_STATE` when it has ended, or its input has, `INVALID_OPTION`
    */
   async attach(options: AttachOptions = {}): Promise<ContainerAttachment> {
-    return attach(this.#lifecycle, options)
+    const work = (): Promise<ContainerAttachment> => attach(this.#lifecycle, options)
+    if (this.#lifecycle.monitor !== undefined) return work()
+    return this.#lifecycle.queue.run(async () => {
+      await this.#lifecycle.refresh()
+      return work()
+    })
   }
 
   /**

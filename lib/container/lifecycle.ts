@@ -19,6 +19,7 @@ import { Queue } from './queue.js'
 import { containerPaths, type ContainerPaths, type ContainerRecord } from './record.js'
 import { RunLock } from './run-lock.js'
 import type { ContainerStatus } from './status.js'
+import { EarlyAttachments } from './terminal/early.js'
 
 /** What a lifecycle tells its handle. */
 export interface LifecycleListener {
@@ -50,6 +51,8 @@ export class Lifecycle {
   exit: ExitStatus | undefined
   /** Settles when the present or last run has ended; rejects with `MONITOR_DIED` when nobody knows how. */
   ended: Promise<ExitStatus> | undefined
+  /** Who is attached and waits for the first start. */
+  readonly early = new EarlyAttachments()
   /** What reads its root right now, by what ends it. */
   readonly views = new Set<(why: PodlingError) => Promise<void>>()
   #released = false
@@ -133,6 +136,7 @@ export class Lifecycle {
       if (!this.#released) this.#listener.lost(error as PodlingError)
     })
     this.ended = ended
+    this.early.started(ended)
     if (fresh || !monitor.restarting) this.#listener.started()
     monitor.follow({
       ended: (record, error) => {
@@ -154,6 +158,7 @@ export class Lifecycle {
   /** Let go of a container, however it is, since the runtime is closed. One that runs goes on without this handle. */
   async release(): Promise<void> {
     this.#released = true
+    this.early.failed(this.#closed('wait for'))
     this.monitor?.close()
     this.monitor = undefined
     await this.closeViews('the runtime was closed')
@@ -242,8 +247,12 @@ export class Lifecycle {
   set(status: ContainerStatus): void {
     if (this.status === status) return
     this.status = status
-    if (status === 'removed') this.#listener.removed()
-    else this.#listener.changed()
+    if (status !== 'removed') {
+      this.#listener.changed()
+      return
+    }
+    this.early.failed(new PodlingError('INVALID_STATE', `wait for container ${this.record.name}: it was removed`))
+    this.#listener.removed()
   }
 
   /** Note in the journal what was done to it. */

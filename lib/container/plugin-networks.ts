@@ -3,8 +3,8 @@ import type { Monitor } from '../launch/monitor.js'
 import type { Plan } from '../launch/plan.js'
 import type { Attachment } from '../network/attachment.js'
 import { launchAtBarrier } from './barrier.js'
+import { beforeCommand } from './before-command.js'
 import type { Lifecycle } from './lifecycle.js'
-import { runHooksBefore } from './hooks/container-hooks.js'
 import { writeNetworkState } from './network-state.js'
 import { writeEtcFiles } from './write-etc-files.js'
 
@@ -19,14 +19,14 @@ export async function launchOnPluginNetworks(
   attach: NonNullable<Attachment['atBarrier']>,
 ): Promise<Monitor> {
   const { context, paths, record } = container
-  return await launchAtBarrier(context.launcher, plan, given, async ({ pid, monitorPid }) => {
-    const status = await attach(`/proc/${String(pid)}/ns/net`)
+  return await launchAtBarrier(context.launcher, plan, given, async (monitor) => {
+    const status = await attach(`/proc/${String(monitor.pid)}/ns/net`)
     // Its monitor knows nothing of it.
     writeNetworkState(paths.network, { ...status, changed: true })
     writeEtcFiles(container, status)
-    await runHooksBefore(container, pid)
+    await beforeCommand(container, monitor)
     await context.networks.naming.publish(
-      { id: record.id, name: record.name, dns: record.options.dns, pid: monitorPid },
+      { id: record.id, name: record.name, dns: record.options.dns, pid: monitor.monitorPid },
       status.endpoints,
     )
   })

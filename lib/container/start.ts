@@ -14,8 +14,9 @@ import { containerEvent } from './container-event.js'
 import type { Restorer } from './checkpoint/restore.js'
 import { cgroupMounts } from './cgroup-mounts.js'
 import { launchAtBarrier } from './barrier.js'
+import { beforeCommand } from './before-command.js'
 import { hooksInside } from './hooks/hooks-inside.js'
-import { hasHooksBefore, prepareHooks, runHooksBefore, runPoststart } from './hooks/container-hooks.js'
+import { hasHooksBefore, prepareHooks, runPoststart } from './hooks/container-hooks.js'
 import { killNow } from './remove.js'
 import { isHolder } from './find-pod.js'
 import { holderRoot } from './holder-root.js'
@@ -86,6 +87,9 @@ async function launchNow(container: Lifecycle, restorer: Restorer | undefined): 
   const joined = await joinPod(container, await withNetworkPath(container))
   try {
     await launchJoined(container, joined, restorer)
+  } catch (error) {
+    container.early.failed(error as Error)
+    throw error
   } finally {
     joined.close()
   }
@@ -116,7 +120,8 @@ async function launchJoined(container: Lifecycle, joined: PodJoin, restorer: Res
     const atBarrier = attachment?.atBarrier
     // One that is restored has been through those before its start.
     const hooked = restorer === undefined && hasHooksBefore(record)
-    const barrier = hooked ? 'before-pivot' : user !== undefined || atBarrier !== undefined
+    const halts = hooked || container.early.any
+    const barrier = hooked ? 'before-pivot' : halts || user !== undefined || atBarrier !== undefined
     const plain = planOf(container, joined, root.operations, volumes, attachment, barrier)
     const plan = restorer === undefined ? plain : restorer.plan(container, plain)
     prepareHooks(container)
@@ -126,8 +131,8 @@ async function launchJoined(container: Lifecycle, joined: PodJoin, restorer: Res
       ? launchOnUserNetwork(container, plan, given, user)
       : atBarrier !== undefined
         ? launchOnPluginNetworks(container, plan, given, atBarrier)
-        : hooked
-          ? launchAtBarrier(context.launcher, plan, given, ({ pid }) => runHooksBefore(container, pid))
+        : halts
+          ? launchAtBarrier(context.launcher, plan, given, (monitor) => beforeCommand(container, monitor))
           : context.launcher.launch(plan, given))
     await restorer?.finish(container, monitor)
     container.follow(monitor, true)

@@ -7,8 +7,8 @@ import { pastaFacts, startPasta } from '../network/pasta.js'
 import { slirp4netnsFacts, startSlirp4netns } from '../network/slirp4netns.js'
 import { close, pipe } from '../sys/libc.js'
 import { launchAtBarrier } from './barrier.js'
+import { beforeCommand } from './before-command.js'
 import type { Lifecycle } from './lifecycle.js'
-import { runHooksBefore } from './hooks/container-hooks.js'
 import { writeNetworkState } from './network-state.js'
 
 export type UserNetwork = Extract<NetworkMode, { kind: 'user' }>
@@ -44,16 +44,16 @@ export async function launchOnUserNetwork(
   // The monitor has the one end for as long as the container lives, whoever else does.
   const lifetime = pipe()
   try {
-    return await launchAtBarrier(context.launcher, plan, [lifetime.write, ...given], async ({ pid }) => {
+    return await launchAtBarrier(context.launcher, plan, [lifetime.write, ...given], async (monitor) => {
       const { ports } = await programs[network.program].start({
-        netns: `/proc/${String(pid)}/ns/net`,
+        netns: `/proc/${String(monitor.pid)}/ns/net`,
         ports: network.ports,
         lifetime: lifetime.read,
         helper: findHelper(),
         directory: paths.runDirectory,
       })
       writeNetworkState(paths.network, { endpoints: [], ports, changed: false })
-      await runHooksBefore(container, pid)
+      await beforeCommand(container, monitor)
     })
   } finally {
     close(lifetime.read)

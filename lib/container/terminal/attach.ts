@@ -90,21 +90,40 @@ export async function attach(container: Lifecycle, options: AttachOptions): Prom
     : 'it takes no input; make it with stdin: true for that'
   if (stdin && !record.options.stdin) throw new PodlingError('INVALID_OPTION', `${what}: stdin: ${noInput}`)
   requireStatus('attach', container.status, record.name)
-  const monitor = container.requireMonitor('attach to')
-  const { ended = Promise.reject(new Error('never started')) } = container
+  const monitor = container.status === 'created' ? undefined : container.requireMonitor('attach to')
   const streams = detachableStreams({
     noInput: stdin ? undefined : `write to container ${record.name}: ${noInput}`,
     terminal,
     detachKeys,
   })
+  const ended = monitor === undefined ? attachEarly(container, stdin, streams) : container.ended
   try {
-    await monitor.attach(stdin, streams.give)
-    container.tell('attach')
+    await monitor?.attach(stdin, streams.give)
   } catch (error) {
     streams.detach()
     throw error
   }
-  return new ContainerAttachment(streams, ended, (size) => resize(container, size))
+  if (monitor !== undefined) container.tell('attach')
+  const never = (): Promise<ExitStatus> => Promise.reject(new Error('never started'))
+  return new ContainerAttachment(streams, ended ?? never(), (size) => resize(container, size))
+}
+
+function attachEarly(container: Lifecycle, stdin: boolean, streams: DetachableStreams): Promise<ExitStatus> {
+  return new Promise((resolve, reject) => {
+    const takeBack = container.early.add({
+      stdin,
+      give: streams.give,
+      started(ended) {
+        container.tell('attach')
+        resolve(ended)
+      },
+      failed(error) {
+        streams.detach()
+        reject(error)
+      },
+    })
+    void streams.detached.then(takeBack)
+  })
 }
 
 /** @throws PodlingError `INVALID_OPTION`, `INVALID_STATE` */
