@@ -3,6 +3,8 @@
  */
 #pragma once
 
+#include <sys/resource.h>
+
 #include "plan.h"
 #include "protocol.h"
 
@@ -32,6 +34,11 @@ struct child {
   bool gone_on; /* the monitor's 'g' has come: limits are set, all cgroups are entered */
   int taken[TAKEN_MAXIMUM]; /* mount trees taken while they were the host's peers, by slot; 0: none */
   int empty_mount; /* a read-only empty tmpfs to mask directories with, made at the first need; -1 before */
+
+  bool unborn; /* a stage still, out of the sight of the container (enter_pids.c) */
+  bool has_terminal;
+  bool limits_processes; /* once it is born, as its stage is one more */
+  struct rlimit64 processes;
 
   uint32_t skipped; /* operations that were done at the first start */
 
@@ -120,6 +127,12 @@ char **strings(struct list list, char *last);
 
 /* landlock.c */
 int op_landlock(struct child *child, struct reader *fields);
+
+/* enter_pids.c */
+int op_enter_pids(struct child *child, struct reader *fields);
+/* Before the stage leaves the host's /proc: in the container's it has no place. */
+int set_oom_score_adj_unborn(const struct plan *plan, struct failure *failure);
+int limit_processes_unborn(struct child *child, const struct rlimit64 *limit);
 
 /* terminal.c */
 int op_terminal(struct child *child, struct reader *fields);

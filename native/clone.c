@@ -27,10 +27,11 @@ static int settle(const int stdio[3], int link, int peer) {
 }
 
 /* Between clone and execve: the body of every new process. `cgroup`: whose cgroup namespace to enter, or -1. */
-_Noreturn static void run(const struct plan *plan, const int stdio[3], int link, enum go go, int cgroup) {
+_Noreturn static void run(const struct plan *plan, const int stdio[3], int link, enum go go, int cgroup, bool unborn) {
   static struct child child = {.root = -1, .empty_mount = -1};
   child.plan = plan;
   child.gone_on = go == GO_AT_ONCE;
+  child.unborn = unborn;
   struct failure *failure = &child.failure;
 
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -79,8 +80,12 @@ pid_t clone_child(const struct plan *plan, uint32_t made, const int stdio[3], in
   };
   failure->stage = STAGE_CLONE;
   pid_t pid = sys_clone3(&arguments);
-  if (pid == 0) run(plan, stdio, link, go, cgroup);
+  if (pid == 0) run(plan, stdio, link, go, cgroup, false);
   return pid < 0 ? fail(failure, "clone3") : pid;
+}
+
+_Noreturn void clone_unborn(const struct plan *plan, const int stdio[3], int link) {
+  run(plan, stdio, link, GO_AT_ONCE, -1, true);
 }
 
 /* Above those that have a fixed place in the new process. */

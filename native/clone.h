@@ -19,6 +19,12 @@ pid_t clone_child(const struct plan *plan, uint32_t made, const int stdio[3], in
                   int into, int cgroup, int *pidfd, struct failure *failure);
 
 /*
+ * Be the new process for as long as a plan with OP_ENTER_PIDS has it unseen, with all namespaces but the pid namespace joined
+ * and all cgroups entered: it is born from this one.
+ */
+_Noreturn void clone_unborn(const struct plan *plan, const int stdio[3], int link);
+
+/*
  * Open the namespaces that the plan names by paths of the host. The monitor keeps them as long as its container: a path
  * may soon lead to another's, and a mount namespace that is joined takes the paths away.
  */

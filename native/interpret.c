@@ -97,10 +97,12 @@ static int op_loopback_up(struct child *child, struct reader *fields) {
 static int op_rlimit(struct child *child, struct reader *fields) {
   uint32_t resource = read_u32(fields);
   struct rlimit64 limit = {.rlim_cur = read_u64(fields), .rlim_max = read_u64(fields)};
+  if (child->unborn && resource == RLIMIT_NPROC) return limit_processes_unborn(child, &limit);
   return prlimit64(0, (enum __rlimit_resource)resource, &limit, NULL) < 0 ? fail(&child->failure, "prlimit") : 0;
 }
 
 static int op_oom_score_adj(struct child *child, struct reader *fields) {
+  if (child->unborn) return 0; /* set_oom_score_adj_unborn() */
   char value[16], self[32], path[64];
   snprintf(value, sizeof(value), "%d", (int)read_u32(fields));
   autoclose int procfs = open_own_procfs(child);
@@ -350,6 +352,7 @@ static int (*const operations[OP_COUNT])(struct child *, struct reader *) = {
     [OP_HOLD] = op_hold,
     [OP_HOOK] = op_hook,
     [OP_LANDLOCK] = op_landlock,
+    [OP_ENTER_PIDS] = op_enter_pids,
 };
 
 int interpret(struct child *child) {
@@ -378,6 +381,9 @@ int interpret(struct child *child) {
       settled = true;
       child->failure = (struct failure){.stage = STAGE_OPERATION, .index = i};
     }
+    /* Whatever the plan says, no program runs where the container can't see it. */
+    bool lasts = operation.code == OP_INIT || operation.code == OP_EXEC || operation.code == OP_PROBE;
+    if (lasts && op_enter_pids(child, NULL) < 0) return -1;
     if (operations[operation.code](child, &operation.fields) < 0) return -1;
   }
   errno = EINVAL; /* a plan without an exec */

@@ -47,6 +47,7 @@ static const char *const shapes[OP_COUNT] = {
     [OP_HOLD] = "",
     [OP_HOOK] = "tTTtumb",
     [OP_LANDLOCK] = "qqqRP",
+    [OP_ENTER_PIDS] = "",
 };
 
 /* The next `size` bytes, or NULL when there are fewer. */

@@ -74,7 +74,8 @@ enum opcode {
   OP_HOOK = 40,
   OP_PROBE = 41,
   OP_LANDLOCK = 42,
-  OP_COUNT = 43,
+  OP_ENTER_PIDS = 43,
+  OP_COUNT = 44,
 };
 
 enum propagation {

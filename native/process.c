@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "cgroup.h"
+#include "child.h"
 #include "clock.h"
 #include "clone.h"
 #include "slot.h"
@@ -46,8 +47,12 @@ static int open_link(int ends[2], struct failure *failure) {
   return 0;
 }
 
-static pid_t fork_stage(void) {
-  struct clone_args arguments = {.exit_signal = SIGCHLD};
+static pid_t fork_stage(int into) {
+  struct clone_args arguments = {
+      .exit_signal = SIGCHLD,
+      .flags = into >= 0 ? (uint64_t)CLONE_INTO_CGROUP : 0,
+      .cgroup = into >= 0 ? (unsigned)into : 0,
+  };
   pid_t pid = sys_clone3(&arguments);
   if (pid == 0) prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   return pid;
@@ -72,7 +77,7 @@ int process_start(struct process *process, const struct plan *plan, const struct
     process->pid = clone_child(plan, 0, stdio, link, go, CLONE_PIDFD, into, -1, &process->pidfd, failure);
     return process->pid < 0 ? -1 : 0;
   }
-  process->stage = fork_stage();
+  process->stage = fork_stage(-1);
   if (process->stage < 0) return fail(failure, "clone3");
   if (process->stage > 0) return 0;
   if (!kept) end_stage(link, failure, clone_stage(plan, 0, stdio, link, go, into, failure));
@@ -104,7 +109,7 @@ static int namespaces_of(const struct plan *plan) {
   return (int)types;
 }
 
-/* The stage of an exec: read the plan, enter, clone. */
+/* The stage of an exec: read the plan, enter, and obey it until the process is born. */
 _Noreturn static void enter(const struct plan *container, int pidfd, int stream, const struct blob *given, int link,
                             const int *passed, size_t count) {
   struct failure failure = {.stage = STAGE_PLAN};
@@ -122,23 +127,14 @@ _Noreturn static void enter(const struct plan *container, int pidfd, int stream,
     if (plan.stdio[i] != STDIO_PASS || next == count) end_stage(link, &failure, fail(&failure, "recvmsg"));
     stdio[i] = passed[next++];
   }
-  autoclose int into = open_into(container, &failure);
-  if (container->into && into < 0) end_stage(link, &failure, -1);
   if (cgroup_attach(container, 0, NULL, &failure) < 0) end_stage(link, &failure, -1);
-
-  /*
-   * The cgroup namespace is left to the new process: with nsdelegate, CLONE_INTO_CGROUP is refused to one whose own
-   * cgroup lies outside of its cgroup namespace, as ours would.
-   */
+  if (set_oom_score_adj_unborn(&plan, &failure) < 0) end_stage(link, &failure, -1);
   int types = namespaces_of(container);
   failure.stage = STAGE_ENTER;
-  if (types & ~CLONE_NEWCGROUP && setns(pidfd, types & ~CLONE_NEWCGROUP) < 0)
-    end_stage(link, &failure, fail(&failure, "setns"));
+  if (types && setns(pidfd, types) < 0) end_stage(link, &failure, fail(&failure, "setns"));
   plan.create = 0;
   plan.uid_map = NULL;
-  int cgroup_namespace = types & CLONE_NEWCGROUP ? pidfd : -1;
-  pid_t pid = clone_child(&plan, 0, stdio, link, GO_AT_ONCE, CLONE_PARENT, into, cgroup_namespace, NULL, &failure);
-  end_stage(link, &failure, pid);
+  clone_unborn(&plan, stdio, link);
 }
 
 int process_enter(struct process *process, const struct plan *container, int pidfd, int stream, const struct blob *given,
@@ -147,13 +143,22 @@ int process_enter(struct process *process, const struct plan *container, int pid
   if (open_link(ends, failure) < 0) return -1;
   process->link = ends[0];
   autoclose int link = ends[1];
-  process->stage = fork_stage();
+  /* Here and not in the stage, whose own cgroup would lie outside of the cgroup namespace then: nsdelegate refuses that. */
+  autoclose int into = open_into(container, failure);
+  if (container->into && into < 0) return -1;
+  failure->stage = STAGE_CLONE;
+  process->stage = fork_stage(into);
   if (process->stage == 0) enter(container, pidfd, stream, given, link, passed, count);
   return process->stage < 0 ? fail(failure, "clone3") : 0;
 }
 
-/* The stage has cloned: its work is done, and the new process is our child. */
+/*
+ * The stage has cloned: its work is done, and the new process is our child. Were it not, this would be the word of a
+ * container about a process of the host.
+ */
 static void adopt(struct process *process, pid_t pid) {
+  siginfo_t info;
+  if (process->pid > 0 || pid <= 0 || waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0) return;
   process->pid = pid;
   process->pidfd = sys_pidfd_open(pid);
   if (process->pidfd < 0) {
@@ -216,6 +221,7 @@ bool process_listen(struct process *process) {
       break;
     case RECORD_READY:
     case RECORD_EXECUTING:
+      if (process->executing) break;
       free(process->identity);
       process->identity = malloc(rest);
       process->identity_size = process->identity ? rest : 0;
@@ -223,7 +229,7 @@ bool process_listen(struct process *process) {
       process->executing = record.words[0] == RECORD_EXECUTING;
       break;
     case RECORD_TERMINAL:
-      if (descriptor >= 0) take_terminal(process, steal_fd(&descriptor));
+      if (descriptor >= 0 && process->console.awaited) take_terminal(process, steal_fd(&descriptor));
       break;
     case RECORD_FAILED:
       if (rest >= sizeof(struct failure)) memcpy(&process->failure, record.words + 1, sizeof(struct failure));

@@ -83,7 +83,8 @@ int op_terminal(struct child *child, struct reader *fields) {
   if (console && mount_console(child, slave) < 0) return -1;
   if (hand_over(master) < 0) return fail(&child->failure, "sendmsg");
   /* Only the leader of a session, as which we began, can have a terminal that signals reach it by (TIOCSCTTY). */
-  if (ioctl(slave, TIOCSCTTY, 0) < 0) return fail(&child->failure, "ioctl TIOCSCTTY");
+  child->has_terminal = true;
+  if (!child->unborn && ioctl(slave, TIOCSCTTY, 0) < 0) return fail(&child->failure, "ioctl TIOCSCTTY");
   for (int fd = 0; fd < 3; fd++)
     if (dup2(slave, fd) < 0) return fail(&child->failure, "dup2");
   return 0;

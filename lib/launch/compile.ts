@@ -2,6 +2,7 @@
 import { landlockMasks } from '../security/landlock.js'
 import { capabilityMask } from '../security/capabilities.js'
 import { compileSeccomp } from '../security/seccomp-compile.js'
+import { allowsAlways } from '../security/seccomp-rules.js'
 import { rlimitNumbers, rlimitValue } from './rlimits.js'
 import { parseMountOptions } from './mount-options.js'
 import type { Spec, SpecCapabilities, SpecMount, SpecNamespaceType, SpecProcess } from './oci-spec.js'
@@ -84,12 +85,27 @@ export function compileExec(spec: Spec, process: SpecProcess, stdio: PlanStdio):
     cgroup: { directories: [], writes: [], attach: [] },
     stdio,
     operations: [
-      ...terminalOperations(process, stdio, false),
-      ...limitOperations(process),
-      ...identityOperations(spec, process),
+      { op: 'keyring' },
+      ...enteringPids(spec, process, [
+        ...terminalOperations(process, stdio, false),
+        ...limitOperations(process),
+        ...identityOperations(spec, process),
+      ]),
       execOperation(process),
     ],
   }
+}
+
+/**
+ * When the container gets to see the process: with its rights given up, be it that no process of the container can trace it
+ * before and its filter would not let it be born.
+ */
+function enteringPids(spec: Spec, process: SpecProcess, operations: readonly Operation[]): Operation[] {
+  const seccomp = spec.linux?.seccomp
+  const traced = spec.process?.capabilities?.bounding?.includes('CAP_SYS_PTRACE') ?? false
+  const late = traced || process.noNewPrivileges || seccomp === undefined || allowsAlways(seccomp, ['clone', 'setsid'])
+  const at = late ? operations.findIndex(({ op }) => op === 'capabilities') + 1 : 0
+  return [...operations.slice(0, at), { op: 'enter-pids' }, ...operations.slice(at)]
 }
 
 /** As of an exec, but that it is this helper which looks: for a listener on a port, or an answer to a GET of `path`. */
@@ -102,8 +118,9 @@ export function compileProbe(spec: Spec, process: SpecProcess, { port, path }: {
     cgroup: { directories: [], writes: [], attach: [] },
     stdio: { stdin: 'null', stdout: 'pass', stderr: 'pass' },
     operations: [
+      { op: 'keyring' },
       // No filter of a program's that may know nothing of sockets.
-      ...identityOperations({ ...spec, linux }, harmless),
+      ...enteringPids({ ...spec, linux }, harmless, identityOperations({ ...spec, linux }, harmless)),
       { op: 'probe', port, ...(path === undefined ? {} : { path }) },
     ],
   }

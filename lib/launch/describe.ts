@@ -69,6 +69,8 @@ export function describeOperation(operation: Operation): string {
       return 'make a session keyring'
     case 'no-new-privs':
       return 'set no_new_privs'
+    case 'enter-pids':
+      return 'enter the pid namespace of the container'
     case 'user':
       return `become the user ${operation.user === '' ? '0' : operation.user}`
     case 'capabilities':

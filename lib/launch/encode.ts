@@ -61,6 +61,7 @@ export const opcodes: Readonly<Record<Operation['op'], number>> = {
   hook: 40,
   probe: 41,
   landlock: 42,
+  'enter-pids': 43,
 }
 
 /** `enum propagation`. */
@@ -393,6 +394,7 @@ function writeFields(out: Writer, operation: Operation): void {
     case 'loopback-up':
     case 'keyring':
     case 'no-new-privs':
+    case 'enter-pids':
     case 'init':
     case 'barrier':
     case 'exit':

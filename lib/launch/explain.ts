@@ -281,6 +281,14 @@ function explainOperation(failure: Failure, errno: string, operation: Operation)
       return errno === 'EINVAL'
         ? { code: 'INVALID_OPTION', why: 'the kernel takes no such value (EINVAL)', remedy: 'choose another' }
         : undefined
+    case 'enter-pids':
+      return errno === 'EPERM' || errno === 'ENOSYS'
+        ? {
+            code: 'PERMISSION_DENIED',
+            why: `the seccomp profile of the container forbids it (${errno})`,
+            remedy: 'allow clone and setsid in the profile, or set noNewPrivileges',
+          }
+        : undefined
     case 'exec':
       return errno === 'E2BIG'
         ? {

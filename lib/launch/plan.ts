@@ -152,6 +152,11 @@ export type Operation =
   | { readonly op: 'keyring' }
   | { readonly op: 'no-new-privs' }
   /**
+   * Only of a process that is brought into a container: from here on the container's own processes can see it, and those
+   * with CAP_SYS_PTRACE do with it what they like. What takes more rights than they have comes before.
+   */
+  | { readonly op: 'enter-pids' }
+  /**
    * Who the process is. `user` is what the image or caller says: `''`, `uid`, `name`, `uid:gid`, `name:group` ...,
    * looked up in the container's own /etc/passwd and /etc/group. What was found comes back with the start.
    */

@@ -118,3 +118,15 @@ function addMultiplexed(
   const { number, call, mask } = multiplexed
   add(number, [{ index: 0, op: 'SCMP_CMP_MASKED_EQ', value: mask, valueTwo: call }], then)
 }
+
+/** Does it allow these calls, whatever their arguments? */
+export function allowsAlways(seccomp: LinuxSeccomp, names: readonly string[]): boolean {
+  const allowed = (action: SeccompAction): boolean => action === 'SCMP_ACT_ALLOW' || action === 'SCMP_ACT_LOG'
+  return names.every((name) => {
+    const rules = (seccomp.syscalls ?? []).filter((rule) => rule.names.includes(name))
+    return (
+      rules.every(({ action }) => allowed(action)) &&
+      (rules.some(({ args = [] }) => args.length === 0) || allowed(seccomp.defaultAction))
+    )
+  })
+}

@@ -1,7 +1,8 @@
 import t from 'tap'
 import { compileExec, compilePlan, type LaunchInput } from '../../lib/launch/compile.js'
-import type { Spec } from '../../lib/launch/oci-spec.js'
+import type { Spec, SpecProcess } from '../../lib/launch/oci-spec.js'
 import type { Operation } from '../../lib/launch/plan.js'
+import type { LinuxSeccomp, SeccompRule } from '../../lib/security/linux-seccomp.js'
 
 const spec: Spec = {
   ociVersion: '1.2.0',
@@ -162,6 +163,8 @@ t.test('an exec makes nothing new', (t) => {
   t.strictSame([plan.create, plan.join, plan.cgroup.directories], [[], [], []])
   t.equal(plan.monitor, undefined)
   t.strictSame(order(plan.operations), [
+    'keyring',
+    'enter-pids',
     'rlimit',
     'oom-score-adj',
     'user',
@@ -171,5 +174,37 @@ t.test('an exec makes nothing new', (t) => {
     'capabilities',
     'exec',
   ])
+  t.end()
+})
+
+t.test('an exec is in sight of the container when it may do no more than that', (t) => {
+  const own = spec.process!
+  const seccomp = spec.linux!.seccomp!
+  const follows = (more: Partial<SpecProcess>, syscalls: LinuxSeccomp['syscalls'] | undefined) => {
+    const changed = { ...spec, process: { ...own, ...more } }
+    const linux = { ...spec.linux, ...(syscalls === undefined ? {} : { seccomp: { ...seccomp, syscalls } }) }
+    const { seccomp: _, ...unconfined } = linux
+    const plan = compileExec({ ...changed, linux: syscalls === undefined ? unconfined : linux }, changed.process, {
+      stdin: 'null',
+      stdout: 'null',
+      stderr: 'null',
+    })
+    return order(plan.operations)[at(plan.operations, 'enter-pids') - 1]
+  }
+  const rule = (name: string, more: Partial<SeccompRule> = {}): SeccompRule => ({
+    names: [name],
+    action: 'SCMP_ACT_ALLOW',
+    ...more,
+  })
+  const tracer = { capabilities: { ...own.capabilities, bounding: ['CAP_SYS_PTRACE'] } }
+  const masked = { args: [{ index: 0, value: 1, valueTwo: 0, op: 'SCMP_CMP_MASKED_EQ' }] } as const
+  t.equal(follows({}, undefined), 'capabilities')
+  t.equal(follows({}, [rule('clone'), rule('setsid')]), 'capabilities')
+  t.equal(follows({ noNewPrivileges: true }, []), 'capabilities', 'before the filter')
+  t.equal(follows(tracer, []), 'capabilities', 'come what may')
+  // Its filter would not let it be born, and nobody there can trace it.
+  t.equal(follows({}, [rule('clone')]), 'keyring')
+  t.equal(follows({}, [rule('clone', masked), rule('setsid')]), 'keyring')
+  t.equal(follows({}, [rule('clone'), rule('setsid', { action: 'SCMP_ACT_ERRNO', errnoRet: 5 })]), 'keyring')
   t.end()
 })

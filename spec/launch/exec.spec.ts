@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import t from 'tap'
 import { Launcher } from '../../lib/launch/launcher.js'
 import { close, pipe } from '../../lib/sys/libc.js'
+import type { Operation } from '../../lib/launch/plan.js'
+import { rlimitNumbers } from '../../lib/launch/rlimits.js'
 import { lives, makeExec, makePlan, makeRootfs, noCgroup, readAll, until } from './rootfs.js'
 
 const rootfs = makeRootfs()
@@ -37,6 +39,19 @@ t.test('a process joins all of the container', async (t) => {
   t.ok(lines.includes('0::/'), 'its cgroup namespace and its cgroup are those of pid 1')
   for (const [i, name] of ['mnt', 'pid', 'uts', 'ipc', 'net', 'cgroup'].entries()) {
     t.equal(lines[2 + i], readlinkSync(`/proc/${container.pid}/ns/${name}`))
+  }
+})
+
+t.test('its limits are there, whether it is seen from the beginning or at last', async (t) => {
+  const limits: Operation[] = [
+    { op: 'rlimit', resource: rlimitNumbers['RLIMIT_NPROC'] ?? -1, soft: 60n, hard: 70n },
+    { op: 'oom-score-adj', value: 500 },
+  ]
+  const look = ['sh', '-c', 'grep processes /proc/self/limits; cat /proc/self/oom_score_adj']
+  for (const before of [limits, [{ op: 'enter-pids' } as const, ...limits]]) {
+    const out = pipe()
+    await container.exec(makeExec(look, { stdout: 'pass' }, before), [out.write])
+    t.match((await readAll(out.read)).toString(), /^Max processes +60 +70 .*\n500\n$/)
   }
 })
 

@@ -27,4 +27,9 @@ t.test('Podling', async (t) => {
   t.match((await lab.strong(read)).lines, [/^E/])
   t.match((await lab.strong({ ...session, seccomp: 'unconfined' })).lines, [/^ok /])
   t.notSame((await lab.strong({ ...session, seccomp: 'unconfined' })).lines, [host('key-session')])
+  const sleeper = { command: ['sleep', '1000'], seccomp: 'unconfined', network: 'none' } as const
+  await using container = await lab.runtime.run({ image: lab.image, ...sleeper })
+  const { stdout } = await container.exec(session.command)
+  t.match(stdout, /^ok /)
+  t.not(stdout.trim(), host('key-session'), 'nor has a command that is brought in')
 })
