@@ -29,14 +29,14 @@ export class RunLock {
     runDirectory,
     lock,
   }: Pick<ContainerPaths, 'runDirectory' | 'lock'>): Promise<RunLock | undefined> {
-    const patience = Date.now() + PATIENCE_MS
+    const patience = performance.now() + PATIENCE_MS
     for (;;) {
       mkdirSync(runDirectory, { recursive: true, mode: 0o700 })
       const taken = RunLock.#tryLock(lock, 'w')
       if (taken instanceof RunLock) return taken
       // Whoever cleans up may have taken the new directory for a leftover before the lock was ours: make it anew.
       if (taken === 'gone') continue
-      if (Date.now() >= patience) return undefined
+      if (performance.now() >= patience) return undefined
       await pause(PAUSE_MS)
     }
   }

@@ -199,8 +199,8 @@ export class Names {
     responder.connection.ref().end()
     await closed
     // Its end, if this is its end, is not later than the runtime's.
-    const until = Date.now() + endPatience
-    while (responder.pid !== undefined && Date.now() < until && !reap(responder.pid)) await delay(1)
+    const until = performance.now() + endPatience
+    while (responder.pid !== undefined && performance.now() < until && !reap(responder.pid)) await delay(1)
   }
 
   /** @returns its pid; undefined when there is one already */

@@ -30,7 +30,7 @@ const cases: Readonly<Record<string, Case>> = {
       attached.stdin.on('error', () => undefined)
       attached.stdin.write('hello\n')
       for await (const _ of attached.stdout as AsyncIterable<Buffer>) continue
-      return attached.exited
+      return await attached.exited
     },
   },
   'a command on a terminal': {

@@ -187,8 +187,8 @@ async function greet(socket: string): Promise<number | undefined> {
 async function receive(fd: number, enough: (bytes: Buffer) => boolean): Promise<Buffer> {
   const room = Buffer.alloc(8192)
   let bytes = Buffer.alloc(0)
-  const end = Date.now() + longestWait
-  while (Date.now() < end) {
+  const end = performance.now() + longestWait
+  while (performance.now() < end) {
     for (;;) {
       const chunk = receiveMessage(fd, room, 'hear the keeper of a volume')
       if (chunk === undefined) break
