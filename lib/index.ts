@@ -4,7 +4,7 @@ export type { RunOptions, RuntimeEvents, RuntimeOptions, StartOptions } from './
 export type { LayerOptions } from './runtime/layer-rules.js'
 export type { ImagePolicyOptions } from './runtime/policy-files.js'
 export type { MetricsServer, ServeMetricsOptions } from './runtime/metrics/serve.js'
-export type { RuntimeInfo } from './runtime/info.js'
+export type { RuntimeInfo, UserNamespaceInfo } from './runtime/info.js'
 export type { DriverName } from './storage/drivers/driver.js'
 export type { DriverChoice } from './storage/drivers/choose.js'
 export type { DriverReport } from './storage/drivers/survey.js'

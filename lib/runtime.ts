@@ -22,6 +22,7 @@ import { serveMetrics, type MetricsServer, type ServeMetricsOptions } from './ru
 import { prune, type PruneOptions, type PruneReport } from './runtime/prune.js'
 import { policyFiles, type ImagePolicyOptions } from './runtime/policy-files.js'
 import { runtimePaths } from './runtime/paths.js'
+import { userDefaults } from './runtime/user-paths.js'
 import type { Networks } from './network/networks.js'
 import type { Pods } from './pod/pods.js'
 import type { CheckOptions, CheckReport } from './storage/check/report.js'
@@ -36,9 +37,16 @@ import { probeHost } from './sys/probe.js'
 import { settleAll } from './teardown.js'
 
 export interface RuntimeOptions {
-  /** The directory of all that lasts: images, containers, the database. @default '/var/lib/podling' */
+  /**
+   * The directory of all that lasts: images, containers, the database.
+   * @default '/var/lib/podling'; of an ordinary user `podling` in $XDG_DATA_HOME or ~/.local/share
+   */
   readonly root?: string
-  /** The directory of sockets and locks. @default '/run/podling', or `run` in a `root` that was given */
+  /**
+   * The directory of sockets and locks.
+   * @default `run` in a `root` that was given; else '/run/podling', of an ordinary user `podling` in $XDG_RUNTIME_DIR or
+   * /run/user/UID, and where there is none '/tmp/podling-run-UID'
+   */
   readonly runRoot?: string
   /**
    * How the roots of containers are put together. A root keeps the driver that it was made with, for good; `auto` takes
@@ -123,16 +131,10 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
   static async open(options: RuntimeOptions = {}): Promise<Runtime> {
     const facts = await probeHost()
     checkHost(facts)
-    if (!isPrivileged(facts)) {
-      throw new PodlingError(
-        'PERMISSION_DENIED',
-        'open the runtime: this version of Podling works as root only, and this process is not; run it as root',
-      )
-    }
     const programs = searchAlong(process.env['PATH'])
     return new Runtime(
       await openParts({
-        paths: runtimePaths(options),
+        paths: runtimePaths(options, isPrivileged(facts) ? undefined : () => userDefaults(process.env, facts.euid)),
         layers: layerRules(options.layers ?? {}),
         policy: new ImagePolicy(policyFiles(options.imagePolicy ?? {})),
         storageDriver: options.storageDriver ?? 'auto',

@@ -116,6 +116,8 @@ int mount_overlay_old(const struct list *lower, const char *upper, const char *w
 int op_user(struct child *child, struct reader *fields);
 int op_capabilities(struct child *child, struct reader *fields);
 int take_identity(struct child *child);
+/* Once, before the first of them. */
+void learn_of_groups(void);
 
 /* interpret_hook.c */
 int op_hook(struct child *child, struct reader *fields);

@@ -1,10 +1,12 @@
 /* Who the process is and what it may do, in the one order that works. */
 #include "child.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -60,6 +62,14 @@ static int set_capabilities(struct child *child) {
   return 0;
 }
 
+/* In a user namespace of one id nobody may change his groups, as one of them may be what keeps him out (user_namespaces(7)). */
+static bool groups_stay;
+
+void learn_of_groups(void) {
+  char text[8];
+  groups_stay = read_file_at(AT_FDCWD, "/proc/self/setgroups", text, sizeof(text)) > 0 && strncmp(text, "deny", 4) == 0;
+}
+
 int take_identity(struct child *child) {
   if (child->identity_taken) return 0;
   child->identity_taken = true;
@@ -70,7 +80,7 @@ int take_identity(struct child *child) {
     /* Leaving uid 0 clears the permitted set, unless told not to; capset(2) below then takes what is not wanted. */
     if (child->has_capabilities && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
       return fail(&child->failure, "prctl PR_SET_KEEPCAPS");
-    if (setgroups(identity->count, identity->groups) < 0) return fail(&child->failure, "setgroups");
+    if (!groups_stay && setgroups(identity->count, identity->groups) < 0) return fail(&child->failure, "setgroups");
     if (setresgid(identity->gid, identity->gid, identity->gid) < 0) return fail(&child->failure, "setresgid");
     if (setresuid(identity->uid, identity->uid, identity->uid) < 0) return fail(&child->failure, "setresuid");
     if (child->has_capabilities && prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0)

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include "child.h"
 #include "copy.h"
 #include "monitor.h"
 #include "netlink.h"
@@ -61,6 +62,7 @@ int launcher_main(char *const *parents, size_t parent_count) {
   for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGCHLD, SIG_IGN);
+  learn_of_groups();
   netlink_open_firewall();
   slot_sweep(parents, parent_count);
   for (;;) {

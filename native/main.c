@@ -4,6 +4,8 @@
  *   podling-helper launcher [DIRECTORY...]
  *                                      serve requests from descriptor 3 (launcher.c); keep a warm slot below these
  *                                      cgroup v1 directories (slot.c)
+ *   podling-helper rootless [DIRECTORY...]
+ *                                      the same, for an ordinary user: in namespaces of his own (rootless.c)
  *   podling-helper unpack DIRECTORY    perform the operations that come on 0 in DIRECTORY, results on 1 (unpack.c)
  *   podling-helper dns NAME DIRECTORY RESOLV_CONF|- ADDRESS/PREFIX...
  *                                      answer questions for the names of one network (dns.c); tell on 3 how it began
@@ -20,6 +22,7 @@
 #include "dns_server.h"
 #include "keep.h"
 #include "launcher.h"
+#include "rootless.h"
 #include "sealed.h"
 #include "unpack.h"
 
@@ -36,7 +39,13 @@ static char *const *take_arguments(int count, char **arguments) {
 }
 
 int main(int argc, char **argv) {
-  if (argc >= 2 && strcmp(argv[1], "launcher") == 0) {
+  static char launcher[] = "launcher";
+  if (argc >= 2 && strcmp(argv[1], "rootless") == 0) {
+    int failed = rootless_enter();
+    if (failed) return failed;
+    argv[1] = launcher;
+  }
+  if (argc >= 2 && strcmp(argv[1], launcher) == 0) {
     if (become_sealed(argv) < 0) {
       perror("podling-helper: copy into a sealed memfd");
       return 1;
@@ -49,7 +58,7 @@ int main(int argc, char **argv) {
   if (argc >= 7 && strcmp(argv[1], "dns") == 0) return dns_main(argv + 2, (size_t)argc - 2);
   if (argc >= 3 && strcmp(argv[1], "keep") == 0) return keep_main(argv + 2);
   if (argc >= 3 && strcmp(argv[1], "attend") == 0) return attend_main(argv + 2);
-  fputs("usage: podling-helper launcher [DIRECTORY...] | podling-helper unpack DIRECTORY | podling-helper dns ... |\n"
+  fputs("usage: podling-helper launcher|rootless [DIRECTORY...] | podling-helper unpack DIRECTORY | podling-helper dns ... |\n"
         "podling-helper keep ... | podling-helper attend PROGRAM...\n", stderr);
   return 2;
 }

@@ -24,6 +24,9 @@ enum request_kind {
   REQUEST_RESIZE = 10, /* a terminal; first: columns; second: rows */
   REQUEST_RESTORED = 11, /* to a monitor whose pid 1 is CRIU; first: the pid that is to be it */
   REQUEST_HEALTH = 12, /* a health check now; answered when it has a result, which is told before */
+  REQUEST_MAKE = 13, /* to a launcher that is to be rootless: make namespaces */
+  REQUEST_MAPPED = 14, /* to the same: they have their maps */
+  REQUEST_JOIN = 15, /* to the same: a pidfd, whose namespaces to enter */
 };
 
 enum kill_how {
@@ -52,6 +55,8 @@ enum frame_kind {
   FRAME_ENDED = 8, /* it is to be started again: struct started_head, struct ending, the identity */
   FRAME_FROZEN = 9, /* u32: 1 frozen, 0 thawed */
   FRAME_HEALTH = 10, /* struct health_state */
+  FRAME_UNMAPPED = 11, /* nothing: a user namespace is made, and has no maps yet */
+  FRAME_INSIDE = 12, /* nothing: a launcher is in its namespaces */
 };
 
 /* What was being done when a launch failed. `index` counts within the plan's list of that name. */
@@ -74,6 +79,7 @@ enum stage {
   STAGE_ENDED = 16, /* an exec in a container that is ending */
   STAGE_ENTER = 17, /* an exec could not join the container's namespaces */
   STAGE_LINK = 18, /* `index` counts the messages about links */
+  STAGE_NAMESPACES = 19, /* a launcher's own (rootless.c) */
 };
 
 /* Failures whose meaning an errno alone does not tell. */

@@ -8,7 +8,10 @@ import { parseMountInfo, type MountInfo } from '../sys/mountinfo.js'
  * `v2`: one tree with all controllers. `hybrid`: v1 hierarchies carry controllers, and a cgroup2 tree beside them is used
  * for what only it can do (kill, births, device programs). `v1`: no cgroup2 at all.
  */
-export type CgroupMode = 'v2' | 'hybrid' | 'v1'
+export type LayoutMode = 'v2' | 'hybrid' | 'v1'
+
+/** As {@link LayoutMode}, and `none`, where no cgroup may be made. */
+export type CgroupMode = LayoutMode | 'none'
 
 /** A mounted hierarchy. `root` is the cgroup that stands at the mount point; `/` unless a container shows part of a tree. */
 export interface HierarchyMount {
@@ -17,7 +20,7 @@ export interface HierarchyMount {
 }
 
 export interface Layout {
-  readonly mode: CgroupMode
+  readonly mode: LayoutMode
   /** v1 controller → its hierarchy. Controllers that are mounted together share one mount. */
   readonly v1: ReadonlyMap<string, HierarchyMount>
   readonly v2?: HierarchyMount

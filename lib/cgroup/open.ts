@@ -7,7 +7,8 @@ import type { Cgroups } from './cgroups.js'
 import { hugepageName } from './convert.js'
 import { errnoOf, writeValue } from './directories.js'
 import { HybridCgroups } from './hybrid.js'
-import { detectLayout, directoryOf, ownUnifiedPath, type CgroupMode, type Layout } from './layout.js'
+import { NoCgroups } from './none.js'
+import { detectLayout, directoryOf, ownUnifiedPath, type Layout, type LayoutMode } from './layout.js'
 import type { CgroupFacts } from './limits.js'
 import type { Places } from './places.js'
 import { V1Cgroups } from './v1.js'
@@ -21,7 +22,9 @@ export interface OpenCgroupsOptions {
    */
   readonly parent?: string
   /** Use the machine as if it had only this. @default what the machine has */
-  readonly mode?: CgroupMode
+  readonly mode?: LayoutMode
+  /** For an ordinary user: below what was delegated to him, and none where nothing was. @default false */
+  readonly rootless?: boolean
 }
 
 /** v1 hierarchies that containers may have to enter; the others (perf_event) limit nothing. */
@@ -49,6 +52,7 @@ const V2_ALWAYS: ReadonlySet<string> = new Set(['cpu', 'memory', 'pids', 'io'])
 export async function openCgroups(options: OpenCgroupsOptions = {}): Promise<Cgroups> {
   const components = parentComponents(options.parent ?? 'podling')
   const found = detectLayout(await readFile('/proc/self/mountinfo', 'utf8'))
+  if (options.rootless) return openDelegated(found, components)
   const layout = asAsked(found, options.mode)
   const places = await makePlaces(layout, components)
   switch (layout.mode) {
@@ -61,6 +65,30 @@ export async function openCgroups(options: OpenCgroupsOptions = {}): Promise<Cgr
   }
 }
 
+const delegation =
+  'delegate one: with systemd and cgroup v2, run the program in a scope of the user (systemd-run --user --scope -p Delegate=yes ...); ' +
+  'elsewhere, as root, make a cgroup2 directory, give it with its cgroup.procs and cgroup.subtree_control to the user (chown), and start the program in it'
+
+/**
+ * What an ordinary user may have: cgroup2 alone, as processes of a v1 hierarchy can't be entrusted to anybody (cgroups(7),
+ * "Delegation"). Its device filter needs root of the machine; but there are no devices to be kept from but what the user has.
+ */
+async function openDelegated(found: Layout | undefined, components: readonly string[]): Promise<Cgroups> {
+  const why =
+    found?.v2 === undefined
+      ? 'no cgroup2 hierarchy is mounted'
+      : `the cgroup of this process is not its user's to make others in`
+  const none = new NoCgroups(`${why}; ${delegation}`)
+  if (found?.v2 === undefined) return none
+  try {
+    const places = await makePlaces({ ...found, v1: new Map() }, components)
+    return found.mode === 'v2' ? new V2Cgroups(places, false) : new HybridCgroups(places, false)
+  } catch (error) {
+    if (error instanceof PodlingError && error.code === 'CGROUP_UNAVAILABLE') return none
+    throw error
+  }
+}
+
 function parentComponents(parent: string): string[] {
   const components = parent.replace(/^\/+|\/+$/g, '').split('/')
   if (components.every((name) => /^[A-Za-z0-9_][A-Za-z0-9_.@:-]*$/.test(name))) return components
@@ -70,7 +98,7 @@ function parentComponents(parent: string): string[] {
   )
 }
 
-function asAsked(found: Layout | undefined, mode: CgroupMode | undefined): Layout {
+function asAsked(found: Layout | undefined, mode: LayoutMode | undefined): Layout {
   if (found === undefined) {
     throw new PodlingError(
       'CGROUP_UNAVAILABLE',

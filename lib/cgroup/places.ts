@@ -1,7 +1,7 @@
 /** Where a container's cgroups are, and which file of which hierarchy carries out which limit. Pure. */
 import { join } from 'node:path'
 import { PodlingError } from '../errors.js'
-import type { CgroupMode } from './layout.js'
+import type { LayoutMode } from './layout.js'
 import { askedSections, missing, type CgroupFacts, type Limit, type Section } from './limits.js'
 import { v1Limits } from './limits-v1.js'
 import { v2Limits } from './limits-v2.js'
@@ -9,7 +9,7 @@ import type { LinuxResources } from './resources.js'
 
 /** The parent directories below which every container gets one directory, and what is known of them. */
 export interface Places {
-  readonly mode: CgroupMode
+  readonly mode: LayoutMode
   /** v1 controller → the parent directory in its hierarchy. */
   readonly v1: ReadonlyMap<string, string>
   /** The parent directory in the cgroup2 tree. */

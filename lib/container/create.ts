@@ -59,7 +59,7 @@ export async function create(
   { restoring = false }: { readonly restoring?: boolean } = {},
 ): Promise<Created> {
   const pod = findPodFor(context, given)
-  const asked = parseOptions(given, context.defaultNetwork, pod && podFacts(pod))
+  const asked = withinReach(context, parseOptions(given, context.defaultNetwork, pod && podFacts(pod)), given)
   const image = await context.images.get(asked.image)
   checkLabels(asked)
   const id = randomId()
@@ -124,6 +124,16 @@ export async function create(
       lock.release()
     }
   }
+}
+
+/** A default limit that can't be kept here is none: nobody has asked for it. */
+function withinReach(
+  { cgroups, host }: ContainerContext,
+  options: NormalizedOptions,
+  { pidsLimit }: ContainerOptions,
+): NormalizedOptions {
+  if (host.confinement === undefined || pidsLimit !== undefined || cgroups.controllers.includes('pids')) return options
+  return { ...options, pidsLimit: undefined }
 }
 
 /** The images that are to be mounted, by their targets. */

@@ -19,6 +19,7 @@ import { defaultSeccomp } from '../security/default-seccomp-profile.js'
 import { guardingProjects } from '../security/guard-projects.js'
 import type { LinuxSeccomp } from '../security/linux-seccomp.js'
 import { resolveSeccompProfile, type MachineArchitecture, type SeccompProfile } from '../security/seccomp-profile.js'
+import { confineSpec, type Confinement } from './confine-spec.js'
 import { defaultMounts, type EtcFiles } from './default-mounts.js'
 import { kernelPaths } from './kernel-paths.js'
 import { limitResources } from './limits/resources.js'
@@ -61,6 +62,8 @@ export interface HostFacts {
   readonly rlimits?: readonly SpecRlimit[]
   /** The ABI of landlock(7). @default 0: none */
   readonly landlock?: number
+  /** Where containers are in a user namespace that is not the machine's first. */
+  readonly confinement?: Confinement
   /** Device nodes for `privileged`. */
   readonly devices?: readonly SpecDevice[]
 }
@@ -95,7 +98,7 @@ export function generateSpec(input: SpecInput): Spec {
   const capabilities = chooseCapabilities(options, user, host)
   const seccomp = chooseSeccomp(input, capabilities.bounding ?? [])
   const ownUts = options.uts === 'private' && options.pod?.share.includes('uts') !== true
-  return {
+  const spec: Spec = {
     ociVersion,
     process: {
       terminal: options.tty !== undefined,
@@ -129,6 +132,7 @@ export function generateSpec(input: SpecInput): Spec {
       ...kernelPaths(options),
     },
   }
+  return host.confinement === undefined ? spec : confineSpec(spec, host.confinement)
 }
 
 /**

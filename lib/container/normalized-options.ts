@@ -35,7 +35,7 @@ export interface NormalizedOptions extends NormalizedLimits {
   readonly dns: readonly string[]
   readonly dnsSearch: readonly string[]
   readonly dnsOptions: readonly string[]
-  readonly pidsLimit: number
+  readonly pidsLimit: number | undefined
   readonly devices: DeviceRequests
   readonly hooks?: SpecHooks
   /** All of this process, and `ulimits` on top. */

@@ -219,6 +219,7 @@ function planOf(
     init: options.init,
     hooks: hooksInside(record, paths),
     hold: isHolder(record),
+    confined: context.host.confinement !== undefined,
     ...(peer === undefined ? {} : { peer }),
     barrier,
     ...(attachment === undefined ? {} : { network: attachment.launch }),

@@ -29,6 +29,8 @@ export interface LaunchInput {
   readonly barrier?: boolean | 'before-pivot'
   /** Programs that are run in its namespaces, before the pivot and as its own program. */
   readonly hooks?: readonly Extract<Operation, { op: 'hook' }>[]
+  /** It is in a user namespace that is not the machine's first, where there are no new devices. @default false */
+  readonly confined?: boolean
   /** The process is this helper itself, which keeps the namespaces of a pod. */
   readonly hold?: boolean
   /** The mount namespace that a source is prepared from. */
@@ -174,6 +176,7 @@ function rootOperations({
   mountSources = [],
   barrier,
   hooks,
+  confined = false,
 }: LaunchInput): Operation[] {
   const propagation = spec.linux?.rootfsPropagation ?? 'private'
   const sources = new Map(mountSources.map((source) => [source.destination, source]))
@@ -189,7 +192,7 @@ function rootOperations({
     // From the image's own files, as nothing is mounted over them yet.
     ...fillOperations(mountSources),
     ...rest,
-    ...deviceOperations(spec),
+    ...deviceOperations(spec).map((operation) => (confined ? borrowed(operation) : operation)),
     ...terminalOperations(spec.process, stdio, true),
     ...(barrier === 'before-pivot' ? [{ op: 'barrier' } as const] : []),
     ...hooksAt('createContainer', hooks),
@@ -329,6 +332,13 @@ function deviceOperations(spec: Spec): Operation[] {
     }))
   const links = defaultLinks.map(([path, target]): Operation => ({ op: 'symlink', path, target }))
   return [...defaults, ...devices, ...links]
+}
+
+/** A device of the host's in the place of one that would be made: what may be done with it, the host's own mode says. */
+function borrowed(operation: Operation): Operation {
+  if (operation.op !== 'mknod' || operation.type === 'p') return operation
+  const { path } = operation
+  return { op: 'bind', source: path, target: path, recursive: false, attributes: {} }
 }
 
 const defaultDevices = [

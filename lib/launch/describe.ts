@@ -164,6 +164,8 @@ function describeStage(failure: Failure, plan: Plan): string {
       return 'make the links of the container'
     case 'enter':
       return 'join the namespaces of the container'
+    case 'namespaces':
+      return 'enter the namespaces of containers'
   }
 }
 

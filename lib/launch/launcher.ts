@@ -7,19 +7,25 @@ import { Connection, closeAll, goneError } from './connection.js'
 import { findHelper } from './helper-path.js'
 import { Monitor } from './monitor.js'
 import type { Plan } from './plan.js'
-import { copyFrom, copyWays } from './protocol.js'
+import { copyFrom, copyWays, type Frame, type RequestKind } from './protocol.js'
+import { Settled } from './remote.js'
+import type { Namespaces } from './rootless/namespaces.js'
 import { SpareKeeper } from './spare.js'
 import { PodlingError } from '../errors.js'
 
 /** A launcher process that lives, or did. */
 class LauncherProcess {
   readonly connection: Connection
+  /** Until it serves; undefined where it does so from the start. */
+  readonly entering: Promise<void> | undefined
   readonly #pid: number
+  #answer: Settled<Frame> | undefined
+  #left: (() => void) | undefined
 
-  constructor(helper: string, warm: readonly string[], onDeath: () => void) {
+  constructor(helper: string, warm: readonly string[], namespaces: Namespaces | undefined, onDeath: () => void) {
     const [ours, theirs] = socketPair()
     try {
-      this.#pid = spawnHelper(helper, ['launcher', ...warm], theirs)
+      this.#pid = spawnHelper(helper, [namespaces === undefined ? 'launcher' : 'rootless', ...warm], theirs)
     } catch (error) {
       close(ours)
       throw error
@@ -27,12 +33,34 @@ class LauncherProcess {
       close(theirs)
     }
     this.connection = new Connection(ours, {
-      onFrame: () => undefined,
+      onFrame: (frame) => this.#answer?.resolve(frame),
       onClose: () => {
+        this.#answer?.reject(goneError('LAUNCHER_DIED'))
+        this.#left?.()
         onDeath()
         this.#reapSoon()
       },
     })
+    if (namespaces === undefined) return
+    this.entering = this.connection.holdWhile(this.#enter(namespaces))
+    // Who needs the launcher hears of it.
+    this.entering.catch(() => {
+      this.connection.close()
+    })
+  }
+
+  async #enter(namespaces: Namespaces): Promise<void> {
+    const ask = async (kind: RequestKind, descriptors: readonly number[]): Promise<Frame> => {
+      const answer = new Settled<Frame>()
+      this.#answer = answer
+      try {
+        await this.connection.send(kind, 0, 0, 0, descriptors)
+      } catch (error) {
+        throw isGone(error) ? goneError('LAUNCHER_DIED', error) : error
+      }
+      return answer.promise
+    }
+    this.#left = await namespaces.enter({ pid: this.#pid, ask })
   }
 
   get pid(): number {
@@ -63,9 +91,15 @@ export interface LauncherOptions {
    * @default no monitor waits
    */
   readonly warm?: readonly string[]
+  /** Those of an ordinary user, to live in. @default those of this process */
+  readonly namespaces?: Namespaces
 }
 
 const tries = 3
+
+function isGone(error: unknown): boolean {
+  return error instanceof PodlingError && (error.errno === 'EPIPE' || error.errno === 'ECONNRESET')
+}
 
 /**
  * One launcher process per Runtime. It is started without a copy of this process, forks the monitors, and may die at any
@@ -74,29 +108,39 @@ const tries = 3
 export class Launcher {
   readonly #helper: string
   readonly #warm: readonly string[]
+  readonly #namespaces: Namespaces | undefined
   readonly #spares: SpareKeeper | undefined
   #process: LauncherProcess
   #closed = false
 
-  private constructor(helper: string, warm: readonly string[] | undefined) {
+  private constructor(helper: string, warm: readonly string[] | undefined, namespaces: Namespaces | undefined) {
     this.#helper = helper
     this.#warm = warm ?? []
+    this.#namespaces = namespaces
     this.#process = this.#start()
     if (warm !== undefined) this.#spares = new SpareKeeper((stream) => this.#deliverSpare(stream))
     this.#spares?.fill()
   }
 
   #start(): LauncherProcess {
-    return new LauncherProcess(this.#helper, this.#warm, () => this.#spares?.drop())
+    return new LauncherProcess(this.#helper, this.#warm, this.#namespaces, () => this.#spares?.drop())
   }
 
   async #deliverSpare(stream: number): Promise<void> {
     await this.#send('spare', [stream])
   }
 
+  /** @throws PodlingError as {@link Namespaces.enter} */
   static async start(options: LauncherOptions = {}): Promise<Launcher> {
     const parents = options.warm?.map((file) => dirname(dirname(file)))
-    return new Launcher(options.helper ?? findHelper(), parents)
+    const launcher = new Launcher(options.helper ?? findHelper(), parents, options.namespaces)
+    try {
+      await launcher.#process.entering
+    } catch (error) {
+      await launcher.close()
+      throw error
+    }
+    return launcher
   }
 
   /** The pid of the launcher process that would be used now. */
@@ -125,15 +169,24 @@ export class Launcher {
   ): Promise<LauncherProcess> {
     for (let attempt = 1; ; attempt++) {
       const launcher = this.#alive()
+      if (launcher.entering !== undefined) await this.#inside(launcher.entering)
       try {
         await launcher.connection.send(kind, 0, first, second, descriptors)
         return launcher
       } catch (error) {
-        const gone = error instanceof PodlingError && (error.errno === 'EPIPE' || error.errno === 'ECONNRESET')
-        if (!gone) throw error
+        if (!isGone(error)) throw error
         if (attempt === tries) throw goneError('LAUNCHER_DIED', error)
         launcher.connection.close()
       }
+    }
+  }
+
+  /** One that is killed on its way in is a dead launcher as any other. */
+  async #inside(entering: Promise<void>): Promise<void> {
+    try {
+      await entering
+    } catch (error) {
+      if (!(error instanceof PodlingError && error.code === 'LAUNCHER_DIED')) throw error
     }
   }
 

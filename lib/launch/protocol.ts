@@ -43,6 +43,9 @@ export const requestKinds = {
   resize: 10,
   restored: 11,
   health: 12,
+  make: 13,
+  mapped: 14,
+  join: 15,
 } as const
 export type RequestKind = keyof typeof requestKinds
 
@@ -62,6 +65,8 @@ export const frameKinds = {
   ended: 8,
   frozen: 9,
   health: 10,
+  unmapped: 11,
+  inside: 12,
 } as const
 
 /** `second` of a kill (`enum kill_how`), as bits. */
@@ -87,6 +92,7 @@ export const stages = {
   ended: 16,
   enter: 17,
   link: 18,
+  namespaces: 19,
 } as const
 export type Stage = keyof typeof stages
 
@@ -179,6 +185,8 @@ export type Frame =
   | { readonly kind: 'frozen'; readonly frozen: boolean }
   | { readonly kind: 'answer'; readonly id: number; readonly error: number }
   | { readonly kind: 'warm' }
+  /** A launcher that is to be rootless has a user namespace without maps, or is inside of its namespaces. */
+  | { readonly kind: 'unmapped' | 'inside' }
   | { readonly kind: 'lost-lines'; readonly lines: number }
   | { readonly kind: 'health'; readonly health: ContainerHealth }
 
@@ -289,6 +297,8 @@ function decodeFrame(kind: number, bytes: Buffer): Frame {
     case 'answer':
       return { kind: name, id: bytes.readUInt32LE(0), error: bytes.readUInt32LE(4) }
     case 'warm':
+    case 'unmapped':
+    case 'inside':
       return { kind: name }
     case 'health':
       return { kind: name, health: decodeHealth(bytes) }

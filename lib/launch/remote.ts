@@ -90,6 +90,8 @@ export class Remote {
       this.onHealth(frame.health)
       return
     }
+    // What a launcher says of itself, and no monitor.
+    if (frame.kind === 'unmapped' || frame.kind === 'inside') return
     this.heard = true
     switch (frame.kind) {
       case 'started':

@@ -9,7 +9,7 @@ import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:
 import { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { PodlingError } from '../errors.js'
-import { processStart } from './process-start.js'
+import { processStart } from '../sys/process-start.js'
 import { close, connectUnix, errnoName, pipe, reap, spawnHelper } from '../sys/libc.js'
 
 /** Names work with and without this domain; native/dns_names.c has it too. */

@@ -30,7 +30,18 @@ export interface RuntimeInfo {
     /** Limits of these can be set. */
     readonly controllers: readonly string[]
   }
+  /** The user namespace that containers are in; absent where that is the machine's first one. */
+  readonly userNamespace?: UserNamespaceInfo
   readonly kernel: { readonly release: string; readonly features: KernelFeatures }
+}
+
+/** What a user namespace holds. */
+export interface UserNamespaceInfo {
+  /** How many users and groups an image's files and a container's processes may belong to, from 0 on. */
+  readonly uids: number
+  readonly gids: number
+  /** What can't work for want of more, each with its remedy. */
+  readonly warnings: readonly string[]
 }
 
 export async function runtimeInfo(
@@ -39,6 +50,7 @@ export async function runtimeInfo(
   quotas: Quotas,
   cgroups: Cgroups,
   facts: HostFacts,
+  userNamespace: UserNamespaceInfo | undefined,
 ): Promise<RuntimeInfo> {
   return {
     version: packageVersion(),
@@ -48,6 +60,7 @@ export async function runtimeInfo(
     storageDrivers: await storage.survey(),
     quotas: quotas.report(),
     cgroup: { mode: cgroups.mode, parent: `/${paths.cgroupParent}`, controllers: cgroups.controllers },
+    ...(userNamespace === undefined ? {} : { userNamespace }),
     kernel: { release: release(), features: kernelFeatures(facts) },
   }
 }

@@ -1,6 +1,7 @@
 import { accessSync, constants } from 'node:fs'
 import { EventEmitter } from 'eventemitter3'
 import { openCgroups } from '../cgroup/open.js'
+import { enterNamespaces, idWarnings, lookAround } from './confinement.js'
 import { Containers } from '../container/containers.js'
 import type { ContainerContext } from '../container/context.js'
 import { FileDigests } from '../container/checkpoint/file-digests.js'
@@ -38,7 +39,7 @@ import type { ImageEvent } from '../storage/images-parts.js'
 import { Images } from '../storage/images.js'
 import { fileError } from '../storage/file-error.js'
 import type { LayerRules } from '../storage/layer-types.js'
-import { isPrivileged, type HostFacts } from '../sys/kernel.js'
+import { isConfined, isPrivileged, type HostFacts } from '../sys/kernel.js'
 import type { VolumeDriver } from '../storage/volumes/driver.js'
 import { Keepers } from '../storage/volumes/keeper.js'
 import { Quotas } from '../storage/quotas/quotas.js'
@@ -98,8 +99,18 @@ async function open(
   const gate = new Gate()
   const owner = await keep(Owner.register(paths.runRoot), (part) => part.release())
   const database = await keep(Database.open(`${paths.root}/database`), (part) => part.close())
-  const cgroups = await keep(openCgroups({ parent: paths.cgroupParent }), (part) => part.close())
-  const launcher = await keep(Launcher.start({ warm: cgroups.plan('warm', {}).attach }), (part) => part.close())
+  const rootless = !isPrivileged(facts)
+  const cgroups = await keep(openCgroups({ parent: paths.cgroupParent, rootless }), (part) => part.close())
+  const findProgram = (name: string): string | undefined => findAlong([...programs.path, ...programDirectories], name)
+  const namespaces = rootless ? enterNamespaces(paths, facts, findProgram) : undefined
+  const launcher = await keep(
+    Launcher.start({
+      warm: cgroups.plan('warm', {}).attach,
+      ...(namespaces === undefined ? {} : { namespaces: namespaces.namespaces }),
+    }),
+    (part) => part.close(),
+  )
+  const confinement = isConfined(facts) ? lookAround(launcher.pid) : undefined
   const journal = EventJournal.open(`${paths.root}/events`)
   teardown.add(() => {
     journal.close()
@@ -109,7 +120,6 @@ async function open(
     journal.write(event)
   }
   const content = await ContentStore.open(`${paths.root}/content`, new BlobStamps(database))
-  const findProgram = (name: string): string | undefined => findAlong([...programs.path, ...programDirectories], name)
   const storage = await keep(
     openStorage({ paths, choice: storageDriver, facts, database, launcher, findProgram }),
     (part) => part.close(),
@@ -154,6 +164,7 @@ async function open(
     quotas: new Quotas(`${paths.root}/volumes`, database.table('volume-quotas')),
     lockFile: `${paths.runRoot}/volumes.lock`,
     openUnpacker,
+    rights: storage.rights,
     drivers: volumeDrivers,
     keepers: new Keepers(`${paths.runRoot}/v`, findHelper()),
     findProgram,
@@ -169,7 +180,7 @@ async function open(
     runRoot: paths.runRoot,
     cgroupParent: paths.cgroupParent,
     owner: owner.id,
-    host: readHostFacts(),
+    host: { ...readHostFacts(), ...(confinement === undefined ? {} : { confinement }) },
     journal,
     sampler: new Sampler(cgroups),
     cdiSpecDirs,
@@ -202,7 +213,10 @@ async function open(
   await Owner.forgetDead(paths.runRoot)
   await warm
   const recovered = { containers: removed, failures: await networks.recover() }
-  const info = (): Promise<RuntimeInfo> => runtimeInfo(paths, storage, quotas, cgroups, facts)
+  const info = async (): Promise<RuntimeInfo> => {
+    const space = confinement && { ...confinement, warnings: idWarnings(confinement, namespaces?.idFacts()) }
+    return runtimeInfo(paths, storage, quotas, cgroups, facts, space)
+  }
   return { gate, journal, context, info, imageEvents, images, networks, volumes, containers, pods, recovered, teardown }
 }
 

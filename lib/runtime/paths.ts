@@ -28,17 +28,28 @@ const OPTIONS = ['root', 'runRoot', 'storageDriver', 'layers', 'volumeDrivers', 
 
 const DRIVERS: readonly unknown[] = ['auto', ...driverNames]
 
+/** Where they are when nobody says. */
+export interface DefaultPaths {
+  readonly root: string
+  readonly runRoot: string
+}
+
+export const rootDefaults: DefaultPaths = { root: DEFAULT_ROOT, runRoot: DEFAULT_RUN_ROOT }
+
 /** Pure. @throws PodlingError `INVALID_OPTION` with all mistakes at once */
-export function runtimePaths(given: {
-  readonly root?: string
-  readonly runRoot?: string
-  readonly storageDriver?: DriverChoice
-  readonly layers?: LayerOptions
-}): RuntimePaths {
+export function runtimePaths(
+  given: {
+    readonly root?: string
+    readonly runRoot?: string
+    readonly storageDriver?: DriverChoice
+    readonly layers?: LayerOptions
+  },
+  defaults: () => DefaultPaths = () => rootDefaults,
+): RuntimePaths {
   checkShape(given)
-  const root = resolve(given.root ?? DEFAULT_ROOT)
+  const root = resolve(given.root ?? defaults().root)
   // A root elsewhere is mostly a test's or a tool's: its run directory then lies in it, and goes with it.
-  const runRoot = given.runRoot ?? (given.root === undefined ? DEFAULT_RUN_ROOT : `${root}/run`)
+  const runRoot = given.runRoot ?? (given.root === undefined ? defaults().runRoot : `${root}/run`)
   if (!isAbsolute(runRoot)) {
     throw new PodlingError('INVALID_OPTION', `runRoot: must be an absolute path, got ${JSON.stringify(runRoot)}`)
   }

@@ -8,9 +8,10 @@ import { driverKinds } from '../storage/drivers/kinds.js'
 import { surveyDriver, type DriverReport, type SurveyParts } from '../storage/drivers/survey.js'
 import type { OpenUnpacker } from '../storage/layer-types.js'
 import { Layers } from '../storage/layers.js'
+import { fullRights, userRights, type StorageRights } from '../storage/rights.js'
 import type { FindProgram } from '../storage/volumes/encrypted.js'
 import { Keepers } from '../storage/volumes/keeper.js'
-import type { HostFacts } from '../sys/kernel.js'
+import { isConfined, isPrivileged, type HostFacts } from '../sys/kernel.js'
 import { close, pipe } from '../sys/libc.js'
 import type { RuntimePaths } from './paths.js'
 
@@ -27,6 +28,7 @@ export interface RuntimeStorage {
   readonly layers: Layers
   readonly driver: StorageDriver
   readonly openUnpacker: OpenUnpacker
+  readonly rights: StorageRights
   /** Judge all drivers by trying them, once: an answer costs some milliseconds. */
   survey(): Promise<readonly DriverReport[]>
   close(): Promise<void>
@@ -39,8 +41,10 @@ export async function openStorage(inputs: StorageInputs): Promise<RuntimeStorage
   const keepers = new Keepers(`${paths.runRoot}/k`, findHelper())
   await keepers.sweep()
   const openUnpacker = unpackerBy(launcher)
+  const rights = isPrivileged(facts) ? { ...fullRights, confined: isConfined(facts) } : userRights(openUnpacker)
   const trials: SurveyParts = {
     facts,
+    rights,
     directory: `${root}/layers/tmp`,
     openUnpacker,
     keepers,
@@ -48,10 +52,10 @@ export async function openStorage(inputs: StorageInputs): Promise<RuntimeStorage
     tryRoot: (mount) => tryRoot(launcher, mount),
   }
   const kind = await chooseDriver(choice, { root, database, survey: (one) => surveyDriver(one, trials) })
-  const layers = await Layers.open(`${root}/layers`, database, openUnpacker, kind.format)
+  const layers = await Layers.open(`${root}/layers`, database, openUnpacker, kind.format, rights)
   let driver: StorageDriver
   try {
-    driver = await kind.open({ directory: `${root}/${kind.name}`, layers, openUnpacker, keepers, findProgram })
+    driver = await kind.open({ directory: `${root}/${kind.name}`, layers, openUnpacker, keepers, findProgram, rights })
   } catch (error) {
     await layers.close()
     throw error
@@ -61,6 +65,7 @@ export async function openStorage(inputs: StorageInputs): Promise<RuntimeStorage
     layers,
     driver,
     openUnpacker,
+    rights,
     survey() {
       reports ??= Promise.all(driverKinds.map((one) => surveyDriver(one, trials)))
       return reports

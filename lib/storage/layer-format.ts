@@ -1,9 +1,10 @@
 /** How layers are kept, each below a directory of its own. A storage driver says which format it works with. */
-import { chmodSync, chownSync, mkdirSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { indexTar } from './erofs/index-tar.js'
 import { describeFile, type LayerFile } from './layer-files.js'
 import type { OpenUnpacker, RootAttributes } from './layer-types.js'
+import type { StorageRights } from './rights.js'
 import type { UnpackTarget } from './unpack-flags.js'
 
 export interface LayerFormat {
@@ -11,7 +12,7 @@ export interface LayerFormat {
   /** Get ready to take a layer into a new, empty directory. */
   begin(directory: string, openUnpacker: OpenUnpacker): Promise<UnpackTarget>
   /** Give the root of a layer the owner and mode that it has by those below, since it says nothing of them itself. */
-  setRoot(directory: string, root: RootAttributes): void
+  setRoot(directory: string, root: RootAttributes, rights: StorageRights): void | Promise<void>
   /** What `Layers.lower` tells of a layer. */
   place(directory: string): string
   /** The files that a layer has become, where it is not a tree of them. */
@@ -28,11 +29,7 @@ export const directoryFormat: LayerFormat = {
     mkdirSync(diff, { mode: 0o755 })
     return { to: 'unpacker', ...(await openUnpacker(diff)) }
   },
-  setRoot(directory, { uid, gid, mode }) {
-    const diff = join(directory, 'diff')
-    chownSync(diff, uid, gid)
-    chmodSync(diff, mode & 0o7777)
-  },
+  setRoot: (directory, root, rights) => rights.give(join(directory, 'diff'), root),
   place: (directory) => join(directory, 'diff'),
   describe: () => Promise.resolve([]),
   makeEmpty(directory) {

@@ -67,10 +67,10 @@ export interface ApplyOptions {
    * parent is there. @default nothing: both are so
    */
   readonly ready?: () => Promise<unknown>
-  /** What to do with device nodes in the tar. @default 'make' */
+  /** What to do with device nodes in the tar. @default 'make', and 'skip' where there can be none */
   readonly devices?: 'make' | 'skip' | 'refuse'
   /** See {@link LayerRules}. @default 'strip' */
   readonly absoluteNames?: 'strip' | 'refuse'
-  /** The class of overlay's own attributes: `user` for mounts with `userxattr`. @default 'trusted' */
+  /** The class of overlay's own attributes: `user` for mounts with `userxattr`. @default as the runtime mounts */
   readonly overlayXattrs?: 'trusted' | 'user'
 }

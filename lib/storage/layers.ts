@@ -20,6 +20,7 @@ import { LayerRecords, type LayerRecord } from './layer-records.js'
 import type { ApplyOptions, LayerSource, OpenUnpacker, RootAttributes } from './layer-types.js'
 import { lockFile, tryLockFile } from './lock.js'
 import { removeTrees } from './remove-tree.js'
+import { fullRights, type StorageRights } from './rights.js'
 import { spreadDirectories } from './spread.js'
 import type { UnpackResult } from './unpack-blob.js'
 import { UnpackThreads } from './unpack-thread.js'
@@ -36,14 +37,22 @@ export class Layers {
   readonly #records: LayerRecords
   readonly #openUnpacker: OpenUnpacker
   readonly #format: LayerFormat
+  readonly #rights: StorageRights
   readonly #threads = new UnpackThreads()
 
-  private constructor(directory: string, database: Database, openUnpacker: OpenUnpacker, format: LayerFormat) {
+  private constructor(
+    directory: string,
+    database: Database,
+    openUnpacker: OpenUnpacker,
+    format: LayerFormat,
+    rights: StorageRights,
+  ) {
     this.#directory = directory
     this.#temporary = join(directory, 'tmp')
     this.#records = new LayerRecords(directory, database)
     this.#openUnpacker = openUnpacker
     this.#format = format
+    this.#rights = rights
   }
 
   /**
@@ -55,8 +64,9 @@ export class Layers {
     database: Database,
     openUnpacker: OpenUnpacker,
     format: LayerFormat = directoryFormat,
+    rights: StorageRights = fullRights,
   ): Promise<Layers> {
-    const layers = new Layers(directory, database, openUnpacker, format)
+    const layers = new Layers(directory, database, openUnpacker, format, rights)
     try {
       mkdirSync(layers.#temporary, { recursive: true, mode: 0o700 })
       spreadDirectories(layers.#temporary)
@@ -167,7 +177,7 @@ export class Layers {
       const old = join(this.#temporary, `${name}.old`)
       mkdirSync(temporary, { mode: 0o700 })
       const { bytes, root } = await this.#fill(temporary, layer, {})
-      if (root === undefined) this.#format.setRoot(temporary, this.root(chainId))
+      if (root === undefined) await this.#format.setRoot(temporary, this.root(chainId), this.#rights)
       if (await judge(temporary)) {
         // First, so that what an interruption leaves is known to be other than it should be.
         const files = await this.#format.describe(temporary, { digest: diffId, size: bytes })
@@ -227,7 +237,7 @@ export class Layers {
       await options.ready?.()
       const root = own ?? (parent === undefined ? defaultRoot : this.root(parent))
       // A layer that only adds a file must not change `/`.
-      if (own === undefined) this.#format.setRoot(temporary, root)
+      if (own === undefined) await this.#format.setRoot(temporary, root, this.#rights)
       const files = await this.#format.describe(temporary, { digest: diffId, size: bytes })
       await this.#publish(chainId, temporary)
       const record = {
@@ -273,9 +283,9 @@ export class Layers {
           target: await this.#format.begin(temporary, this.#openUnpacker),
           maxBytes: options.limits?.maxBytes ?? defaultMaxBytes,
           policy: {
-            devices: options.devices ?? 'make',
+            devices: options.devices ?? (this.#rights.confined ? 'skip' : 'make'),
             absoluteNames: options.absoluteNames ?? 'strip',
-            overlayXattrs: options.overlayXattrs ?? 'trusted',
+            overlayXattrs: options.overlayXattrs ?? (this.#rights.confined ? 'user' : 'trusted'),
             maxEntries: options.limits?.maxEntries ?? defaultMaxEntries,
           },
         },

@@ -20,6 +20,8 @@ export interface HostFacts {
   /** uname -r, such as `6.1.0-18-amd64`. */
   readonly release: string
   readonly euid: number
+  /** /proc/self/uid_map. */
+  readonly uidMap?: string
   /** /proc/self/status. */
   readonly status?: string
   /** /proc/filesystems. */
@@ -38,7 +40,7 @@ export interface HostFacts {
   readonly missingCalls: readonly string[]
   /** landlock(7) ABI, 0 for none. */
   readonly landlock: number
-  /** Whether /dev/fuse is there. */
+  /** Whether /dev/fuse is there, and this process may open it. */
   readonly fuse: boolean
 }
 
@@ -83,6 +85,15 @@ export function isPrivileged(facts: Pick<HostFacts, 'euid' | 'status'>): boolean
   const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(facts.status ?? '')?.[1]
   if (effective === undefined) return facts.euid === 0
   return ((BigInt(`0x${effective}`) >> CAP_SYS_ADMIN) & 1n) === 1n
+}
+
+/**
+ * Whether containers are in another user namespace than the machine's first one, whose root alone can make devices and
+ * mount what he likes: in one of Podling's own, or in that which Podling was started in.
+ */
+export function isConfined(facts: Pick<HostFacts, 'euid' | 'status' | 'uidMap'>): boolean {
+  if (!isPrivileged(facts)) return true
+  return facts.uidMap !== undefined && !/^\s*0\s+0\s+4294967295\s*$/.test(facts.uidMap)
 }
 
 /** Why user namespaces can't be made by this caller, with the remedy; undefined when they can. */

@@ -54,6 +54,9 @@ const c = {
   shutdown: library.func('int shutdown(int fd, int how)'),
   setsockopt: library.func('int setsockopt(int fd, int level, int option, const int *value, uint32_t length)'),
   getsockname: library.func('int getsockname(int fd, _Out_ void *address, _Inout_ uint32_t *length)'),
+  getsockopt: library.func(
+    'int getsockopt(int fd, int level, int option, _Out_ void *value, _Inout_ uint32_t *length)',
+  ),
   send: library.func('int64_t send(int fd, const void *bytes, size_t length, int flags)'),
   recv: library.func('int64_t recv(int fd, _Out_ void *bytes, size_t length, int flags)'),
   syscall: library.func('long syscall(long number, long a, long b, long c, long d, long e)'),
@@ -117,12 +120,14 @@ const F_SETPIPE_SZ = 1031
 const F_DUPFD_CLOEXEC = 1030
 /** The same on every machine. */
 const SYS_OPENAT2 = 437
+const SYS_PIDFD_OPEN = 434
 const RESOLVE_NO_XDEV = 0x01
 const RESOLVE_NO_MAGICLINKS = 0x02
 const RESOLVE_IN_ROOT = 0x10
 const AF_UNIX = 1
 const SOCK_STREAM = 1
 const SOL_SOCKET = 1
+const SO_PEERCRED = 17
 const SCM_RIGHTS = 1
 const MSG_DONTWAIT = 0x40
 const MSG_NOSIGNAL = 0x4000
@@ -378,6 +383,25 @@ export function socketAddress(fd: number): Buffer {
   const length = [address.length]
   check(c.getsockname(fd, address, length) as number, 'getsockname', 'ask for the address of a socket')
   return address.subarray(0, length[0])
+}
+
+/**
+ * The pid of the process that has called listen(2) on what a unix(7) socket is connected to (SO_PEERCRED). It may have ended
+ * since.
+ */
+export function listenerPid(fd: number): number {
+  const credentials = Buffer.alloc(12)
+  check(c.getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, [12]) as number, 'getsockopt', 'ask who listens')
+  return credentials.readInt32LE(0)
+}
+
+/** pidfd_open(2), close-on-exec. @returns undefined when there is no such process */
+export function openPidfd(pid: number): number | undefined {
+  const fd = Number(c.syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0, 0))
+  if (fd >= 0) return fd
+  const errno = errnoName(koffi.errno())
+  if (errno === 'ESRCH' || errno === 'EINVAL') return undefined
+  throw systemError('pidfd_open', errno, `open a descriptor of process ${String(pid)}`)
 }
 
 /** send(2) of one whole message. */

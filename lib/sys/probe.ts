@@ -1,5 +1,5 @@
 /** Look at the machine for kernel.ts to judge. It only looks: nothing is made, mounted or loaded. */
-import { existsSync } from 'node:fs'
+import { accessSync, constants } from 'node:fs'
 import { readFile, readdir } from 'node:fs/promises'
 import { release } from 'node:os'
 import type { HostFacts } from './kernel.js'
@@ -11,6 +11,15 @@ const SYSCTLS = [
   'kernel.unprivileged_userns_clone',
   'kernel.apparmor_restrict_unprivileged_userns',
 ] as const
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}
 
 /** A missing or unreadable file is a fact too. */
 async function text(path: string): Promise<string | undefined> {
@@ -35,15 +44,16 @@ export async function probeHost(): Promise<HostFacts> {
   }
   if (process.platform !== 'linux') return base
   const modules = `/lib/modules/${release()}`
-  const [status, filesystems, loadable, builtin, seccompActions, securityModules, namespaces, sysctls] =
+  const [uidMap, status, filesystems, loadable, builtin, seccompActions, securityModules, namespaces, sysctls] =
     await Promise.all([
+      text('/proc/self/uid_map'),
       text('/proc/self/status'),
       text('/proc/filesystems'),
       text(`${modules}/modules.dep`),
       text(`${modules}/modules.builtin`),
       text('/proc/sys/kernel/seccomp/actions_avail'),
       text('/sys/kernel/security/lsm'),
-      readdir('/proc/self/ns'),
+      namespaceTypes(),
       readSysctls(),
     ])
   return {
@@ -52,12 +62,24 @@ export async function probeHost(): Promise<HostFacts> {
     sysctls,
     missingCalls: missingSystemCalls(),
     landlock: landlockAbi(),
-    fuse: existsSync('/dev/fuse'),
+    fuse: isWritable('/dev/fuse'),
+    ...(uidMap === undefined ? {} : { uidMap }),
     ...(status === undefined ? {} : { status }),
     ...(filesystems === undefined ? {} : { filesystems }),
     ...(loadable === undefined && builtin === undefined ? {} : { modules: `${loadable ?? ''}\n${builtin ?? ''}` }),
     ...(seccompActions === undefined ? {} : { seccompActions }),
     ...(securityModules === undefined ? {} : { securityModules }),
+  }
+}
+
+/** The kinds of namespaces that this kernel has: those that it limits the numbers of (namespaces(7)). */
+async function namespaceTypes(): Promise<string[]> {
+  try {
+    return await readdir('/proc/self/ns')
+  } catch {
+    // Closed to a process that has given up root without an execve(2), as it is not dumpable.
+    const names = await readdir('/proc/sys/user').catch(() => [])
+    return names.flatMap((name) => /^max_(.*)_namespaces$/.exec(name)?.[1] ?? [])
   }
 }
 

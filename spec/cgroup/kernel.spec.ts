@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Cgroups } from '../../lib/cgroup/cgroups.js'
-import { detectLayout, type CgroupMode } from '../../lib/cgroup/layout.js'
+import { detectLayout, type LayoutMode } from '../../lib/cgroup/layout.js'
 import { openCgroups } from '../../lib/cgroup/open.js'
 import { needs } from '../peers.js'
 import { makeCgroup, startInside } from './enact.js'
@@ -15,7 +15,7 @@ const MEGABYTE = 1 << 20
 const parent = `podling-spec-cgroup-${String(process.pid)}`
 const machine = detectLayout(readFileSync('/proc/self/mountinfo', 'utf8'))!.mode
 // A hybrid machine can be used as if it had v1 alone, so both ways are tested there.
-const modes: CgroupMode[] = machine === 'hybrid' ? ['hybrid', 'v1'] : [machine]
+const modes: LayoutMode[] = machine === 'hybrid' ? ['hybrid', 'v1'] : [machine]
 
 /** Every cgroup of this machine that has the name. */
 function leftovers(name: string): string[] {

@@ -20,7 +20,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { tryLock } from '../../sys/libc.js'
 import { outputLimit } from './output.js'
-import { processStart } from '../process-start.js'
+import { processStart } from '../../sys/process-start.js'
 
 const retryDelay = 5
 /** Milliseconds for a plugin whose host has died, and that nobody listens to any more; then it is killed. */

@@ -8,7 +8,7 @@
  * of ours, is compared by the specs.
  */
 import { join } from 'node:path'
-import { kernelFeatures, parseKernelRelease, isAtLeast } from '../../sys/kernel.js'
+import { isConfined, kernelFeatures, parseKernelRelease, isAtLeast } from '../../sys/kernel.js'
 import { erofsFiles, erofsFormat } from '../layer-format.js'
 import type { RootOperation } from './driver.js'
 import type { DriverKind } from './kind.js'
@@ -23,6 +23,8 @@ export const erofsKind: DriverKind = {
   merit:
     'the fastest pull, nothing is extracted; a start mounts each layer, and a file that two containers read is in memory twice',
   obstacle(facts) {
+    if (isConfined(facts))
+      return "the kernel lets the machine's own root alone mount EROFS, and containers are in a user namespace here; run as root"
     const release = parseKernelRelease(facts.release)
     if (!kernelFeatures(facts).erofs)
       return 'this kernel has no EROFS (CONFIG_EROFS_FS); load the module `erofs`, or boot another kernel'
@@ -30,19 +32,20 @@ export const erofsKind: DriverKind = {
       return `kernels mount EROFS from files since 6.12, and this one is ${facts.release}`
     return overlayObstacle(facts)
   },
-  open({ directory, layers, openUnpacker }) {
+  open({ directory, layers, openUnpacker, rights }) {
     return LayeredDriver.open(
       {
         name: 'erofs',
         mount(writable, container, lower, options) {
           const mounts = lower.map((layer, number) => layerMount(writable, layer, number))
           const places = mounts.map(({ target }) => target)
-          return [...mounts, overlayRoot(writable, container, places, options)]
+          return [...mounts, overlayRoot(writable, container, places, options, rights)]
         },
       },
       directory,
       layers,
       openUnpacker,
+      rights,
     )
   },
 }

@@ -23,7 +23,7 @@ export const fuseOverlayfsKind: DriverKind = {
   obstacle(facts, findProgram) {
     if (findProgram(program) === undefined) return missing
     if (kernelFeatures(facts).fuse && facts.fuse) return undefined
-    return 'the kernel must have FUSE, and /dev/fuse must be there; load the module `fuse`'
+    return 'the kernel must have FUSE, and /dev/fuse must be there and open to this user; load the module `fuse`, or as root: chmod 666 /dev/fuse'
   },
   open(parts) {
     return LayeredDriver.open(
@@ -34,6 +34,7 @@ export const fuseOverlayfsKind: DriverKind = {
       parts.directory,
       parts.layers,
       parts.openUnpacker,
+      parts.rights,
     )
   },
 }

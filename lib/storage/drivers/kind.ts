@@ -4,6 +4,7 @@ import type { LayerFormat } from '../layer-format.js'
 import type { OpenUnpacker } from '../layer-types.js'
 import type { FindProgram } from '../volumes/encrypted.js'
 import type { Keepers } from '../volumes/keeper.js'
+import type { StorageRights } from '../rights.js'
 import type { DriverLayers, DriverName, StorageDriver } from './driver.js'
 
 export interface DriverKind {
@@ -25,4 +26,5 @@ export interface DriverParts {
   /** For roots that a program of the host serves. */
   readonly keepers: Keepers
   readonly findProgram: FindProgram
+  readonly rights: StorageRights
 }

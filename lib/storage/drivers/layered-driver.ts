@@ -1,5 +1,6 @@
 /** The drivers that mount a container's own upper directory over the layers of its image. */
 import type { OpenUnpacker } from '../layer-types.js'
+import type { StorageRights } from '../rights.js'
 import type {
   Changes,
   DriverLayers,
@@ -42,14 +43,14 @@ export class LayeredDriver implements StorageDriver {
     directory: string,
     layers: DriverLayers,
     openUnpacker: OpenUnpacker,
+    rights: StorageRights,
   ): Promise<LayeredDriver> {
-    return new LayeredDriver(stacking, layers, await WritableLayers.open(directory, openUnpacker))
+    return new LayeredDriver(stacking, layers, await WritableLayers.open(directory, openUnpacker, rights))
   }
 
   async prepare(containerId: string, chainId: string | undefined, project?: number): Promise<void> {
     const root = chainId === undefined ? emptyRoot : this.#layers.root(chainId)
-    this.#writable.prepare(containerId, chainId, root, project)
-    return Promise.resolve()
+    await this.#writable.prepare(containerId, chainId, root, project)
   }
 
   async mount(containerId: string, options: RootOptions = {}): Promise<RootMount> {

@@ -2,6 +2,7 @@
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileError, isErrno } from '../file-error.js'
+import type { StorageRights } from '../rights.js'
 import type { RootOperation, RootOptions } from './driver.js'
 import type { WritableLayer, WritableLayers } from './writable-layers.js'
 
@@ -10,9 +11,12 @@ import type { WritableLayer, WritableLayers } from './writable-layers.js'
  * - `metacopy=off`, `redirect_dir=off`: the upper directory is a plain change set, which diff and commit read, and an
  *   attribute in a layer can't redirect a lookup, whatever the kernel was built with. As Podman and Docker have it.
  * - `index=off`: an upper directory can be used again after a crash; hard links break on copy-up, as they always did.
+ * - `userxattr`: in a user namespace, where the attributes of the class `trusted` can't be had.
  * `xino` stays as the kernel has it: with upper and lower on one file system, inode numbers are true without it.
  */
 const mountOptions = ['index=off', 'metacopy=off', 'redirect_dir=off'] as const
+/** With `userxattr` the kernel itself leaves the other two out, and takes no word about them. */
+const userOptions = ['index=off', 'userxattr'] as const
 
 /** @param lower the directories of the image's layers, topmost first */
 export function overlayRoot(
@@ -20,6 +24,7 @@ export function overlayRoot(
   { upper, work }: WritableLayer,
   lower: readonly string[],
   options: RootOptions,
+  { confined }: StorageRights,
 ): RootOperation {
   if (options.volatile) allowVolatile(work)
   return {
@@ -27,7 +32,7 @@ export function overlayRoot(
     lower: [...lower, layers.skeleton],
     upper,
     work,
-    options: options.volatile ? [...mountOptions, 'volatile'] : [...mountOptions],
+    options: [...(confined ? userOptions : mountOptions), ...(options.volatile ? ['volatile'] : [])],
     at: layers.root,
   }
 }

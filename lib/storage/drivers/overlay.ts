@@ -14,15 +14,16 @@ export const overlayKind: DriverKind = {
   format: directoryFormat,
   merit: 'the fastest start, one system call; files that containers share are in memory once',
   obstacle: overlayObstacle,
-  open({ directory, layers, openUnpacker }) {
+  open({ directory, layers, openUnpacker, rights }) {
     return LayeredDriver.open(
       {
         name: 'overlay',
-        mount: (writable, container, lower, options) => [overlayRoot(writable, container, lower, options)],
+        mount: (writable, container, lower, options) => [overlayRoot(writable, container, lower, options, rights)],
       },
       directory,
       layers,
       openUnpacker,
+      rights,
     )
   },
 }

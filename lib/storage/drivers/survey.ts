@@ -8,6 +8,7 @@ import { fileError } from '../file-error.js'
 import type { OpenUnpacker } from '../layer-types.js'
 import { lockFile } from '../lock.js'
 import { removeTrees } from '../remove-tree.js'
+import type { StorageRights } from '../rights.js'
 import type { FindProgram } from '../volumes/encrypted.js'
 import type { Keepers } from '../volumes/keeper.js'
 import type { DriverName, RootMount } from './driver.js'
@@ -32,6 +33,7 @@ export interface SurveyParts {
   readonly keepers: Keepers
   readonly findProgram: FindProgram
   readonly tryRoot: TryRoot
+  readonly rights: StorageRights
 }
 
 /** Judge a driver, by a container of no image that is mounted and removed. */
@@ -51,7 +53,7 @@ export async function surveyDriver(kind: DriverKind, parts: SurveyParts): Promis
 
 async function tryDriver(
   kind: DriverKind,
-  { directory, openUnpacker, keepers, findProgram, tryRoot }: SurveyParts,
+  { directory, openUnpacker, keepers, findProgram, tryRoot, rights }: SurveyParts,
 ): Promise<void> {
   const trial = `trial-${randomUUID()}`
   const place = join(directory, trial)
@@ -66,7 +68,14 @@ async function tryDriver(
     mkdirSync(layer, { recursive: true, mode: 0o700 })
     await kind.format.makeEmpty(layer)
     const layers = { lower: () => [kind.format.place(layer)], root: () => ({ uid: 0, gid: 0, mode: 0o755 }) }
-    const driver = await kind.open({ directory: join(place, 'driver'), layers, openUnpacker, keepers, findProgram })
+    const driver = await kind.open({
+      directory: join(place, 'driver'),
+      layers,
+      openUnpacker,
+      keepers,
+      findProgram,
+      rights,
+    })
     try {
       await driver.prepare('trial', 'layer')
       await tryRoot(await driver.mount('trial'))

@@ -11,7 +11,7 @@
  * - `removed/`: what is being removed.
  */
 import { randomUUID } from 'node:crypto'
-import { chmodSync, chownSync, mkdirSync, readdirSync, renameSync } from 'node:fs'
+import { mkdirSync, readdirSync, renameSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PodlingError } from '../../errors.js'
@@ -20,6 +20,7 @@ import { fileError, isErrno } from '../file-error.js'
 import type { OpenUnpacker, RootAttributes } from '../layer-types.js'
 import { removeTrees } from '../remove-tree.js'
 import { Removals } from '../removals.js'
+import type { StorageRights } from '../rights.js'
 import { checkedId } from './container-id.js'
 import type { Changes } from './driver.js'
 import { makeSkeleton } from './skeleton.js'
@@ -43,15 +44,17 @@ export class WritableLayers {
   readonly #directory: string
   readonly #removals: Removals
   readonly #spares: Spares
+  readonly #rights: StorageRights
 
-  private constructor(directory: string, removals: Removals, spares: Spares) {
+  private constructor(directory: string, removals: Removals, spares: Spares, rights: StorageRights) {
     this.#directory = directory
+    this.#rights = rights
     this.#removals = removals
     this.#spares = spares
   }
 
   /** Open `directory`, made when missing. Removals that were interrupted are finished. */
-  static async open(directory: string, openUnpacker: OpenUnpacker): Promise<WritableLayers> {
+  static async open(directory: string, openUnpacker: OpenUnpacker, rights: StorageRights): Promise<WritableLayers> {
     const removed = join(directory, 'removed')
     let unfinished: string[]
     let spares: Spares
@@ -64,7 +67,7 @@ export class WritableLayers {
     } catch (error) {
       throw fileError(error, `make the containers' directory ${directory}`)
     }
-    const layers = new WritableLayers(directory, new Removals(openUnpacker, removed), spares)
+    const layers = new WritableLayers(directory, new Removals(openUnpacker, removed), spares, rights)
     try {
       await removeTrees(openUnpacker, removed, unfinished)
     } catch (error) {
@@ -97,18 +100,17 @@ export class WritableLayers {
 
   /** @param root what the root directory itself shows: owner and mode of the topmost directory, which is the upper one */
   // Not by promises of node:fs: each of them is a trip to the thread pool that costs more than all these calls.
-  prepare(
+  async prepare(
     containerId: string,
     chainId: string | undefined,
-    { uid, gid, mode }: RootAttributes,
+    root: RootAttributes,
     project?: number,
-  ): void {
+  ): Promise<void> {
     const directory = this.#path(containerId)
     try {
       const spare = this.#spares.take()
       const upper = join(spare, 'upper')
-      if (uid !== 0 || gid !== 0) chownSync(upper, uid, gid)
-      chmodSync(upper, mode & 0o7777)
+      await this.#rights.give(upper, root)
       const work = join(spare, workPrefix + (chainId ?? noLayer))
       renameSync(join(spare, 'work'), work)
       // Both, as overlay renames from one into the other, which the kernel does within a project alone.

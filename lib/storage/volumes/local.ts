@@ -2,7 +2,7 @@
  * The driver `local`: a directory below the root of the runtime; or with options whatever mount(8) can mount, seen by the
  * containers that use it and by nobody else.
  */
-import { chownSync, mkdirSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
@@ -11,6 +11,7 @@ import { codeForErrno } from '../../sys/libc.js'
 import { joinProject } from '../../sys/project-quota.js'
 import { fileError, isErrno } from '../file-error.js'
 import type { Quotas } from '../quotas/quotas.js'
+import type { StorageRights } from '../rights.js'
 import type { DriverVolume, VolumeDriver, VolumeMount, VolumeMountAttributes } from './driver.js'
 import { KeeperFailure, type Keepers } from './keeper.js'
 import { parseLocalOptions, type LocalMount } from './local-options.js'
@@ -18,8 +19,10 @@ import { parseLocalOptions, type LocalMount } from './local-options.js'
 export class LocalDriver implements VolumeDriver {
   readonly #keepers: Keepers
   readonly #quotas: Quotas
+  readonly #rights: StorageRights
 
-  constructor(keepers: Keepers, quotas: Quotas) {
+  constructor(keepers: Keepers, quotas: Quotas, rights: StorageRights) {
+    this.#rights = rights
     this.#keepers = keepers
     this.#quotas = quotas
   }
@@ -32,7 +35,7 @@ export class LocalDriver implements VolumeDriver {
       joinProject(volume.directory, project)
     }
     const data = makeDirectory(volume, mount === undefined ? '_data' : 'mount')
-    if (uid !== 0 || gid !== 0) chownSync(data, uid, gid)
+    if (uid !== 0 || gid !== 0) await this.#rights.give(data, { uid, gid, mode: 0o755 })
   }
 
   remove(): Promise<void> {

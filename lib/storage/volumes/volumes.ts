@@ -11,6 +11,7 @@ import type { OpenUnpacker } from '../layer-types.js'
 import { EncryptedDriver, type FindProgram } from './encrypted.js'
 import type { Quotas } from '../quotas/quotas.js'
 import type { Keepers } from './keeper.js'
+import type { StorageRights } from '../rights.js'
 import { VolumeKeys, type EncryptionKey } from './keys.js'
 import { LocalDriver } from './local.js'
 import { CsiDriver } from './csi/csi-driver.js'
@@ -39,6 +40,7 @@ export interface VolumesSetup {
   readonly openUnpacker: OpenUnpacker
   readonly drivers: Readonly<Record<string, VolumeDriver>>
   readonly keepers: Keepers
+  readonly rights: StorageRights
   /** Holders are the volumes' names. */
   readonly quotas: Quotas
   readonly findProgram: FindProgram
@@ -80,7 +82,7 @@ export class Volumes {
     this.#files = new VolumeFiles(setup.directory, setup.openUnpacker)
     this.#lock = new ImageLock(setup.lockFile)
     this.#quotas = setup.quotas
-    const local = new LocalDriver(setup.keepers, setup.quotas)
+    const local = new LocalDriver(setup.keepers, setup.quotas, setup.rights)
     this.#drivers = new Map(Object.entries({ ...setup.drivers, csi: this.#csi, local }))
     this.#encrypted = new EncryptedDriver(setup.keepers, this.#keys, setup.findProgram)
   }
