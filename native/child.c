@@ -8,11 +8,13 @@
 
 #include "resolve.h"
 
+int link_fd = LINK_FD;
+
 /* Without the monitor's word there is no monitor any more, and nothing to live for. */
 void wait_for_word(void) {
   char word;
   for (;;) {
-    ssize_t got = read(LINK_FD, &word, 1);
+    ssize_t got = read(link_fd, &word, 1);
     if (got == 1) return;
     if (got < 0 && errno == EINTR) continue;
     _exit(1);

@@ -11,10 +11,14 @@
 enum { TAKEN_MAXIMUM = 64 };
 
 /*
- * What a new process has of its monitor; all above is closed at first. PEER_FD is the mount namespace that the plan takes
- * mounts from, where it does, and is closed by the first step that takes one.
+ * What a new process has of its maker, in this order behind the descriptors that are passed to its program; all above is
+ * closed at first. The link; the mount namespace that the plan takes mounts from, where it does, which is closed by the first
+ * step that takes one; what its start is waited for on, where it is.
  */
-enum { LINK_FD = 3, PEER_FD = 4 };
+enum { LINK_FD = 3 };
+extern int link_fd; /* -1: nobody is left to talk to */
+static inline int peer_fd(const struct plan *plan) { return LINK_FD + plan->passed + 1; }
+static inline int start_fd(const struct plan *plan) { return LINK_FD + plan->passed + 2; }
 
 /* A program to run on the way (interpret_hook.c). */
 struct hook {
@@ -32,6 +36,7 @@ struct child {
   bool pivoted;
   bool propagation_cut; /* mounts made here can't reach the host any more */
   bool gone_on; /* the monitor's 'g' has come: limits are set, all cgroups are entered */
+  bool parted; /* it lives without whoever made it */
   int taken[TAKEN_MAXIMUM]; /* mount trees taken while they were the host's peers, by slot; 0: none */
   int empty_mount; /* a read-only empty tmpfs to mask directories with, made at the first need; -1 before */
 
@@ -118,6 +123,21 @@ int op_capabilities(struct child *child, struct reader *fields);
 int take_identity(struct child *child);
 /* Once, before the first of them. */
 void learn_of_groups(void);
+
+/* part.c */
+int op_part(struct child *child, struct reader *fields);
+/* What fails after the parting: nobody but its standard error is left to hear it. */
+_Noreturn void part_failed(const struct failure *failure);
+
+/* interpret.c: tell the maker in one datagram; nothing where nobody is left. */
+int tell(const void *data, size_t size);
+int tell_identity(const struct child *child, enum record_kind kind);
+
+/* execute.c: find a program along PATH, and execute it. Both return on failure only; a look tells what would come of it. */
+int look_for_program(struct child *child, const char *program, char *const *environment);
+int execute(struct child *child, char **argv, char **environment);
+/* The value of a variable, or NULL. */
+const char *lookup(char *const *environment, const char *name);
 
 /* interpret_hook.c */
 int op_hook(struct child *child, struct reader *fields);

@@ -11,13 +11,21 @@
 #include "child.h"
 
 /* Descriptors and signals of the new process as its program shall find them. */
-static int settle(const int stdio[3], int link, int peer) {
+static int settle(const struct plan *plan, const int stdio[3], int link) {
   for (int fd = 0; fd < 3; fd++)
     if (stdio[fd] >= 0 && dup2(stdio[fd], fd) < 0) return -1;
-  if (link != LINK_FD && dup3(link, LINK_FD, O_CLOEXEC) < 0) return -1;
-  if (peer >= 0 && dup3(peer, PEER_FD, O_CLOEXEC) < 0) return -1;
+  for (int i = 0; i < plan->passed; i++)
+    if (dup2(FIRST_PASSED + i, LINK_FD + i) < 0) return -1;
+  link_fd = LINK_FD + plan->passed;
+  if (link != link_fd && dup3(link, link_fd, O_CLOEXEC) < 0) return -1;
+  int last = link_fd;
+  if (plan->peer_fd >= 0 && dup3(plan->peer_fd, last = peer_fd(plan), O_CLOEXEC) < 0) return -1;
+  if (plan->start_fd >= 0) {
+    if (last == link_fd) close(peer_fd(plan));
+    if (dup3(plan->start_fd, last = start_fd(plan), O_CLOEXEC) < 0) return -1;
+  }
   /* Nothing of the host may be open where the container's own files come into play (CVE-2024-21626). */
-  if (sys_close_range(peer < 0 ? PEER_FD : PEER_FD + 1, ~0U, 0) < 0) return -1;
+  if (sys_close_range((unsigned)last + 1, ~0U, 0) < 0) return -1;
   sigset_t none;
   sigemptyset(&none);
   /* What launcher_main() has changed of the defaults that it set. */
@@ -39,10 +47,10 @@ _Noreturn static void run(const struct plan *plan, const int stdio[3], int link,
   failure->stage = STAGE_ENTER;
   if (cgroup >= 0 && setns(cgroup, CLONE_NEWCGROUP) < 0) {
     fail(failure, "setns");
-  } else if (failure->stage = STAGE_STDIO, settle(stdio, link, plan->peer_fd) < 0) {
+  } else if (failure->stage = STAGE_STDIO, settle(plan, stdio, link) < 0) {
     fail(failure, "dup2");
   } else {
-    link = LINK_FD;
+    link = link_fd;
     umask(0);
     /* A session of its own: signals of the monitor's don't reach it, and CRIU dumps no session that began outside. */
     setsid();
@@ -61,6 +69,7 @@ _Noreturn static void run(const struct plan *plan, const int stdio[3], int link,
     }
     if (fine) interpret(&child);
   }
+  if (link_fd < 0) part_failed(failure);
   struct {
     uint32_t kind;
     struct failure failure;
@@ -89,9 +98,9 @@ _Noreturn void clone_unborn(const struct plan *plan, const int stdio[3], int lin
 }
 
 /* Above those that have a fixed place in the new process. */
-static int open_namespace(const char *path) {
+static int open_namespace(const struct plan *plan, const char *path) {
   autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
-  return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, PEER_FD + 1);
+  return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, start_fd(plan) + 1);
 }
 
 int clone_open_joined(struct plan *plan, struct failure *failure) {
@@ -102,11 +111,11 @@ int clone_open_joined(struct plan *plan, struct failure *failure) {
   for (uint32_t i = 0; i < plan->join.count; i++) {
     read_u32(&items);
     failure->index = i;
-    plan->joined[i] = open_namespace(read_text(&items));
+    plan->joined[i] = open_namespace(plan, read_text(&items));
     if (plan->joined[i] < 0) return fail(failure, "open");
   }
   failure->index = plan->join.count;
-  if (plan->peer && (plan->peer_fd = open_namespace(plan->peer)) < 0) return fail(failure, "open");
+  if (plan->peer && (plan->peer_fd = open_namespace(plan, plan->peer)) < 0) return fail(failure, "open");
   return 0;
 }
 

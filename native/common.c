@@ -39,6 +39,13 @@ int sys_close_range(unsigned first, unsigned last, unsigned flags) {
   return (int)syscall(SYS_close_range, first, last, flags);
 }
 
+void signals_default(void) {
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
+}
+
 int write_all(int fd, const void *data, size_t size) {
   const uint8_t *at = data;
   while (size > 0) {

@@ -40,6 +40,9 @@ int sys_pidfd_send_signal(int pidfd, int signal);
 int sys_pivot_root(const char *new_root, const char *put_old);
 int sys_close_range(unsigned first, unsigned last, unsigned flags);
 
+/* Whoever started us may block or ignore any signal; none is, from here on. */
+void signals_default(void);
+
 /* Write all of it to a descriptor that may take less at a time. */
 int write_all(int fd, const void *data, size_t size);
 

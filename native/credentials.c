@@ -93,7 +93,7 @@ int take_identity(struct child *child) {
    */
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return fail(&child->failure, "prctl PR_SET_DUMPABLE");
   if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) return fail(&child->failure, "prctl PR_SET_PDEATHSIG");
-  struct pollfd link = {.fd = LINK_FD};
+  struct pollfd link = {.fd = link_fd};
   if (poll(&link, 1, 0) > 0 && link.revents & (POLLHUP | POLLERR)) _exit(1);
   return 0;
 }

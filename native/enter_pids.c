@@ -54,11 +54,11 @@ int op_enter_pids(struct child *child, struct reader *fields) {
   }
   if (pid > 0) {
     uint32_t cloned[2] = {RECORD_CLONED, (uint32_t)pid};
-    _exit(write(LINK_FD, cloned, sizeof(cloned)) < 0);
+    _exit(write(link_fd, cloned, sizeof(cloned)) < 0);
   }
   child->unborn = false;
   if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) return fail(&child->failure, "prctl PR_SET_PDEATHSIG");
-  struct pollfd link = {.fd = LINK_FD};
+  struct pollfd link = {.fd = link_fd};
   if (poll(&link, 1, 0) > 0 && link.revents & (POLLHUP | POLLERR)) _exit(1); /* the monitor was dead already */
   if (setsid() < 0) return fail(&child->failure, "setsid");
   if (child->has_terminal && ioctl(0, TIOCSCTTY, 0) < 0) return fail(&child->failure, "ioctl TIOCSCTTY");

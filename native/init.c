@@ -16,8 +16,8 @@ static void reap(pid_t main_child) {
 }
 
 static void let_go(void) {
-  close(LINK_FD);
-  sys_close_range(LINK_FD + 1, ~0U, 0);
+  close(link_fd);
+  sys_close_range((unsigned)link_fd + 1, ~0U, 0);
   for (int fd = 0; fd < 3; fd++) close(fd);
 }
 

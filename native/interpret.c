@@ -24,11 +24,12 @@
 #include "resolve.h"
 
 /* Tell the monitor something in one datagram. write(2), as a seccomp filter that is loaded already allows that one. */
-static int tell(const void *data, size_t size) {
-  return write(LINK_FD, data, size) == (ssize_t)size ? 0 : -1;
+int tell(const void *data, size_t size) {
+  if (link_fd < 0) return 0;
+  return write(link_fd, data, size) == (ssize_t)size ? 0 : -1;
 }
 
-static int tell_identity(const struct child *child, enum record_kind kind) {
+int tell_identity(const struct child *child, enum record_kind kind) {
   static uint8_t bytes[4 + IDENTITY_WIRE_MAXIMUM];
   const struct identity *identity = &child->identity;
   uint32_t home = identity->has_home ? (uint32_t)strlen(identity->home) : 0;
@@ -180,54 +181,6 @@ static int op_barrier(struct child *child, struct reader *fields) {
   return 0;
 }
 
-static const char *lookup(char *const *environment, const char *name) {
-  size_t size = strlen(name);
-  for (; *environment; environment++)
-    if (strncmp(*environment, name, size) == 0 && (*environment)[size] == '=') return *environment + size + 1;
-  return NULL;
-}
-
-/* execve(2) of the first that is there along PATH. Returns on failure only. */
-static int execute(struct child *child, char **argv, char **environment) {
-  const char *program = argv[0];
-  if (*program == '\0') {
-    errno = ENOENT;
-    return fail_because(&child->failure, REASON_COMMAND_NOT_FOUND, "execve");
-  }
-  char candidate[PATH_MAX];
-  bool denied = false, interpreter = false;
-  const char *path = strchr(program, '/') ? NULL : lookup(environment, "PATH");
-  if (!path) path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-  for (const char *at = path;; at++) {
-    size_t size = strcspn(at, ":");
-    const char *file = program;
-    if (!strchr(program, '/')) {
-      int length = snprintf(candidate, sizeof(candidate), "%.*s%s%s", (int)size, at, size > 0 ? "/" : "./", program);
-      if (length < 0 || (size_t)length >= sizeof(candidate)) candidate[0] = '\0';
-      file = candidate;
-    }
-    execve(file, argv, environment);
-    switch (errno) {
-      case EACCES: denied = true; break;
-      case ENOENT: /* of the program, or of what its first line or its PT_INTERP names */
-        interpreter = interpreter || faccessat(AT_FDCWD, file, X_OK, AT_EACCESS) == 0;
-        break;
-      case ENOTDIR:
-      case ENAMETOOLONG:
-      case ELOOP: break;
-      case ENOEXEC: return fail_because(&child->failure, REASON_COMMAND_NOT_EXECUTABLE, "execve");
-      default: return fail(&child->failure, "execve");
-    }
-    if (file == program || at[size] == '\0') break;
-    at += size;
-  }
-  errno = denied ? EACCES : ENOENT;
-  enum reason reason = denied        ? REASON_COMMAND_NOT_EXECUTABLE
-                       : interpreter ? REASON_INTERPRETER_NOT_FOUND
-                                     : REASON_COMMAND_NOT_FOUND;
-  return fail_because(&child->failure, reason, "execve");
-}
-
 /* Streams that read or write nothing use the container's own /dev/null, where it has one. */
 static int settle_stdio(struct child *child) {
   for (int fd = 0; fd < 3; fd++) {
@@ -290,7 +243,7 @@ static int op_probe(struct child *child, struct reader *fields) {
   wait_to_go_on(child);
   if (take_identity(child) < 0) return -1;
   if (tell_identity(child, RECORD_EXECUTING) < 0) return fail(&child->failure, "write");
-  close(LINK_FD);
+  close(link_fd);
   _exit(probe((uint16_t)port, path));
 }
 
@@ -353,6 +306,7 @@ static int (*const operations[OP_COUNT])(struct child *, struct reader *) = {
     [OP_HOOK] = op_hook,
     [OP_LANDLOCK] = op_landlock,
     [OP_ENTER_PIDS] = op_enter_pids,
+    [OP_PART] = op_part,
 };
 
 int interpret(struct child *child) {
@@ -375,7 +329,7 @@ int interpret(struct child *child) {
     if (child->hook && (operation.code == OP_INIT || operation.code == OP_EXEC)) return execute_hook(child);
     /* As long as we are root still, and before a filter may forbid it. */
     bool late = operation.code == OP_CAPABILITIES || operation.code == OP_SECCOMP || operation.code == OP_LANDLOCK ||
-                operation.code == OP_INIT || operation.code == OP_EXEC;
+                operation.code == OP_INIT || operation.code == OP_PART || operation.code == OP_EXEC;
     if (late && !settled && !child->hook) {
       if (settle_stdio(child) < 0) return -1;
       settled = true;

@@ -30,10 +30,10 @@ static int clone_source(const char *source, const char *subpath, unsigned recurs
 }
 
 /* The same in the mount namespace that the plan names: a copy that is mounted nowhere yet can leave it. */
-static int clone_peer_source(const char *source, const char *subpath, unsigned recursive) {
+static int clone_peer_source(const struct plan *plan, const char *source, const char *subpath, unsigned recursive) {
   autoclose int home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-  if (home < 0 || setns(PEER_FD, CLONE_NEWNS) < 0) return -1;
-  close(PEER_FD);
+  if (home < 0 || setns(peer_fd(plan), CLONE_NEWNS) < 0) return -1;
+  close(peer_fd(plan));
   autoclose int made = clone_source(source, subpath, recursive);
   int error = errno;
   if (setns(home, CLONE_NEWNS) < 0) return -1;
@@ -48,7 +48,7 @@ int op_take(struct child *child, struct reader *fields) {
   bool of_peer = read_u8(fields) == 1;
   errno = EINVAL;
   if (slot >= array_length(child->taken) || child->taken[slot] > 0) return fail(&child->failure, "open_tree");
-  int made = of_peer ? clone_peer_source(source, subpath, recursive) : clone_source(source, subpath, recursive);
+  int made = of_peer ? clone_peer_source(child->plan, source, subpath, recursive) : clone_source(source, subpath, recursive);
   if (made < 0) return fail(&child->failure, "open_tree");
   child->taken[slot] = made;
   return 0;

@@ -38,14 +38,14 @@ static int open_state(const char *state) {
 
 /* In the new process: its failures go where the monitor's would. Nothing but its three streams outlives its execve(2). */
 static int settle_hook(struct child *child, const struct hook *hook, int state, int report, int words) {
-  if (dup3(report, LINK_FD, O_CLOEXEC) < 0) _exit(1);
+  link_fd = report;
   child->hook = hook;
   setsid(); /* no terminal, and a group to be killed by */
   if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) return fail(&child->failure, "prctl PR_SET_PDEATHSIG");
   autoclose int null = open_dev_null(child, O_WRONLY);
   if (null < 0) return -1;
   if (dup2(state, 0) < 0 || dup2(null, 1) < 0 || dup2(words, 2) < 0) return fail(&child->failure, "dup2");
-  if (sys_close_range(LINK_FD, ~0U, CLOSE_RANGE_CLOEXEC) < 0) return fail(&child->failure, "close_range");
+  if (sys_close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0) return fail(&child->failure, "close_range");
   if (hook->directory && chdir(hook->directory) < 0) return fail(&child->failure, "chdir");
   return 0;
 }

@@ -55,11 +55,8 @@ int launcher_main(char *const *parents, size_t parent_count) {
   setsid();
   if (chdir("/") < 0) return 1;
   prctl(PR_SET_NAME, "podling-launch");
-  /* Whoever started us may block or ignore any signal; the kernel reaps our children when SIGCHLD is ignored. */
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, NULL);
-  for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
+  signals_default();
+  /* The kernel reaps our children when SIGCHLD is ignored. */
   signal(SIGPIPE, SIG_IGN);
   signal(SIGCHLD, SIG_IGN);
   learn_of_groups();

@@ -6,6 +6,7 @@
  *                                      cgroup v1 directories (slot.c)
  *   podling-helper rootless [DIRECTORY...]
  *                                      the same, for an ordinary user: in namespaces of his own (rootless.c)
+ *   podling-helper detach ...          make one process of a container, and leave it to others (detach.c)
  *   podling-helper unpack DIRECTORY    perform the operations that come on 0 in DIRECTORY, results on 1 (unpack.c)
  *   podling-helper dns NAME DIRECTORY RESOLV_CONF|- ADDRESS/PREFIX...
  *                                      answer questions for the names of one network (dns.c); tell on 3 how it began
@@ -19,6 +20,7 @@
 
 #include "attend.h"
 #include "common.h"
+#include "detach.h"
 #include "dns_server.h"
 #include "keep.h"
 #include "launcher.h"
@@ -45,20 +47,24 @@ int main(int argc, char **argv) {
     if (failed) return failed;
     argv[1] = launcher;
   }
-  if (argc >= 2 && strcmp(argv[1], launcher) == 0) {
+  bool launches = argc >= 2 && strcmp(argv[1], launcher) == 0;
+  bool detaches = argc == 5 && strcmp(argv[1], "detach") == 0;
+  if (launches || detaches) {
     if (become_sealed(argv) < 0) {
       perror("podling-helper: copy into a sealed memfd");
       return 1;
     }
     /* Until its execve a new process holds what the host sent; nothing of a container may look into it, nor a dump. */
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    return launcher_main(take_arguments(argc - 2, argv + 2), (size_t)argc - 2);
+    char *const *arguments = take_arguments(argc - 2, argv + 2);
+    if (detaches) detach_main(arguments);
+    return launcher_main(arguments, (size_t)argc - 2);
   }
   if (argc == 3 && strcmp(argv[1], "unpack") == 0) return unpack_main(0, 1, argv[2]);
   if (argc >= 7 && strcmp(argv[1], "dns") == 0) return dns_main(argv + 2, (size_t)argc - 2);
   if (argc >= 3 && strcmp(argv[1], "keep") == 0) return keep_main(argv + 2);
   if (argc >= 3 && strcmp(argv[1], "attend") == 0) return attend_main(argv + 2);
   fputs("usage: podling-helper launcher|rootless [DIRECTORY...] | podling-helper unpack DIRECTORY | podling-helper dns ... |\n"
-        "podling-helper keep ... | podling-helper attend PROGRAM...\n", stderr);
+        "podling-helper detach ... | podling-helper keep ... | podling-helper attend PROGRAM...\n", stderr);
   return 2;
 }

@@ -48,6 +48,7 @@ static const char *const shapes[OP_COUNT] = {
     [OP_HOOK] = "tTTtumb",
     [OP_LANDLOCK] = "qqqRP",
     [OP_ENTER_PIDS] = "",
+    [OP_PART] = "tTb",
 };
 
 /* The next `size` bytes, or NULL when there are fewer. */
@@ -197,7 +198,7 @@ static struct health_plan read_health(struct reader *reader) {
 bool plan_decode(struct plan *plan, const void *bytes, size_t size) {
   const uint8_t *start = bytes;
   struct reader reader = {.at = start, .end = start + size};
-  *plan = (struct plan){0};
+  *plan = (struct plan){.start_fd = -1};
   if (read_u32(&reader) != PLAN_MAGIC || read_u32(&reader) != PLAN_VERSION) return false;
   plan->create = read_u32(&reader);
   plan->join = read_list(&reader, "ut");

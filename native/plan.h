@@ -75,7 +75,8 @@ enum opcode {
   OP_PROBE = 41,
   OP_LANDLOCK = 42,
   OP_ENTER_PIDS = 43,
-  OP_COUNT = 44,
+  OP_PART = 44,
+  OP_COUNT = 45,
 };
 
 enum propagation {
@@ -146,6 +147,9 @@ struct health_plan {
 
 #define NO_PID UINT32_MAX
 
+/* Where detach.c has the descriptors that its container's program inherits. */
+enum { FIRST_PASSED = 5 };
+
 struct plan {
   uint32_t create;
   struct list join; /* u32 type, text path */
@@ -173,6 +177,8 @@ struct plan {
   struct list unlinks; /* blob */
   struct list operations;
   bool again; /* not on the wire: it was started before, and what lasts is there */
+  int passed; /* nor this: how many descriptors, from FIRST_PASSED on, its program inherits behind its streams */
+  int start_fd; /* nor this: the FIFO that its start is waited for on; -1: none */
 };
 
 uint8_t read_u8(struct reader *reader);

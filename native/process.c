@@ -134,6 +134,7 @@ _Noreturn static void enter(const struct plan *container, int pidfd, int stream,
   if (types && setns(pidfd, types) < 0) end_stage(link, &failure, fail(&failure, "setns"));
   plan.create = 0;
   plan.uid_map = NULL;
+  plan.passed = container->passed;
   clone_unborn(&plan, stdio, link);
 }
 
@@ -231,6 +232,7 @@ bool process_listen(struct process *process) {
     case RECORD_TERMINAL:
       if (descriptor >= 0 && process->console.awaited) take_terminal(process, steal_fd(&descriptor));
       break;
+    case RECORD_PARTED: process->parted = true; break;
     case RECORD_FAILED:
       if (rest >= sizeof(struct failure)) memcpy(&process->failure, record.words + 1, sizeof(struct failure));
       break;

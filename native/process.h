@@ -18,6 +18,7 @@ struct process {
   pid_t pid; /* 0: not cloned yet */
   int pidfd, link; /* -1: not open */
   bool executing; /* it has said that execve(2) comes next */
+  bool parted; /* it lives on without us */
   bool started; /* and the link has ended: the program runs */
   bool dead; /* reaped: status is filled in */
   uint32_t exit_code, signal;

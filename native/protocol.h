@@ -80,6 +80,7 @@ enum stage {
   STAGE_ENTER = 17, /* an exec could not join the container's namespaces */
   STAGE_LINK = 18, /* `index` counts the messages about links */
   STAGE_NAMESPACES = 19, /* a launcher's own (rootless.c) */
+  STAGE_CONSOLE = 20, /* the terminal's master could not be sent on */
 };
 
 /* Failures whose meaning an errno alone does not tell. */
@@ -117,6 +118,7 @@ enum record_kind {
   RECORD_EXECUTING = 3, /* next comes execve(2): identity; with the end of the link it has succeeded */
   RECORD_FAILED = 4, /* failure */
   RECORD_TERMINAL = 5, /* nothing, and the master's descriptor */
+  RECORD_PARTED = 6, /* nothing: its maker may end, and it lives on */
 };
 
 enum { GROUPS_MAXIMUM = 1024, HOME_MAXIMUM = 4096 };

@@ -64,7 +64,7 @@ static int hand_over(int master) {
   memcpy(CMSG_DATA(&control.header), &master, sizeof(master));
   struct msghdr message = {
       .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
-  return sendmsg(LINK_FD, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
+  return sendmsg(link_fd, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
 int op_terminal(struct child *child, struct reader *fields) {

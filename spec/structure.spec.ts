@@ -23,13 +23,14 @@ const order = [
   'cgroup',
   'launch',
   'container',
+  'oci',
   'pod',
   'runtime',
   'index',
 ]
 
 /** Where the environment comes in. All else takes what it needs as an option. */
-const readsEnvironment = new Set(['lib/runtime.ts', 'lib/image/credentials.ts'])
+const readsEnvironment = new Set(['lib/runtime.ts', 'lib/oci/main.ts', 'lib/image/credentials.ts'])
 
 interface Source {
   /** Relative to the top, `lib/image/digest.ts`. */

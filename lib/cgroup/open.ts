@@ -17,7 +17,7 @@ import { V2Cgroups } from './v2.js'
 export interface OpenCgroupsOptions {
   /**
    * The directory below which containers get theirs, in each hierarchy. For root it is counted from the top; for others
-   * from the nearest cgroup that was delegated to them.
+   * from the nearest cgroup that was delegated to them. `'/'` is that top itself.
    * @default 'podling'
    */
   readonly parent?: string
@@ -90,6 +90,7 @@ async function openDelegated(found: Layout | undefined, components: readonly str
 }
 
 function parentComponents(parent: string): string[] {
+  if (parent === '/') return []
   const components = parent.replace(/^\/+|\/+$/g, '').split('/')
   if (components.every((name) => /^[A-Za-z0-9_][A-Za-z0-9_.@:-]*$/.test(name))) return components
   throw new PodlingError(

@@ -22,7 +22,8 @@ export interface LaunchInput {
   readonly stdio: PlanStdio
   /** Links to networks: what the monitor does, and what the new process does. */
   readonly network?: PlanNetwork & { readonly operations: readonly Operation[] }
-  readonly monitor: PlanMonitor
+  /** Absent: none keeps it. */
+  readonly monitor?: PlanMonitor
   /** Stay as pid 1 and reap (`init: true`). */
   readonly init: boolean
   /** Stop before the exec until told to go on; or earlier, while the host's files are in sight still. */
@@ -31,6 +32,10 @@ export interface LaunchInput {
   readonly hooks?: readonly Extract<Operation, { op: 'hook' }>[]
   /** It is in a user namespace that is not the machine's first, where there are no new devices. @default false */
   readonly confined?: boolean
+  /** It lives on without its maker, and its program begins when it is told to, or at once. */
+  readonly parts?: 'until-start' | 'at-once'
+  /** Give it no session keyring of its own, so that it has that of its maker. @default false */
+  readonly keepsKeyring?: boolean
   /** The process is this helper itself, which keeps the namespaces of a pod. */
   readonly hold?: boolean
   /** The mount namespace that a source is prepared from. */
@@ -67,7 +72,7 @@ export function compilePlan(input: LaunchInput): Plan {
     ...idMaps(linux),
     cgroup,
     stdio,
-    monitor,
+    ...(monitor === undefined ? {} : { monitor }),
     ...(network === undefined
       ? {}
       : { network: { links: network.links, teardown: network.teardown, unlinks: network.unlinks ?? [] } }),
@@ -80,7 +85,7 @@ export function compilePlan(input: LaunchInput): Plan {
 }
 
 /** The plan of a further process in a running container: it joins what pid 1 has. */
-export function compileExec(spec: Spec, process: SpecProcess, stdio: PlanStdio): Plan {
+export function compileExec(spec: Spec, process: SpecProcess, stdio: PlanStdio, parts?: LaunchInput['parts']): Plan {
   return {
     create: [],
     join: [],
@@ -93,6 +98,7 @@ export function compileExec(spec: Spec, process: SpecProcess, stdio: PlanStdio):
         ...limitOperations(process),
         ...identityOperations(spec, process),
       ]),
+      ...partOperations(process, parts),
       execOperation(process),
     ],
   }
@@ -129,7 +135,8 @@ export function compileProbe(spec: Spec, process: SpecProcess, { port, path }: {
 }
 
 /** What a view of a root needs. */
-export interface ViewInput extends Pick<LaunchInput, 'root' | 'monitor' | 'mountSources'> {
+export interface ViewInput extends Pick<LaunchInput, 'root' | 'mountSources'> {
+  readonly monitor: PlanMonitor
   /** Only what is bound into it is mounted; all else would be empty. */
   readonly mounts?: readonly SpecMount[]
   readonly readOnly: boolean
@@ -379,19 +386,27 @@ function onceOnly(operations: readonly Operation[]): Operation[] {
   return operations.length === 0 ? [] : [{ op: 'once', operations: operations.length }, ...operations]
 }
 
-function processOperations({ spec, init, barrier, hold, hooks }: LaunchInput): Operation[] {
+function processOperations({ spec, init, barrier, hold, hooks, parts, keepsKeyring }: LaunchInput): Operation[] {
   const { process } = spec
   if (hold) return holdOperations(barrier === true)
   if (process === undefined) return []
   return [
     ...(barrier === true ? [{ op: 'barrier' } as const] : []),
-    { op: 'keyring' },
-    ...hooksAt('startContainer', hooks),
+    ...(keepsKeyring === true ? [] : [{ op: 'keyring' } as const]),
+    ...(parts === undefined ? hooksAt('startContainer', hooks) : []),
     ...limitOperations(process),
     ...identityOperations(spec, process),
+    // What can fail comes before it: the start is not answered.
+    ...partOperations(process, parts),
+    ...(parts === undefined ? [] : hooksAt('startContainer', hooks)),
     ...(init ? [{ op: 'init' } as const] : []),
     execOperation(process),
   ]
+}
+
+function partOperations({ args = [], env = [] }: SpecProcess, parts: LaunchInput['parts']): Operation[] {
+  if (parts === undefined) return []
+  return [{ op: 'part', program: args[0] ?? '', env, awaitsStart: parts === 'until-start' }]
 }
 
 /** It needs no right of any kind, nor does anybody else by way of it. */

@@ -87,6 +87,8 @@ export function describeOperation(operation: Operation): string {
       return 'start the init'
     case 'barrier':
       return 'wait at the barrier'
+    case 'part':
+      return `find ${operation.program}`
     case 'probe':
       return `look at port ${String(operation.port)}`
     case 'exit':
@@ -160,6 +162,8 @@ function describeStage(failure: Failure, plan: Plan): string {
       return 'start the process'
     case 'ended':
       return 'execute a command in the container'
+    case 'console':
+      return 'send the terminal to the console socket'
     case 'link':
       return 'make the links of the container'
     case 'enter':

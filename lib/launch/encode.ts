@@ -62,6 +62,7 @@ export const opcodes: Readonly<Record<Operation['op'], number>> = {
   probe: 41,
   landlock: 42,
   'enter-pids': 43,
+  part: 44,
 }
 
 /** `enum propagation`. */
@@ -362,6 +363,11 @@ function writeFields(out: Writer, operation: Operation): void {
     case 'exec':
       out.texts(operation.argv)
       out.texts(operation.env)
+      return
+    case 'part':
+      out.text(operation.program)
+      out.texts(operation.env)
+      out.u8(operation.awaitsStart)
       return
     case 'netlink':
       out.blobs(operation.messages)

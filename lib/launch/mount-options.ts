@@ -41,6 +41,11 @@ const propagations: Record<string, Propagation> = {
 /** Words that say nothing to the kernel here: defaults, and hints for other programs. */
 const ignored = new Set(['defaults', 'async', 'auto', 'noauto', 'user', 'nouser', 'loud', 'silent'])
 
+/** All words that are no file system's own, sorted. */
+export const mountWords: readonly string[] = [
+  ...new Set([...Object.keys(words), ...Object.keys(propagations), ...ignored, 'bind', 'rbind', 'tmpcopyup']),
+].sort()
+
 export function parseMountOptions(options: readonly string[]): ParsedMountOptions {
   let attributes: MountAttributes = {}
   let propagation: Propagation | undefined

@@ -221,6 +221,11 @@ export type Operation =
   | { readonly op: 'init' }
   /** Tell the monitor that all is prepared and wait for its word to go on (OCI create and start told apart). */
   | { readonly op: 'barrier' }
+  /**
+   * Look for the program of the `exec` that follows, and live on without whoever made this process (native/detach.c).
+   * `awaitsStart`: go on once somebody writes to the FIFO that the helper was given.
+   */
+  | { readonly op: 'part'; readonly program: string; readonly env: readonly string[]; readonly awaitsStart: boolean }
   /** Stay, for the namespaces' sake, and reap; end with SIGTERM. Stands in the place of an exec. */
   | { readonly op: 'hold' }
   /** In the place of an exec: look for a listener on a port of loopback, or for an answer to an HTTP GET of `path` there. */

@@ -93,6 +93,7 @@ export const stages = {
   enter: 17,
   link: 18,
   namespaces: 19,
+  console: 20,
 } as const
 export type Stage = keyof typeof stages
 

@@ -1,0 +1,50 @@
+/** The spec of a bundle, checked, with its relative paths counted from the bundle. */
+import { readFileSync, realpathSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { parseSpec } from '../launch/validate-spec.js'
+import type { Spec, SpecMount } from '../launch/oci-spec.js'
+import { grantable } from './grantable.js'
+import { OciError } from './oci-error.js'
+
+export interface Bundle {
+  /** Absolute. */
+  readonly path: string
+  readonly rootfs: string
+  readonly spec: Spec
+}
+
+/**
+ * @throws OciError when there is no config.json or no root file system
+ * @throws PodlingError `SPEC_INVALID`
+ */
+export function readBundle(directory: string, warn: (message: string) => void): Bundle {
+  const path = resolve(directory)
+  const text = readText(path)
+  const spec = parseSpec(text)
+  if (spec.process === undefined) throw new OciError('process property must not be empty')
+  if (spec.process.args === undefined) throw new OciError('args must not be empty')
+  const rootfs = resolve(path, spec.root?.path ?? '')
+  try {
+    realpathSync(rootfs)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') throw new OciError(`rootfs (${rootfs}) does not exist`)
+    throw error
+  }
+  const mounts = (spec.mounts ?? []).map((mount) => withSource(path, mount))
+  return { path, rootfs, spec: { ...spec, process: grantable(spec.process, warn), mounts } }
+}
+
+function readText(bundle: string): string {
+  try {
+    return readFileSync(join(bundle, 'config.json'), 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    throw new OciError(`JSON specification file config.json not found in ${bundle}`)
+  }
+}
+
+function withSource(bundle: string, mount: SpecMount): SpecMount {
+  const binds = mount.type === 'bind' || (mount.options ?? []).some((option) => option === 'bind' || option === 'rbind')
+  return binds && mount.source !== undefined ? { ...mount, source: resolve(bundle, mount.source) } : mount
+}

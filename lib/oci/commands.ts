@@ -1,0 +1,78 @@
+/** The commands by name. What a command needs is loaded with it: most of them need little, and are to begin at once. */
+import type { FlagKinds, ShortNames } from './command-line.js'
+import type { Context } from './context.js'
+
+export interface Command {
+  readonly usage: string
+  readonly flags: FlagKinds
+  readonly short?: ShortNames
+  /** At least and at most how many words that are no flags. */
+  readonly arguments: readonly [number, number]
+  /** What stands behind the container's id is another program's. */
+  readonly ofCommand?: boolean
+  /** In front of its failures. */
+  readonly prefix?: string
+  readonly run: (context: Context) => Promise<number>
+}
+
+const make = {
+  bundle: 'value',
+  'console-socket': 'value',
+  'pid-file': 'value',
+  'no-pivot': 'switch',
+  'no-new-keyring': 'switch',
+  'preserve-fds': 'value',
+} as const
+
+const id = ({ line }: Context): string => line.rest[0] ?? ''
+
+export const commands: Readonly<Record<string, Command>> = {
+  create: {
+    usage: 'create [--bundle DIR] [--pid-file FILE] [--console-socket SOCKET] ID',
+    flags: make,
+    short: { b: 'bundle' },
+    arguments: [1, 1],
+    prefix: 'podling-oci create failed',
+    run: async (context) => (await import('./create.js')).create(context, id(context)),
+  },
+  start: {
+    usage: 'start ID',
+    flags: {},
+    arguments: [1, 1],
+    run: async (context) => (await import('./start.js')).start(context, id(context)),
+  },
+  state: {
+    usage: 'state ID',
+    flags: {},
+    arguments: [1, 1],
+    run: async (context) => (await import('./state.js')).state(context, id(context)),
+  },
+  kill: {
+    usage: 'kill [--all] ID [SIGNAL]',
+    flags: { all: 'switch' },
+    short: { a: 'all' },
+    arguments: [1, 2],
+    run: async (context) => (await import('./kill.js')).kill(context, id(context), context.line.rest[1]),
+  },
+  delete: {
+    usage: 'delete [--force] ID',
+    flags: { force: 'switch' },
+    short: { f: 'force' },
+    arguments: [1, 1],
+    run: async (context) => (await import('./delete.js')).deleteContainer(context, id(context)),
+  },
+  run: {
+    usage: 'run [--bundle DIR] [--detach] [--keep] [--pid-file FILE] [--console-socket SOCKET] ID',
+    flags: { ...make, detach: 'switch', keep: 'switch', 'no-subreaper': 'switch' },
+    short: { b: 'bundle', d: 'detach' },
+    arguments: [1, 1],
+    prefix: 'podling-oci run failed',
+    run: async (context) => (await import('./run.js')).run(context, id(context)),
+  },
+  features: {
+    usage: 'features',
+    flags: {},
+    arguments: [0, 0],
+    run: async () => (await import('./features.js')).features(),
+  },
+}

@@ -1,0 +1,102 @@
+#!/usr/bin/env node
+/**
+ * podling-oci: an OCI runtime by the command line of runc(8), for engines that call one. Each command is one file of this
+ * folder; this one takes the words apart and says what went wrong.
+ */
+import { existsSync } from 'node:fs'
+import { commands } from './commands.js'
+import { parseFlags, UsageError, type CommandLine } from './command-line.js'
+import { Log } from './log.js'
+import { print } from './print.js'
+import { OciError } from './oci-error.js'
+import { Store } from './store.js'
+import { helpText } from './help.js'
+import { versionText } from './version.js'
+
+const globalFlags = {
+  debug: 'switch',
+  log: 'value',
+  'log-format': 'value',
+  root: 'value',
+  criu: 'value',
+  'systemd-cgroup': 'switch',
+  rootless: 'value',
+  help: 'switch',
+  version: 'switch',
+} as const
+
+async function main(words: readonly string[]): Promise<number> {
+  let log = new Log()
+  try {
+    const global = parseFlags(words, globalFlags, { short: { h: 'help', v: 'version' }, ofCommand: true })
+    log = openLog(global)
+    const [name, ...rest] = global.rest
+    if (global.has('version')) return show(versionText())
+    if (name === undefined || name === 'help' || global.has('help')) return show(helpText(commands))
+    const command = Object.hasOwn(commands, name) ? commands[name] : undefined
+    if (command === undefined) throw new UsageError(`No help topic for '${name}'`)
+    const { flags, arguments: counts, ofCommand = false, short = {}, run } = command
+    const line = parseFlags(rest, { ...flags, help: 'switch' }, { short: { h: 'help', ...short }, ofCommand })
+    if (line.has('help')) return show(helpText(commands, name))
+    checkCount(name, line, counts)
+    try {
+      return await run({
+        store: new Store(global.value('root') ?? defaultRoot()),
+        log,
+        systemdCgroup: global.has('systemd-cgroup'),
+        line,
+        listenFds: listenFds(),
+      })
+    } catch (error) {
+      throw command.prefix === undefined
+        ? error
+        : new OciError(`${command.prefix}: ${messageOf(error)}`, { cause: error })
+    }
+  } catch (error) {
+    log.fatal(messageOf(error))
+    return 1
+  }
+}
+
+function show(text: string): number {
+  print(text)
+  return 0
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+/** @throws UsageError */
+function checkCount(name: string, { rest }: CommandLine, [least, most]: readonly [number, number]): void {
+  if (rest.length >= least && rest.length <= most) return
+  const wanted =
+    least === most
+      ? `exactly ${String(least)}`
+      : rest.length < least
+        ? `a minimum of ${String(least)}`
+        : `a maximum of ${String(most)}`
+  throw new UsageError(`podling-oci: "${name}" requires ${wanted} argument(s)`)
+}
+
+function openLog(line: CommandLine): Log {
+  const format = line.value('log-format') ?? 'text'
+  if (format !== 'text' && format !== 'json') throw new UsageError(`invalid log-format: ${format}`)
+  return new Log({ file: line.value('log') || undefined, format, debug: line.has('debug') })
+}
+
+/** Where runc would have it: below /run, or in the runtime directory of an ordinary user. */
+function defaultRoot(): string {
+  const own = process.env['XDG_RUNTIME_DIR']
+  if (process.geteuid?.() !== 0 && own !== undefined && existsSync(own)) return `${own}/podling-oci`
+  return '/run/podling-oci'
+}
+
+/** Meant for this process, or it is none of our business. */
+function listenFds(): number {
+  if (process.env['LISTEN_PID'] !== String(process.pid) && process.env['LISTEN_PID'] !== undefined) return 0
+  const count = Number(process.env['LISTEN_FDS'] ?? 0)
+  return Number.isInteger(count) && count > 0 && count < 1000 ? count : 0
+}
+
+process.exitCode = await main(process.argv.slice(2))

@@ -1,0 +1,103 @@
+/**
+ * A container made, and waiting for its start: what `create` is, and the first half of `run`.
+ *
+ *   record without a pid ─▶ helper, cgroups, pid 1 ─▶ hooks of the host ─▶ record with its pid ─▶ parting
+ *
+ * Up to the parting the death of this process takes all of that along but the record, which then says what is left.
+ */
+import { runHooks } from '../container/hooks/run-hooks.js'
+import { hooksOf, hookState } from '../container/hooks/hook-state.js'
+import type { Bundle } from './bundle.js'
+import { readBundle } from './bundle.js'
+import { checkConsole } from './console.js'
+import type { Context } from './context.js'
+import { Helper } from './detached.js'
+import { OciError } from './oci-error.js'
+import { countPassed, passedEnvironment } from './passed.js'
+import { prepare } from './prepare.js'
+import { processStat } from './process-of.js'
+import type { ContainerRecord } from './record.js'
+import { replaceFile } from './store.js'
+import { refuseUnsupported } from './supported.js'
+
+export interface Made {
+  readonly record: ContainerRecord
+  readonly helper: Helper
+}
+
+/**
+ * @param detaches nobody will wait for it here
+ * @param begin is run while the container is locked, and its directory removed should it fail
+ */
+export async function make<T>(
+  context: Context,
+  id: string,
+  detaches: boolean,
+  begin: (made: Made) => Promise<T>,
+): Promise<T> {
+  const { store, line, log, systemdCgroup } = context
+  const warn = (message: string): void => {
+    log.warn(message)
+  }
+  const bundle = withPassed(readBundle(line.value('bundle') ?? '.', warn), context)
+  refuseUnsupported(bundle.spec)
+  if (systemdCgroup) {
+    throw new OciError(
+      'podling-oci makes cgroups itself and asks no systemd for them: leave --systemd-cgroup out ' +
+        '(podman --cgroup-manager=cgroupfs, dockerd --exec-opt native.cgroupdriver=cgroupfs)',
+    )
+  }
+  const socket = checkConsole(line.value('console-socket'), bundle.spec.process, detaches)
+  return store.create(id, async () => {
+    const { plan, place, cgroup, stopsForHooks } = await prepare(id, bundle, {
+      keepsKeyring: line.has('no-new-keyring'),
+    })
+    const { directories, attach, into, unified, freezer } = cgroup
+    const record: ContainerRecord = {
+      ociVersion: bundle.spec.ociVersion,
+      id,
+      bundle: bundle.path,
+      rootfs: bundle.rootfs,
+      created: new Date().toISOString(),
+      ...(bundle.spec.annotations === undefined ? {} : { annotations: bundle.spec.annotations }),
+      place,
+      cgroup: {
+        directories,
+        attach,
+        ...(into === undefined ? {} : { into }),
+        ...(unified === undefined ? {} : { unified }),
+        ...(freezer === undefined ? {} : { freezer }),
+      },
+    }
+    store.writeSpec(id, bundle.spec)
+    store.write(record)
+    const helper = new Helper(plan, { fifo: store.fifo(id), console: socket, passed: countPassed(context) })
+    try {
+      let started = await helper.ready()
+      if (stopsForHooks) {
+        for (const stage of ['prestart', 'createRuntime'] as const) {
+          const state = { ...hookState({ id, spec: bundle.spec }, bundle.path, 'creating'), pid: started.pid }
+          await runHooks(stage, hooksOf(bundle.spec.hooks, stage), state)
+        }
+        helper.goOn()
+        started = await helper.ready()
+      }
+      const made = { ...record, pid: started.pid, startTime: processStat(started.pid)?.startTime ?? '' }
+      const pidFile = line.value('pid-file')
+      if (pidFile !== undefined) replaceFile(pidFile, String(started.pid), 0o644)
+      store.write(made)
+      return await begin({ record: made, helper })
+    } catch (error) {
+      await helper.abandon()
+      throw error
+    }
+  })
+}
+
+/** The program is told of descriptors that systemd passes (sd_listen_fds(3)). */
+function withPassed(bundle: Bundle, context: Context): Bundle {
+  const { process: program } = bundle.spec
+  if (context.listenFds === 0 || program === undefined) return bundle
+  const env = passedEnvironment(program.env, context)
+  return { ...bundle, spec: { ...bundle.spec, process: { ...program, env } } }
+}
