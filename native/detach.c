@@ -124,6 +124,7 @@ static int begin(struct detached *detached, const char *fifo, const char *consol
   int stdio[3] = {-1, -1, -1};
   for (int fd = 0; fd < 3; fd++)
     if (plan->stdio[fd] == STDIO_PASS) stdio[fd] = fd;
+  detached->process.console.awaited = plan->stdio[0] == STDIO_TERMINAL;
   if (process_start(&detached->process, plan, NULL, stdio, GO_AFTER_WORD, NULL, failure) < 0) return -1;
   return cgroup_limit(plan, failure);
 }
