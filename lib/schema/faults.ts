@@ -2,7 +2,8 @@
  * Faults of data that came from outside (options, config.json, seccomp profiles), found by a JSON schema and told in
  * sentences: `mounts[1].target: must be an absolute path, got 'data'`. All faults at once, each with its path.
  */
-import { Ajv, type ErrorObject, type KeywordDefinition, type ValidateFunction } from 'ajv'
+import { createRequire } from 'node:module'
+import type { Ajv, ErrorObject, KeywordDefinition, ValidateFunction } from 'ajv'
 import { nearestName } from './nearest-name.js'
 import { shareSchema, splitSchema } from './share-schema.js'
 
@@ -104,7 +105,9 @@ const ajvs = new WeakMap<readonly FaultKeyword[], Ajv>()
 function ajvFor(keywords: readonly FaultKeyword[]): Ajv {
   const known = ajvs.get(keywords)
   if (known !== undefined) return known
-  const ajv = new Ajv({
+  // Most programs that know how to tell a fault never have to.
+  const { Ajv: OwnAjv } = createRequire(import.meta.url)('ajv') as { Ajv: typeof Ajv }
+  const ajv = new OwnAjv({
     allErrors: true,
     verbose: true,
     strictRequired: false,

@@ -6,6 +6,7 @@ import t from 'tap'
 import { PodlingError } from '../../lib/errors.js'
 import { rlimitNumbers, rlimitValue, unlimited } from '../../lib/launch/rlimits.js'
 import { formatSpec, parseSpec, validateSpec } from '../../lib/launch/validate-spec.js'
+import { fuzz } from '../fixtures/fuzz.js'
 import { needs } from '../peers.js'
 
 const user = { uid: 0, gid: 0 }
@@ -173,6 +174,56 @@ t.test('text', (t) => {
   t.same(parseSpec(again), spec)
   t.throws(() => parseSpec('{'), { code: 'SPEC_INVALID', message: /config\.json is no JSON/ })
   t.end()
+})
+
+t.test('the text of a spec is judged as the spec is', async (t) => {
+  const whole = JSON.stringify({
+    ...minimal,
+    mounts: [{ destination: '/a', type: 'tmpfs', source: 'x', options: ['ro'] }],
+    annotations: { a: 'b' },
+    hooks: { poststop: [{ path: '/x', args: ['y'], timeout: 3 }] },
+    linux: {
+      namespaces: [{ type: 'pid' }, { type: 'mount', path: '/ns' }],
+      devices: [{ type: 'c', path: '/dev/x', major: 1, minor: 3, fileMode: 438 }],
+      resources: { memory: { limit: 5 }, devices: [{ allow: false, access: 'rwm' }], unified: { 'memory.high': '1' } },
+      seccomp: {
+        defaultAction: 'SCMP_ACT_ALLOW',
+        syscalls: [{ names: ['read'], action: 'SCMP_ACT_ERRNO', args: [{ index: 0, value: 1, op: 'SCMP_CMP_EQ' }] }],
+      },
+    },
+  })
+  const others = [-1, 1, 1.5, 2 ** 65, 'x', '/x', 'a\0b', [], ['x'], {}, { x: 1 }, true, undefined]
+  let wrong = 0
+  await fuzz(t, 2000, (random) => {
+    const spec = JSON.parse(whole) as object
+    let at = spec as Record<string, unknown>
+    for (;;) {
+      const name = random.pick(Object.keys(at))
+      const next = at[name]
+      if (typeof next === 'object' && next !== null && Object.keys(next).length > 0 && random.chance(0.9)) {
+        at = next as Record<string, unknown>
+        continue
+      }
+      at[name] = random.pick(others)
+      break
+    }
+    const text = JSON.stringify(spec)
+    const verdict = (judge: () => unknown): string => {
+      try {
+        judge()
+        return 'right'
+      } catch (error) {
+        wrong++
+        return (error as Error).message
+      }
+    }
+    const read = verdict(() => parseSpec(text, 'it'))
+    const shown = verdict(() => {
+      validateSpec(JSON.parse(text), 'it')
+    })
+    if (read !== shown) throw new Error(`${text}\n${read}\n${shown}`)
+  })
+  t.ok(wrong > 1000, 'many were wrong')
 })
 
 t.test('rlimits', (t) => {

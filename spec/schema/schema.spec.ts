@@ -1,6 +1,7 @@
 import t from 'tap'
 import { formatExactJson, parseExactJson } from '../../lib/schema/exact-json.js'
 import { faultFinder, formatFaults, joinPath, show } from '../../lib/schema/faults.js'
+import { fits } from '../../lib/schema/fits.js'
 import { nearestName } from '../../lib/schema/nearest-name.js'
 import { shareSchema } from '../../lib/schema/share-schema.js'
 
@@ -116,5 +117,37 @@ t.test('parts of a schema that repeat stand once', (t) => {
     properties: { a: { $ref: '#/$defs/shared0' }, b: { items: { $ref: '#/$defs/shared0' } }, c: { type: 'number' } },
     $defs: { shared0: { type: 'string' } },
   })
+  t.end()
+})
+
+t.test('a look without Ajv says the same as Ajv', (t) => {
+  const even = {
+    keyword: 'even',
+    type: 'number',
+    fault: (n: unknown) => (Number(n) % 2 ? 'must be even' : undefined),
+  } as const
+  const schemas: object[] = [
+    ...['object', 'array', 'string', 'integer', 'number', 'boolean', 'null'].map((type) => ({ type })),
+    { type: ['string', 'array'], minLength: 1, minItems: 1, says: 'something' },
+    { enum: ['a', 1, true] },
+    { minimum: 0, maximum: 5 },
+    { pattern: '^a+$' },
+    { even: true },
+    { items: { type: 'integer' } },
+    { minProperties: 1, propertyNames: { pattern: '^a' } },
+    { required: ['a'], properties: { a: { type: 'string' } }, additionalProperties: { type: 'integer' } },
+    { properties: { a: {} }, additionalProperties: false, member: 'letter' },
+    { if: { properties: { a: { enum: ['x'] } } }, then: { required: ['b'] } },
+  ]
+  const values: unknown[] = [
+    ...[null, true, false, 0, 1, 1.5, 5, 6, -1, 2 ** 64, '', 'a', 'aa', 'b', [], [1], [1.5], ['a'], {}],
+    ...[{ a: 'x' }, { a: 1 }, { a: 'x', b: 2 }, { a: 'x', b: 'y' }, { b: 1 }, { c: null }, { a: null }],
+  ]
+  for (const schema of schemas) {
+    const find = faultFinder(schema, [even])
+    for (const value of values)
+      t.equal(fits(schema, value, [even]), find(value).length === 0, `${show(schema)} of ${show(value)}`)
+  }
+  t.notOk(fits({ multipleOf: 2 }, 4), 'what it does not know, it leaves to Ajv')
   t.end()
 })
