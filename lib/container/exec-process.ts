@@ -1,6 +1,7 @@
-import type { Spec, SpecCapabilities, SpecProcess } from '../launch/oci-spec.js'
+import type { Spec, SpecProcess } from '../launch/oci-spec.js'
 import type { Started } from '../launch/protocol.js'
-import { consoleSize, defaultTerm, isRoot } from './generate-spec.js'
+import { execCapabilities } from './capability-sets.js'
+import { consoleSize, defaultTerm } from './generate-spec.js'
 import type { SpawnOptions } from './spawn-options.js'
 import { terminalSizeOf } from './terminal/size.js'
 
@@ -27,7 +28,7 @@ export function execProcess(
     env: mergeEnv(own.env ?? [], options, started),
     cwd: options.workdir ?? own.cwd,
     user: options.user === undefined ? own.user : { uid: 0, gid: 0, username: options.user },
-    capabilities: capabilitySets(own.capabilities ?? {}, options, available),
+    capabilities: execCapabilities(own, options, available),
   }
 }
 
@@ -40,15 +41,4 @@ function mergeEnv(own: readonly string[], options: SpawnOptions, started: Starte
   if (options.tty && !env.has('TERM')) env.set('TERM', defaultTerm)
   for (const [name, value] of Object.entries(options.env ?? {})) env.set(name, `${name}=${value}`)
   return [...env.values()]
-}
-
-/** Root may use the whole bounding set. Others get what they would have as the container's own user: nothing but `capAdd`. */
-function capabilitySets(own: SpecCapabilities, options: SpawnOptions, available: readonly string[]): SpecCapabilities {
-  if (!options.privileged && options.user === undefined) return own
-  const bounding = options.privileged ? available : (own.bounding ?? [])
-  if (options.privileged || isRoot(options.user ?? '')) {
-    return { bounding, effective: bounding, permitted: bounding, inheritable: [], ambient: [] }
-  }
-  const kept = own.ambient ?? []
-  return { bounding, effective: kept, permitted: kept, inheritable: kept, ambient: kept }
 }

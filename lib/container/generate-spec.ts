@@ -4,21 +4,14 @@
  */
 import { PodlingError } from '../errors.js'
 import type { LinuxResources } from '../cgroup/resources.js'
-import type {
-  Spec,
-  SpecCapabilities,
-  SpecDevice,
-  SpecMount,
-  SpecNamespaceType,
-  SpecProcess,
-  SpecRlimit,
-} from '../launch/oci-spec.js'
-import { capabilityNames, mergeCapabilities, type CapabilityName } from '../security/capabilities.js'
+import type { Spec, SpecDevice, SpecMount, SpecNamespaceType, SpecProcess, SpecRlimit } from '../launch/oci-spec.js'
+import { capabilityNames, type CapabilityName } from '../security/capabilities.js'
 import { landlockRules } from '../security/landlock.js'
 import { defaultSeccomp } from '../security/default-seccomp-profile.js'
 import { guardingProjects } from '../security/guard-projects.js'
 import type { LinuxSeccomp } from '../security/linux-seccomp.js'
 import { resolveSeccompProfile, type MachineArchitecture, type SeccompProfile } from '../security/seccomp-profile.js'
+import { containerCapabilities } from './capability-sets.js'
 import { confineSpec, type Confinement } from './confine-spec.js'
 import { defaultMounts, type EtcFiles } from './default-mounts.js'
 import { kernelPaths } from './kernel-paths.js'
@@ -44,6 +37,7 @@ export interface ImageDefaults {
   readonly entrypoint?: readonly string[]
   readonly cmd?: readonly string[]
   readonly workingDir?: string
+  readonly labels?: Readonly<Record<string, string>>
 }
 
 /** What the host is like, as far as a spec depends on it. */
@@ -95,7 +89,12 @@ export function generateSpec(input: SpecInput): Spec {
   const devices = new Map(given.map((device) => [device.path, device]))
   const hostname = chooseHostname(options, id, host)
   const user = options.user ?? image.user ?? ''
-  const capabilities = chooseCapabilities(options, user, host)
+  const capabilities = containerCapabilities({
+    ...options,
+    user,
+    labels: { ...image.labels, ...options.labels },
+    available: host.capabilities ?? capabilityNames,
+  })
   const seccomp = chooseSeccomp(input, capabilities.bounding ?? [])
   const ownUts = options.uts === 'private' && options.pod?.share.includes('uts') !== true
   const spec: Spec = {
@@ -188,25 +187,6 @@ function parseUser(user: string): { uid: number; gid: number; username?: string 
     return { uid: Number(uid), gid: Number(gid), username: user }
   }
   return { uid: /^\d+$/.test(uid) ? Number(uid) : 0, gid: 0, username: user }
-}
-
-/**
- * Root gets the set whole. Others get nothing but what was asked for by name, and that as ambient capabilities, so that
- * it outlives the exec (capabilities(7)).
- */
-function chooseCapabilities(options: NormalizedOptions, user: string, host: HostFacts): SpecCapabilities {
-  const available = host.capabilities ?? capabilityNames
-  const bounding = options.privileged
-    ? [...available]
-    : mergeCapabilities({ add: options.capAdd, drop: options.capDrop, available })
-  if (isRoot(user)) return { bounding, effective: bounding, permitted: bounding, inheritable: [], ambient: [] }
-  const asked = mergeCapabilities({ base: [], add: options.capAdd, drop: [], available })
-  return { bounding, effective: asked, permitted: asked, inheritable: asked, ambient: asked }
-}
-
-/** Whether a user, as the options or the image give it, is root. */
-export function isRoot(user: string): boolean {
-  return ['', '0', 'root'].includes(user.split(':')[0] ?? '')
 }
 
 function chooseSeccomp(input: SpecInput, capabilities: readonly string[]): LinuxSeccomp | undefined {

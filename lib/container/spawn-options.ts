@@ -8,7 +8,10 @@ export interface SpawnOptions {
   readonly workdir?: string
   /** `name`, `uid`, `name:group` or `uid:gid`, looked up in the container's /etc/passwd. @default the container's */
   readonly user?: string
-  /** All capabilities, as `podman exec --privileged`. @default false */
+  /**
+   * All capabilities for root, as `podman exec --privileged`; another user gets what programs with file capabilities or the
+   * set-user-id bit then give it. @default false
+   */
   readonly privileged?: boolean
   /**
    * A terminal as its standard streams, of this size, or of none that it knows of, until {@link ContainerProcess.resize}. All
