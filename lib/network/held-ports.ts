@@ -99,5 +99,13 @@ function bindError(error: unknown, wanted: HostPort): unknown {
   if (error.errno === 'EADDRNOTAVAIL') {
     return new PodlingError('INVALID_OPTION', `${what}: the host has no such address`, details)
   }
+  // Only ports have this errno: of an address that isn't there it is another.
+  if (error.errno === 'EACCES') {
+    return new PodlingError(
+      'PERMISSION_DENIED',
+      `${what}: ordinary users may not have ports below the sysctl net.ipv4.ip_unprivileged_port_start; choose a higher one, or lower it as root: sysctl net.ipv4.ip_unprivileged_port_start=${String(wanted.port)}`,
+      details,
+    )
+  }
   return error
 }

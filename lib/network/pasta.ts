@@ -6,6 +6,7 @@ import { PodlingError } from '../errors.js'
 import type { BoundPort } from './attachment.js'
 import {
   findProgram,
+  tapError,
   withFreePorts,
   type UserModeFacts,
   type UserModeNetwork,
@@ -20,7 +21,8 @@ const attendedNetns = '/tmp/netns'
 
 /**
  * Run pasta for a container. Resolves when the network works.
- * @throws PodlingError `NETWORK_PROGRAM_NOT_FOUND`, `NETWORK_PROGRAM_FAILED` with what it said, `PORT_IN_USE`, `INVALID_OPTION`
+ * @throws PodlingError `NETWORK_PROGRAM_NOT_FOUND`, `NETWORK_PROGRAM_FAILED` with what it said, `PORT_IN_USE`, `INVALID_OPTION`,
+ * `PERMISSION_DENIED`
  */
 export async function startPasta(request: UserModeRequest): Promise<UserModeNetwork> {
   const program = findProgram('pasta', 'passt', request.programs)
@@ -64,7 +66,8 @@ export function pastaArguments(ports: readonly BoundPort[]): string[] {
     '--config-net',
     '--netns-only',
     // As nobody, which it would become, it could not enter a network namespace of root's. It gives up its capabilities.
-    ...(process.geteuid?.() === 0 ? ['--runas', '0:0'] : []),
+    '--runas',
+    '0:0',
     '--netns',
     attendedNetns,
     '--no-map-gw',
@@ -92,5 +95,7 @@ function pastaError(said: string): PodlingError {
       `publish port ${taken[1] ?? ''} by pasta: another program uses it; stop that one or choose another port`,
     )
   }
+  const noTap = tapError('pasta', said)
+  if (noTap !== undefined) return noTap
   return new PodlingError('NETWORK_PROGRAM_FAILED', `start pasta: ${text === '' ? 'it ended without a word' : text}`)
 }

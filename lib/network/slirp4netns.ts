@@ -7,6 +7,7 @@ import { close, pipe } from '../sys/libc.js'
 import type { BoundPort } from './attachment.js'
 import {
   findProgram,
+  tapError,
   withFreePorts,
   type UserModeFacts,
   type UserModeNetwork,
@@ -23,7 +24,8 @@ const patience = 10_000
 
 /**
  * Run slirp4netns for a container. Resolves when the network works and the ports are published.
- * @throws PodlingError `NETWORK_PROGRAM_NOT_FOUND`, `NETWORK_PROGRAM_FAILED` with what it said, `PORT_IN_USE`, `INVALID_OPTION`
+ * @throws PodlingError `NETWORK_PROGRAM_NOT_FOUND`, `NETWORK_PROGRAM_FAILED` with what it said, `PORT_IN_USE`, `INVALID_OPTION`,
+ * `PERMISSION_DENIED`
  */
 export async function startSlirp4netns(request: UserModeRequest): Promise<UserModeNetwork> {
   const program = findProgram('slirp4netns', 'slirp4netns', request.programs)
@@ -31,21 +33,23 @@ export async function startSlirp4netns(request: UserModeRequest): Promise<UserMo
 }
 
 async function run(program: string, request: UserModeRequest, ports: readonly BoundPort[]): Promise<void> {
-  const { netns, lifetime, directory } = request
+  const { netns, lifetime, helper, directory } = request
   const socket = `${directory}/slirp4netns`
   rmSync(socket, { force: true })
   // Not a pipe: it says something with each port, and outlives this process if its container does.
   const log = `${directory}/slirp4netns.log`
+  const namespace = openSync(netns, 'r')
   const stderr = openSync(log, 'w', 0o600)
   const ready = pipe()
-  const child = spawn(program, slirpArguments(netns, socket), {
+  const child = spawn(helper, ['own', program, ...slirpArguments(netns, socket)], {
     cwd: '/',
     env: {},
-    stdio: ['ignore', 'ignore', stderr, ready.write, lifetime],
+    stdio: ['ignore', 'ignore', stderr, ready.write, lifetime, namespace],
     detached: true,
   })
   child.unref()
   close(ready.write)
+  closeSync(namespace)
   closeSync(stderr)
   try {
     if (!(await isReady(ready.read))) throw slirpError(readFileSync(log, 'utf8'))
@@ -128,6 +132,8 @@ export function slirpArguments(netns: string, socket: string): string[] {
 }
 
 function slirpError(said: string): PodlingError {
+  const noTap = tapError('slirp4netns', said)
+  if (noTap !== undefined) return noTap
   const lines = said.split('\n').filter((line) => line !== '' && !line.startsWith('WARNING'))
   // Behind a mistake it prints its usage.
   const usage = lines.findIndex((line) => line.startsWith('Usage:'))

@@ -55,8 +55,34 @@ export function findProgram(name: string, debianPackage: string, directories = p
   }
   throw new PodlingError(
     'NETWORK_PROGRAM_NOT_FOUND',
-    `network ${name}: there is no program ${name} in ${directories.join(', ')}; install it (Debian's package is ${debianPackage}), or use another network`,
+    `network ${name}: there is no program ${name} in ${directories.join(', ')}; install it (apt install ${debianPackage}), or use another network: ${otherThan(name)}, 'none' or 'host'`,
   )
+}
+
+function otherThan(name: string): string {
+  return name === 'pasta' ? "'slirp4netns'" : "'pasta'"
+}
+
+/**
+ * What a program says where it can't have a tap device, in words with a remedy. Where udev runs, everybody may have one.
+ * @returns undefined when it says something else
+ */
+export function tapError(program: string, said: string): PodlingError | undefined {
+  if (!said.includes('/dev/net/tun')) return undefined
+  const what = `start ${program}: open /dev/net/tun`
+  const path = '/dev/net/tun'
+  if (/denied/.test(said)) {
+    return new PodlingError(
+      'PERMISSION_DENIED',
+      `${what}: EACCES: ordinary users may not; as root: chmod 666 /dev/net/tun`,
+      { path, errno: 'EACCES' },
+    )
+  }
+  if (!/No such/.test(said)) return undefined
+  return new PodlingError('KERNEL_UNSUPPORTED', `${what}: it isn't there; as root: modprobe tun`, {
+    path,
+    errno: 'ENOENT',
+  })
 }
 
 /**

@@ -66,7 +66,7 @@ if (inOwnNetwork(import.meta.url)) {
       t,
       () => findProgram('pasta', 'passt', ['/nonexistent']),
       'NETWORK_PROGRAM_NOT_FOUND',
-      /no program pasta in \/nonexistent; install it \(Debian's package is passt\)/,
+      /no program pasta in \/nonexistent; install it \(apt install passt\), or use another network: 'slirp4netns'/,
     )
   })
 

@@ -1,0 +1,128 @@
+/** pasta, which is the default network of an ordinary user, and slirp4netns. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { Runtime, type ContainerOptions } from 'podling'
+import { askTcp, askUdp } from '../../fixtures/ask-port.js'
+import { busyboxRootfs } from '../../fixtures/runtime.js'
+
+const runtime = await Runtime.open()
+const answer = readFileSync(process.env['ANSWER'] ?? '')
+const add = [{ name: 'bin/answer', mode: 0o755, content: answer }]
+const image = await runtime.images.import(await busyboxRootfs({ add }), { ref: 'answer:test' })
+
+const server = {
+  image: image.id,
+  command: ['answer', '80', '81', '82', '53'],
+  ports: ['8080:80', '9000-9002:80-82', '127.0.0.1:9090:80', '5353:53/udp', 80],
+  ready: { port: 80 },
+} satisfies ContainerOptions
+
+/** Pids of the programs that serve the containers of this user, in this network namespace. */
+function programs(name: RegExp): number[] {
+  const own = readlinkSync('/proc/self/ns/net')
+  return readdirSync('/proc')
+    .filter((pid) => /^\d+$/.test(pid))
+    .filter((pid) => {
+      try {
+        return name.test(readFileSync(`/proc/${pid}/comm`, 'utf8')) && readlinkSync(`/proc/${pid}/ns/net`) === own
+      } catch {
+        // It has ended, or is another user's.
+        return false
+      }
+    })
+    .map(Number)
+}
+
+async function allEnded(): Promise<void> {
+  while (programs(/^(pasta|slirp4netns)/).length > 0) await delay(10)
+}
+
+for (const network of [undefined, 'slirp4netns'] as const) {
+  const options = { ...server, ...(network === undefined ? {} : { network }) }
+
+  t.test(network ?? 'the default network is pasta', async (t) => {
+    await using container = await runtime.run(options)
+    const free = container.ports.at(-1)?.host ?? 0
+    t.ok(free >= 1024, 'a free port')
+    for (const port of [8080, 9000, 9090, free]) t.equal(await askTcp('127.0.0.1', port), '80', `port ${String(port)}`)
+    t.equal(await askTcp('127.0.0.1', 9001, 'said'), '81\nsaid')
+    t.equal(await askTcp('192.0.2.1', 9002), '82')
+    t.match(await askTcp('192.0.2.1', 9090), /^error/, 'not what is published on loopback')
+    const { stdout: addresses } = await container.exec(['ip', 'addr'])
+    const { stdout: resolvers } = await container.exec(['cat', '/etc/resolv.conf'])
+    if (network === undefined) {
+      t.match(addresses, / 192\.0\.2\.1\/24 /, 'it has the addresses of the host')
+      t.equal(await askTcp('::1', 8080), '80', 'over IPv6')
+      // slirp4netns keeps UDP of the host's own loopback from its guests.
+      t.equal(await askUdp('127.0.0.1', 5353, 'said'), '53 said')
+      t.match(resolvers, /^nameserver 169\.254\.1\.1$/m)
+    } else {
+      t.match(addresses, / 10\.0\.2\.100\/24 /)
+      t.match(resolvers, /^nameserver 10\.0\.2\.3$/m)
+    }
+    t.match((await container.exec(['nc', '-w', '5', '192.0.2.2', '7'])).stdout, /^192\.0\.2\.1 to /, 'out, as the host')
+    await t.rejects(runtime.run({ ...options, ports: ['8080:80'] }), { code: 'PORT_IN_USE', message: /8080/ })
+    await container.remove({ force: true })
+    await allEnded()
+    t.match(await askTcp('127.0.0.1', 8080), /^error/)
+  })
+
+  t.test(`${network ?? 'pasta'}: a detached container outlives its host, a bound one does not`, async (t) => {
+    for (const detach of [false, true]) {
+      const program = fileURLToPath(new URL('../../fixtures/rootless-host.js', import.meta.url))
+      const host = spawn(process.execPath, [program, JSON.stringify({ ...options, detach })], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
+      const [line] = (await once(host.stdout, 'data')) as [Buffer]
+      const { id } = JSON.parse(line.toString()) as { id: string }
+      t.equal(await askTcp('127.0.0.1', 8080), '80')
+      host.kill('SIGKILL')
+      await once(host, 'close')
+      if (detach) {
+        t.equal(await askTcp('127.0.0.1', 8080), '80', 'its ports are there')
+        await (await runtime.containers.get(id)).remove({ force: true })
+      }
+      await allEnded()
+      t.match(await askTcp('127.0.0.1', 8080), /^error/, 'nothing is left of it')
+    }
+  })
+}
+
+t.test('a pasta that is killed is run again', async (t) => {
+  await using container = await runtime.run(server)
+  const before = programs(/^pasta/)
+  t.not(before.length, 0)
+  for (const pid of before) process.kill(pid, 'SIGKILL')
+  while ((await askTcp('127.0.0.1', 8080)) !== '80') await delay(10)
+  t.match((await container.exec(['nc', '-w', '5', '192.0.2.2', '7'])).stdout, /^192\.0\.2\.1 to /)
+  await container.remove({ force: true })
+  await allEnded()
+})
+
+t.test('a container that is started again has its network and ports', async (t) => {
+  await using container = await runtime.run({
+    ...server,
+    command: ['sh', '-c', 'answer 80 & nc -l -p 99'],
+    restart: 'always',
+  })
+  t.equal(await askTcp('127.0.0.1', 8080), '80')
+  const restarting = new Promise((resolve) => container.once('restarting', resolve))
+  await container.exec(['sh', '-c', 'nc 127.0.0.1 99 </dev/null'])
+  await restarting
+  while ((await askTcp('127.0.0.1', 8080)) !== '80') await delay(10)
+  t.pass('it is reached')
+})
+
+t.test('what an ordinary user may not have', async (t) => {
+  await t.rejects(runtime.run({ ...server, ports: ['80:80'] }), {
+    code: 'PERMISSION_DENIED',
+    message: /^publish port 80\/tcp: .*ip_unprivileged_port_start.*choose a higher one/,
+  })
+  await allEnded()
+})
+
+t.teardown(() => runtime.close())
