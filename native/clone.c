@@ -41,6 +41,7 @@ _Noreturn static void run(const struct plan *plan, const int stdio[3], int link,
   child.gone_on = go == GO_AT_ONCE;
   child.unborn = unborn;
   struct failure *failure = &child.failure;
+  bool settled = false;
 
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -50,7 +51,7 @@ _Noreturn static void run(const struct plan *plan, const int stdio[3], int link,
   } else if (failure->stage = STAGE_STDIO, settle(plan, stdio, link) < 0) {
     fail(failure, "dup2");
   } else {
-    link = link_fd;
+    settled = true;
     umask(0);
     /* A session of its own: signals of the monitor's don't reach it, and CRIU dumps no session that began outside. */
     setsid();
@@ -74,7 +75,8 @@ _Noreturn static void run(const struct plan *plan, const int stdio[3], int link,
     uint32_t kind;
     struct failure failure;
   } record = {.kind = RECORD_FAILED, .failure = *failure};
-  if (write(link, &record, sizeof(record)) < 0) _exit(2);
+  /* What is a fork of it by now may have another to tell (interpret_hook.c). */
+  if (write(settled ? link_fd : link, &record, sizeof(record)) < 0) _exit(2);
   _exit(1);
 }
 

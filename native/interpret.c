@@ -335,8 +335,9 @@ int interpret(struct child *child) {
       settled = true;
       child->failure = (struct failure){.stage = STAGE_OPERATION, .index = i};
     }
-    /* Whatever the plan says, no program runs where the container can't see it. */
-    bool lasts = operation.code == OP_INIT || operation.code == OP_EXEC || operation.code == OP_PROBE;
+    /* Whatever the plan says, no program runs where the container can't see it; and the monitor waits for the birth. */
+    bool lasts = operation.code == OP_INIT || operation.code == OP_EXEC || operation.code == OP_PROBE ||
+                 operation.code == OP_EXIT;
     if (lasts && op_enter_pids(child, NULL) < 0) return -1;
     if (operations[operation.code](child, &operation.fields) < 0) return -1;
   }

@@ -38,7 +38,9 @@ static int open_state(const char *state) {
 
 /* In the new process: its failures go where the monitor's would. Nothing but its three streams outlives its execve(2). */
 static int settle_hook(struct child *child, const struct hook *hook, int state, int report, int words) {
-  link_fd = report;
+  /* The caller closes its own copy as it returns, before the failure is told. */
+  link_fd = fcntl(report, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  if (link_fd < 0) _exit(1);
   child->hook = hook;
   setsid(); /* no terminal, and a group to be killed by */
   if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) return fail(&child->failure, "prctl PR_SET_PDEATHSIG");

@@ -19,7 +19,7 @@ async function until(done: () => Promise<boolean>, timeout: number): Promise<boo
 async function stillThere(directory: string, timeout: number): Promise<never> {
   const pids = await processesBelow(directory)
   throw new PodlingError(
-    'SYSTEM_CALL_FAILED',
+    'STILL_RUNNING',
     `kill the processes of ${directory}: ${pids.join(', ') || 'some'} did not end within ${String(timeout)} ms; ` +
       `see /proc/PID/stack for what they wait for in the kernel`,
     { path: directory },

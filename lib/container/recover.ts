@@ -24,20 +24,24 @@ export interface RecoveredContainer {
 /** What {@link Runtime.open} found left behind by hosts that died, and removed. */
 export interface RecoveryReport {
   readonly containers: readonly RecoveredContainer[]
-  /** What could not be undone: of CNI plugins that failed, each a `CniError`. The next open tries again. */
+  /**
+   * What could not be undone, and is tried again by the next open: of CNI plugins that failed, each a `CniError`; of a
+   * container that the kernel doesn't let die, a `PodlingError` `STILL_RUNNING`.
+   */
   readonly failures: readonly unknown[]
 }
 
 /**
  * Remove the bound containers of hosts that are dead, and finish the removal of detached ones. Their monitors have ended them already, or are about to; what a
- * monitor could not do, because it was killed too, is done here.
+ * monitor could not do, because it was killed too, is done here. One that the kernel doesn't let die keeps nobody from the
+ * others: it is told of, and stays known.
  *
  * @param hostLives tells whether the runtime instance of that id still has its lock
  */
 export async function recoverContainers(
   context: ContainerContext,
   hostLives: (owner: string) => Promise<boolean>,
-): Promise<RecoveredContainer[]> {
+): Promise<RecoveryReport> {
   const records = [...context.records.entries()].map(([, record]) => record)
   const owners = [...new Set(records.map(({ owner }) => owner))]
   const living = new Set<string>()
@@ -46,10 +50,15 @@ export async function recoverContainers(
   // A pod that ends takes along what is in it, whoever started that.
   const pods = new Set(left.filter(isHolder).map(({ id }) => id))
   const orphans = records.filter((record) => left.includes(record) || pods.has(record.pod?.id ?? ''))
+  const undying = new Map<string, PodlingError>()
+  const noteUndying = (id: string) => (error: unknown) => {
+    if (!(error instanceof PodlingError && error.code === 'STILL_RUNNING')) throw error
+    undying.set(id, error)
+  }
   const remove = (some: readonly ContainerRecord[]): Promise<void> =>
     settleAll(
       'clean up after a host that died',
-      some.map((record) => removeOrphan(context, record)),
+      some.map((record) => removeOrphan(context, record).catch(noteUndying(record.id))),
     )
   await settleAll(
     'undo checkpoints of a host that died',
@@ -59,19 +68,22 @@ export async function recoverContainers(
   )
   await settleAll('clean up after a host that died', [
     remove(orphans.filter((record) => !isHolder(record))).finally(() => remove(orphans.filter(isHolder))),
-    Promise.all([removeStrays(context), releaseStrayLayers(context)]).then(() => removeStrayRunDirectories(context)),
+    Promise.all([removeStrays(context, noteUndying), releaseStrayLayers(context)]).then(() =>
+      removeStrayRunDirectories(context),
+    ),
     freeStrayQuotas(context),
   ])
   await removeUnpacked(context.root, hostLives)
   await unmountLeftVolumes(context)
   const halfGone = await finishRemovals(context)
-  const containers = [...orphans, ...halfGone].filter((record) => !isHolder(record))
-  return containers.map(({ id, name, image, createdAt }) => ({
+  const gone = [...orphans, ...halfGone].filter((record) => !isHolder(record) && !undying.has(record.id))
+  const containers = gone.map(({ id, name, image, createdAt }) => ({
     id,
     name,
     ...(image === undefined ? {} : { image }),
     createdAt: new Date(createdAt),
   }))
+  return { containers, failures: [...undying.values()] }
 }
 
 function endsWithHost({ options, holds, restoring = false }: ContainerRecord): boolean {
@@ -141,13 +153,16 @@ async function unmountLeftVolumes(context: ContainerContext): Promise<void> {
 }
 
 /** What no record speaks of: a host died between the making of a container and its record. */
-async function removeStrays(context: ContainerContext): Promise<void> {
+async function removeStrays(
+  context: ContainerContext,
+  noteUndying: (id: string) => (error: unknown) => void,
+): Promise<void> {
   const { root, cgroups, driver, records } = context
   const pods = [...records.entries()].filter(([, record]) => isHolder(record)).map(([id]) => id)
   const inPods = (await Promise.all(pods.map((id) => cgroups.list(id)))).flat()
   const found = new Set([...(await cgroups.list()), ...(await driver.list()), ...namesIn(`${root}/containers`)])
   await settleAll('remove what was left behind of containers', [
-    ...inPods.map((cgroup) => removeStrayOfPod(context, cgroup)),
+    ...inPods.map((cgroup) => removeStrayOfPod(context, cgroup).catch(noteUndying(cgroup))),
     // Of those that have a record nobody's lock is asked for.
     ...[...found]
       .filter((id) => records.get(holderOwner(id)) === undefined)
@@ -157,7 +172,7 @@ async function removeStrays(context: ContainerContext): Promise<void> {
           await cgroups.kill(id)
           await cgroups.remove(id)
           await removeFiles(context, id)
-        }),
+        }).catch(noteUndying(id)),
       ),
   ])
 }

@@ -209,10 +209,10 @@ async function open(
   const warm = warmUp()
   const containers = new Containers(context)
   const pods = new Pods(context, containers)
-  const removed = await recoverContainers(context, (id) => Owner.lives(paths.runRoot, id))
+  const left = await recoverContainers(context, (id) => Owner.lives(paths.runRoot, id))
   await Owner.forgetDead(paths.runRoot)
   await warm
-  const recovered = { containers: removed, failures: await networks.recover() }
+  const recovered = { ...left, failures: [...left.failures, ...(await networks.recover())] }
   const info = async (): Promise<RuntimeInfo> => {
     const space = confinement && { ...confinement, warnings: idWarnings(confinement, namespaces?.idFacts()) }
     return runtimeInfo(paths, storage, quotas, cgroups, facts, space)

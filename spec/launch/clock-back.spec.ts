@@ -61,5 +61,6 @@ t.test('a clock that is set back while a container restarts', needs('root', 'bus
     texts.push(...batch.map(({ content }) => content.toString()))
   }
   t.strictSame(texts, ['run', 'before', 'run', 'after'], 'as they were written')
-  t.ok(times[2]! < times[1]!)
+  // The first run's may be read when the clock is back already.
+  t.ok(times[3]! < begun - HOUR / 2, 'by the new clock')
 })
