@@ -232,7 +232,7 @@ static int64_t next_due(struct monitor *monitor) {
 }
 
 static void watch(struct monitor *monitor) {
-  enum { FIXED = POLLED_FIXED };
+  enum { FIXED = POLLED_FIXED, TRIES_OF_A_SLOW_END = 100 };
   size_t peers = monitor->peer_count, others = FIXED + POLLED_PER_PEER * peers;
   size_t count = others + consoles_polled(monitor);
   struct pollfd *polled = room_to_poll(monitor, count);
@@ -241,7 +241,9 @@ static void watch(struct monitor *monitor) {
     return;
   }
   polled[0] = (struct pollfd){.fd = monitor->signals, .events = POLLIN};
-  polled[1] = (struct pollfd){.fd = monitor->announced && !monitor->ending ? monitor->listener : -1, .events = POLLIN};
+  /* An end takes milliseconds, and newcomers are better told of it as a whole; unless the kernel doesn't let it die. */
+  bool listens = monitor->announced && (!monitor->ending || monitor->ending_tries > TRIES_OF_A_SLOW_END);
+  polled[1] = (struct pollfd){.fd = listens ? monitor->listener : -1, .events = POLLIN};
   polled[2] = (struct pollfd){.fd = monitor->main.link, .events = POLLIN};
   polled[3] = (struct pollfd){.fd = monitor->main.pidfd, .events = POLLIN};
   polled[4] = (struct pollfd){.fd = health_output(monitor), .events = POLLIN};
