@@ -119,6 +119,7 @@ int mount_overlay_old(const struct list *lower, const char *upper, const char *w
 
 /* credentials.c */
 int op_user(struct child *child, struct reader *fields);
+int op_ids(struct child *child, struct reader *fields);
 int op_capabilities(struct child *child, struct reader *fields);
 int take_identity(struct child *child);
 /* Once, before the first of them. */

@@ -95,8 +95,8 @@ pid_t clone_child(const struct plan *plan, uint32_t made, const int stdio[3], in
   return pid < 0 ? fail(failure, "clone3") : pid;
 }
 
-_Noreturn void clone_unborn(const struct plan *plan, const int stdio[3], int link) {
-  run(plan, stdio, link, GO_AT_ONCE, -1, true);
+_Noreturn void clone_unborn(const struct plan *plan, const int stdio[3], int link, int cgroup) {
+  run(plan, stdio, link, GO_AT_ONCE, cgroup, true);
 }
 
 /* Above those that have a fixed place in the new process. */
@@ -121,11 +121,8 @@ int clone_open_joined(struct plan *plan, struct failure *failure) {
   return 0;
 }
 
-/*
- * A user namespace first: with its privileges those that belong to it can be joined. A mount namespace last. A cgroup
- * namespace is left to the new process (see enter() of process.c): its descriptor goes to `cgroup`.
- */
-static int join_namespaces(const struct plan *plan, int *cgroup, struct failure *failure) {
+/* A user namespace first: with its privileges those that belong to it can be joined. A mount namespace last. */
+int clone_join(const struct plan *plan, int *cgroup, struct failure *failure) {
   failure->stage = STAGE_JOIN;
   for (int round = 0; round < 3; round++) {
     struct reader items = plan->join.items;
@@ -145,6 +142,6 @@ static int join_namespaces(const struct plan *plan, int *cgroup, struct failure 
 pid_t clone_stage(const struct plan *plan, uint32_t made, const int stdio[3], int link, enum go go, int into,
                     struct failure *failure) {
   int cgroup = -1;
-  if (join_namespaces(plan, &cgroup, failure) < 0) return -1;
+  if (clone_join(plan, &cgroup, failure) < 0) return -1;
   return clone_child(plan, made, stdio, link, go, CLONE_PARENT, into, cgroup, NULL, failure);
 }

@@ -20,15 +20,21 @@ pid_t clone_child(const struct plan *plan, uint32_t made, const int stdio[3], in
 
 /*
  * Be the new process for as long as a plan with OP_ENTER_PIDS has it unseen, with all namespaces but the pid namespace joined
- * and all cgroups entered: it is born from this one.
+ * and all cgroups entered: it is born from this one. `cgroup`: a cgroup namespace to enter, or -1.
  */
-_Noreturn void clone_unborn(const struct plan *plan, const int stdio[3], int link);
+_Noreturn void clone_unborn(const struct plan *plan, const int stdio[3], int link, int cgroup);
 
 /*
  * Open the namespaces that the plan names by paths of the host. The monitor keeps them as long as its container: a path
  * may soon lead to another's, and a mount namespace that is joined takes the paths away.
  */
 int clone_open_joined(struct plan *plan, struct failure *failure);
+
+/*
+ * Join them. A cgroup namespace is left to the new process (see enter() of process.c): its descriptor goes to `cgroup`, which
+ * stays as it is where there is none.
+ */
+int clone_join(const struct plan *plan, int *cgroup, struct failure *failure);
 
 /*
  * What a process does that is thrown away afterwards: join the plan's namespaces and clone a child of its own parent.

@@ -21,6 +21,22 @@ int op_user(struct child *child, struct reader *fields) {
   return 0;
 }
 
+int op_ids(struct child *child, struct reader *fields) {
+  struct identity *identity = &child->identity;
+  *identity = (struct identity){.uid = read_u32(fields), .gid = read_u32(fields)};
+  struct list groups = read_texts(fields);
+  child->set_home = read_u8(fields) == 1;
+  errno = EINVAL;
+  if (groups.count > GROUPS_MAXIMUM) return fail(&child->failure, "setgroups");
+  for (uint32_t i = 0; i < groups.count; i++) {
+    const char *group = read_text(&groups.items);
+    if (!parse_id((struct field){group, strlen(group)}, &identity->groups[identity->count++]))
+      return fail(&child->failure, "setgroups");
+  }
+  child->has_user = true;
+  return child->set_home ? find_home(child->root, identity, &child->failure) : 0;
+}
+
 int op_capabilities(struct child *child, struct reader *fields) {
   /* While a hook of the image runs, this helper waits beside it with all its rights: nothing to be traced by it. */
   uint64_t mask = child->hook ? ~(UINT64_C(1) << CAP_SYS_PTRACE) : ~UINT64_C(0);

@@ -132,6 +132,7 @@ static int begin(struct detached *detached, const char *fifo, const char *consol
 /* Its pid is known: it gets its ids and its cgroups, and may go on. */
 static int release(struct detached *detached, struct failure *failure) {
   struct process *process = &detached->process;
+  if (plan_enters_pids(&detached->plan)) return 0; /* so it was before it was born, and waits for no word */
   if (process_map_ids(process, &detached->plan, failure) < 0) return -1;
   if (cgroup_attach(&detached->plan, process->pid, NULL, failure) < 0) return -1;
   process_go_on(process);

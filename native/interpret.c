@@ -307,6 +307,7 @@ static int (*const operations[OP_COUNT])(struct child *, struct reader *) = {
     [OP_LANDLOCK] = op_landlock,
     [OP_ENTER_PIDS] = op_enter_pids,
     [OP_PART] = op_part,
+    [OP_IDS] = op_ids,
 };
 
 int interpret(struct child *child) {

@@ -137,6 +137,24 @@ static bool find_group(const char *data, size_t size, struct field wanted, uint3
   return parse_id(wanted, gid);
 }
 
+static void keep_home(struct identity *identity, struct field home) {
+  if (home.size == 0 || home.size >= HOME_MAXIMUM || memchr(home.text, '\0', home.size)) return;
+  memcpy(identity->home, home.text, home.size);
+  identity->has_home = true;
+}
+
+int find_home(int root, struct identity *identity, struct failure *failure) {
+  char *passwd;
+  size_t size;
+  if (read_database(root, "etc/passwd", &passwd, &size, failure) < 0) return -1;
+  struct passwd_entry entry;
+  for (const char *at = passwd; passwd && !identity->has_home && next_passwd(&at, passwd + size, &entry);)
+    if (entry.uid == identity->uid) keep_home(identity, entry.home);
+  if (!identity->has_home) keep_home(identity, (struct field){"/", 1});
+  if (passwd) munmap(passwd, size);
+  return 0;
+}
+
 int find_identity(int root, const char *user, const struct list *extra, struct identity *identity,
                   struct failure *failure) {
   *identity = (struct identity){0};
@@ -165,10 +183,7 @@ int find_identity(int root, const char *user, const struct list *extra, struct i
   if (!known && !numeric) return fail_because(failure, REASON_USER_NOT_FOUND, "");
   identity->uid = known ? found.uid : number;
   identity->gid = known ? found.gid : 0;
-  if (known && found.home.size > 0 && found.home.size < HOME_MAXIMUM && !memchr(found.home.text, '\0', found.home.size)) {
-    memcpy(identity->home, found.home.text, found.home.size);
-    identity->has_home = true;
-  }
+  if (known) keep_home(identity, found.home);
   if (which.size > 0) {
     if (!find_group(group, group_size, which, &identity->gid)) return fail_because(failure, REASON_GROUP_NOT_FOUND, "");
   } else if (known) {

@@ -16,6 +16,9 @@ struct list;
 int find_identity(int root, const char *user, const struct list *extra, struct identity *identity,
                   struct failure *failure);
 
+/* The home of one whose uid is known; `/` of one who has none there. */
+int find_home(int root, struct identity *identity, struct failure *failure);
+
 /* The rest is open for the tests: pure functions over the bytes of a file. */
 
 /* One field after another of a line: points into the line, NULL when there are no more. */

@@ -49,6 +49,7 @@ static const char *const shapes[OP_COUNT] = {
     [OP_LANDLOCK] = "qqqRP",
     [OP_ENTER_PIDS] = "",
     [OP_PART] = "tTb",
+    [OP_IDS] = "uuTb",
 };
 
 /* The next `size` bytes, or NULL when there are fewer. */
@@ -166,6 +167,13 @@ static struct list read_operations(struct reader *reader) {
   }
   list.items.end = reader->at;
   return list;
+}
+
+bool plan_enters_pids(const struct plan *plan) {
+  struct reader items = plan->operations.items;
+  for (uint32_t i = 0; i < plan->operations.count; i++)
+    if (read_operation(&items).code == OP_ENTER_PIDS) return true;
+  return false;
 }
 
 static struct log_plan read_log(struct reader *reader) {

@@ -76,7 +76,8 @@ enum opcode {
   OP_LANDLOCK = 42,
   OP_ENTER_PIDS = 43,
   OP_PART = 44,
-  OP_COUNT = 45,
+  OP_IDS = 45,
+  OP_COUNT = 46,
 };
 
 enum propagation {
@@ -196,3 +197,6 @@ struct operation read_operation(struct reader *reader);
 
 /* Check every byte of a plan and point `plan` into it. The bytes must outlive the plan. False: it is malformed. */
 bool plan_decode(struct plan *plan, const void *bytes, size_t size);
+
+/* Is its process brought into a container that runs? */
+bool plan_enters_pids(const struct plan *plan);

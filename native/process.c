@@ -58,6 +58,16 @@ static pid_t fork_stage(int into) {
   return pid;
 }
 
+/* The stage of one that is brought in by a plan which names where to itself. */
+_Noreturn static void enter_named(const struct plan *plan, const int stdio[3], int link) {
+  struct failure failure = {0};
+  int cgroup = -1;
+  if (cgroup_attach(plan, 0, NULL, &failure) < 0 || set_oom_score_adj_unborn(plan, &failure) < 0 ||
+      clone_join(plan, &cgroup, &failure) < 0)
+    end_stage(link, &failure, -1);
+  clone_unborn(plan, stdio, link, cgroup);
+}
+
 int process_start(struct process *process, const struct plan *plan, const struct namespaces *kept, const int stdio[3],
                   enum go go, struct slot *slot, struct failure *failure) {
   int ends[2];
@@ -77,9 +87,11 @@ int process_start(struct process *process, const struct plan *plan, const struct
     process->pid = clone_child(plan, 0, stdio, link, go, CLONE_PIDFD, into, -1, &process->pidfd, failure);
     return process->pid < 0 ? -1 : 0;
   }
-  process->stage = fork_stage(-1);
+  bool enters = plan_enters_pids(plan);
+  process->stage = fork_stage(enters ? into : -1);
   if (process->stage < 0) return fail(failure, "clone3");
   if (process->stage > 0) return 0;
+  if (enters) enter_named(plan, stdio, link);
   if (!kept) end_stage(link, failure, clone_stage(plan, 0, stdio, link, go, into, failure));
   if (namespaces_enter(kept, failure) < 0) end_stage(link, failure, -1);
   pid_t pid = clone_child(plan, namespaces_types(kept), stdio, link, go, CLONE_PARENT, into, -1, NULL, failure);
@@ -135,7 +147,7 @@ _Noreturn static void enter(const struct plan *container, int pidfd, int stream,
   plan.create = 0;
   plan.uid_map = NULL;
   plan.passed = container->passed;
-  clone_unborn(&plan, stdio, link);
+  clone_unborn(&plan, stdio, link, -1);
 }
 
 int process_enter(struct process *process, const struct plan *container, int pidfd, int stream, const struct blob *given,

@@ -438,12 +438,12 @@ function identityOperations(spec: Spec, process: SpecProcess): Operation[] {
     spec.linux?.seccomp === undefined ? [] : [{ op: 'seccomp', ...compileSeccomp(spec.linux.seccomp, machine) }]
   const { user, landlock } = process
   // Found first, and become with the capabilities: the standard streams are made the user's before a filter may forbid that.
-  const found: Operation = {
-    op: 'user',
-    user: user.username ?? `${String(user.uid)}:${String(user.gid)}`,
-    groups: (user.additionalGids ?? []).map(String),
-    setHome: !(process.env ?? []).some((entry) => entry.startsWith('HOME=')),
-  }
+  const setHome = !(process.env ?? []).some((entry) => entry.startsWith('HOME='))
+  const { uid, gid, username, additionalGids: groups = [] } = user
+  const found: Operation =
+    username === undefined
+      ? { op: 'ids', uid, gid, groups, setHome }
+      : { op: 'user', user: username, groups: groups.map(String), setHome }
   const place: Operation[] = [
     { op: 'umask', mask: user.umask ?? 0o022 },
     // As root still, so that a directory of the image that only its owner may enter works, as with runc.

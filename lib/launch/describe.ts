@@ -73,6 +73,8 @@ export function describeOperation(operation: Operation): string {
       return 'enter the pid namespace of the container'
     case 'user':
       return `become the user ${operation.user === '' ? '0' : operation.user}`
+    case 'ids':
+      return `become the user ${String(operation.uid)}:${String(operation.gid)}`
     case 'capabilities':
       return 'set the capabilities'
     case 'seccomp':

@@ -63,6 +63,7 @@ export const opcodes: Readonly<Record<Operation['op'], number>> = {
   landlock: 42,
   'enter-pids': 43,
   part: 44,
+  ids: 45,
 }
 
 /** `enum propagation`. */
@@ -330,6 +331,12 @@ function writeFields(out: Writer, operation: Operation): void {
     case 'user':
       out.text(operation.user)
       out.texts(operation.groups)
+      out.u8(operation.setHome)
+      return
+    case 'ids':
+      out.u32(operation.uid)
+      out.u32(operation.gid)
+      out.texts(operation.groups.map(String))
       out.u8(operation.setHome)
       return
     case 'capabilities':

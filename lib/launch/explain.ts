@@ -65,7 +65,8 @@ function explainLandlock(
 
 /** Failures that the helper itself has a word for. */
 function explainReason({ reason, syscall }: Failure, errno: string, operation?: Operation): Explanation | undefined {
-  const database = operation?.op === 'user' ? 'USER_NOT_FOUND' : 'START_FAILED'
+  const looksUp = operation?.op === 'user' || operation?.op === 'ids'
+  const database = looksUp ? 'USER_NOT_FOUND' : 'START_FAILED'
   switch (reason) {
     case 'user-not-found':
       return {
@@ -128,8 +129,8 @@ function explainReason({ reason, syscall }: Failure, errno: string, operation?: 
     case 'not-a-file':
       return {
         code: database,
-        why: operation?.op === 'user' ? `/${syscall} of the image is not a regular file` : 'not a regular file',
-        ...(operation?.op === 'user' ? { remedy: 'mend the image' } : {}),
+        why: looksUp ? `/${syscall} of the image is not a regular file` : 'not a regular file',
+        ...(looksUp ? { remedy: 'mend the image' } : {}),
       }
     case 'too-large':
       return { code: database, why: `/${syscall} is too large`, remedy: 'mend the image' }

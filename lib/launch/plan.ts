@@ -168,6 +168,19 @@ export type Operation =
       /** Set HOME from /etc/passwd unless the environment has one. */
       readonly setHome: boolean
     }
+  /**
+   * Who the process is, by numbers that are taken as they are, whatever names the image gives them. HOME is that of the first
+   * user of this uid in /etc/passwd, or else `/`.
+   */
+  | {
+      readonly op: 'ids'
+      readonly uid: number
+      readonly gid: number
+      /** Supplementary groups; no others. */
+      readonly groups: readonly number[]
+      /** Set HOME unless the environment has one. */
+      readonly setHome: boolean
+    }
   /** The five capability sets, as bit masks (capabilities(7)). Takes effect together with `user`, in the right order. */
   | {
       readonly op: 'capabilities'

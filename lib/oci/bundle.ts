@@ -3,7 +3,7 @@ import { readFileSync, realpathSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseSpec } from '../launch/validate-spec.js'
 import type { Spec, SpecMount } from '../launch/oci-spec.js'
-import { grantable } from './grantable.js'
+import { linuxProcess } from './linux-process.js'
 import { OciError } from './oci-error.js'
 
 export interface Bundle {
@@ -32,7 +32,7 @@ export function readBundle(directory: string, warn: (message: string) => void): 
     throw error
   }
   const mounts = (spec.mounts ?? []).map((mount) => withSource(path, mount))
-  return { path, rootfs, spec: { ...spec, process: grantable(spec.process, warn), mounts } }
+  return { path, rootfs, spec: { ...spec, process: linuxProcess(spec.process, warn), mounts } }
 }
 
 function readText(bundle: string): string {

@@ -12,6 +12,8 @@ export interface Command {
   readonly ofCommand?: boolean
   /** In front of its failures. */
   readonly prefix?: string
+  /** The exit status of a failure of its own. @default 1 */
+  readonly failure?: number
   readonly run: (context: Context) => Promise<number>
 }
 
@@ -68,6 +70,33 @@ export const commands: Readonly<Record<string, Command>> = {
     arguments: [1, 1],
     prefix: 'podling-oci run failed',
     run: async (context) => (await import('./run.js')).run(context, id(context)),
+  },
+  exec: {
+    usage: 'exec [--process FILE] [--tty] [--detach] [--pid-file FILE] [--console-socket SOCKET] ID COMMAND...',
+    flags: {
+      'console-socket': 'value',
+      cwd: 'value',
+      env: 'values',
+      tty: 'switch',
+      user: 'value',
+      'additional-gids': 'values',
+      process: 'value',
+      detach: 'switch',
+      'pid-file': 'value',
+      'process-label': 'value',
+      apparmor: 'value',
+      'no-new-privs': 'switch',
+      cap: 'values',
+      'preserve-fds': 'value',
+      cgroup: 'values',
+      'ignore-paused': 'switch',
+    },
+    short: { e: 'env', t: 'tty', u: 'user', g: 'additional-gids', p: 'process', d: 'detach', c: 'cap' },
+    arguments: [1, Infinity],
+    ofCommand: true,
+    prefix: 'exec failed',
+    failure: 255,
+    run: async (context) => (await import('./exec.js')).exec(context, id(context), context.line.rest.slice(1)),
   },
   features: {
     usage: 'features',

@@ -27,6 +27,7 @@ const globalFlags = {
 
 async function main(words: readonly string[]): Promise<number> {
   let log = new Log()
+  let status = 1
   try {
     const global = parseFlags(words, globalFlags, { short: { h: 'help', v: 'version' }, ofCommand: true })
     log = openLog(global)
@@ -48,13 +49,14 @@ async function main(words: readonly string[]): Promise<number> {
         listenFds: listenFds(),
       })
     } catch (error) {
+      status = command.failure ?? 1
       throw command.prefix === undefined
         ? error
         : new OciError(`${command.prefix}: ${messageOf(error)}`, { cause: error })
     }
   } catch (error) {
     log.fatal(messageOf(error))
-    return 1
+    return status
   }
 }
 

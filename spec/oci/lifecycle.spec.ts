@@ -3,12 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { ociRuntime, runs } from '../fixtures/oci.js'
-
-/** What a command says, without what differs from run to run, and from name to name. */
-function said(text: string): string {
-  return text.replace(/time="[^"]*"/g, 'time').replaceAll('podling-oci', 'runc')
-}
+import { ociRuntime, runs, said } from '../fixtures/oci.js'
 
 const sleeps = runs('sleep', '1000')
 
