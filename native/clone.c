@@ -99,13 +99,19 @@ _Noreturn void clone_unborn(const struct plan *plan, const int stdio[3], int lin
   run(plan, stdio, link, GO_AT_ONCE, cgroup, true);
 }
 
-/* Above those that have a fixed place in the new process. */
-static int open_namespace(const struct plan *plan, const char *path) {
+/* Above those that have a fixed place in the new process. Of a path that is `#` and a number it is one that was given. */
+static int open_namespace(const struct plan *plan, const char *path, const int *given, size_t count) {
+  int least = start_fd(plan) + 1;
+  if (*path == '#') {
+    size_t index = strtoul(path + 1, NULL, 10);
+    errno = EBADF;
+    return index < count ? fcntl(given[index], F_DUPFD_CLOEXEC, least) : -1;
+  }
   autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
-  return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, start_fd(plan) + 1);
+  return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, least);
 }
 
-int clone_open_joined(struct plan *plan, struct failure *failure) {
+int clone_open_joined(struct plan *plan, const int *given, size_t count, struct failure *failure) {
   failure->stage = STAGE_JOIN;
   plan->joined = calloc((size_t)plan->join.count + 1, sizeof(int));
   if (!plan->joined) return fail(failure, "calloc");
@@ -113,11 +119,11 @@ int clone_open_joined(struct plan *plan, struct failure *failure) {
   for (uint32_t i = 0; i < plan->join.count; i++) {
     read_u32(&items);
     failure->index = i;
-    plan->joined[i] = open_namespace(plan, read_text(&items));
+    plan->joined[i] = open_namespace(plan, read_text(&items), given, count);
     if (plan->joined[i] < 0) return fail(failure, "open");
   }
   failure->index = plan->join.count;
-  if (plan->peer && (plan->peer_fd = open_namespace(plan, plan->peer)) < 0) return fail(failure, "open");
+  if (plan->peer && (plan->peer_fd = open_namespace(plan, plan->peer, given, count)) < 0) return fail(failure, "open");
   return 0;
 }
 

@@ -25,10 +25,11 @@ pid_t clone_child(const struct plan *plan, uint32_t made, const int stdio[3], in
 _Noreturn void clone_unborn(const struct plan *plan, const int stdio[3], int link, int cgroup);
 
 /*
- * Open the namespaces that the plan names by paths of the host. The monitor keeps them as long as its container: a path
- * may soon lead to another's, and a mount namespace that is joined takes the paths away.
+ * Open the namespaces that the plan names by paths of the host, or takes from the descriptors `given` to its process. The
+ * monitor keeps them as long as its container: a path may soon lead to another's, and a mount namespace that is joined
+ * takes the paths away.
  */
-int clone_open_joined(struct plan *plan, struct failure *failure);
+int clone_open_joined(struct plan *plan, const int *given, size_t count, struct failure *failure);
 
 /*
  * Join them. A cgroup namespace is left to the new process (see enter() of process.c): its descriptor goes to `cgroup`, which

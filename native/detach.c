@@ -117,7 +117,7 @@ static int begin(struct detached *detached, const char *fifo, const char *consol
   plan->passed = passed;
   if (strcmp(fifo, "-") != 0 && open_start(detached, fifo, failure) < 0) return -1;
   if (strcmp(console, "-") != 0 && (detached->console = connect_console(console, failure)) < 0) return -1;
-  if (clone_open_joined(plan, failure) < 0) return -1;
+  if (clone_open_joined(plan, NULL, 0, failure) < 0) return -1;
   detached->made = calloc((size_t)plan->directories.count + 1, sizeof(bool));
   if (!detached->made) return fail(failure, "calloc");
   if (cgroup_make(plan, detached->made, failure) < 0) return -1;

@@ -49,7 +49,7 @@ int op_root_overlay(struct child *child, struct reader *fields) {
   const char *upper = read_maybe(fields), *work = read_maybe(fields);
   struct list options = read_texts(fields);
   const char *at = read_text(fields);
-  if (child->plan->again && work) allow_volatile(work);
+  if (work) allow_volatile(work);
   autoclose int made = make_overlay(&lower, upper, work, &options, &child->failure);
   if (made >= 0) return take_root(child, &made, at);
   if (child->failure.error != EINVAL) return -1;

@@ -86,7 +86,8 @@ static int start(struct monitor *monitor, struct failure *failure) {
   errno = ENOMEM;
   monitor->made = calloc((size_t)plan->directories.count + 1, sizeof(bool));
   if (!monitor->made) return fail(failure, "calloc");
-  if (clone_open_joined(&monitor->plan, failure) < 0) return -1;
+  const int *held = monitor->passed + monitor->streams;
+  if (clone_open_joined(&monitor->plan, held, monitor->passed_count - monitor->streams, failure) < 0) return -1;
   if (monitor->slot && !slot_take(monitor->slot, plan, monitor->made)) monitor->slot = NULL;
   if (cgroup_make(plan, monitor->made, failure) < 0) return -1;
   int result = monitor_open_stdio(monitor, stdio, ours, failure);

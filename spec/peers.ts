@@ -233,6 +233,12 @@ export const peers = {
     reason: 'a real journal for logs',
     specs: 'spec/journeys',
   },
+  uidmap: {
+    package: 'uidmap',
+    provides: 'newuidmap',
+    reason: "gives an ordinary user's containers their ids",
+    specs: 'spec/journeys',
+  },
   zstd: {
     package: 'zstd',
     provides: 'zstd',

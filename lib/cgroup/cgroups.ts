@@ -29,6 +29,8 @@ export interface Cgroups {
   readonly mode: CgroupMode
   /** Names of the controllers whose limits can be set, in v1's words where v1 has them. */
   readonly controllers: readonly string[]
+  /** Why containers have no cgroups here, with the remedy; undefined where they have. */
+  readonly obstacle?: string
   /**
    * The cgroups of a container: pure, nothing is made. `POD/ID` stands below the cgroup of a pod, as all these ids may.
    * @param pod limits of the pod's own cgroup; whoever holds the pod sets them

@@ -17,7 +17,6 @@ function askedLimits({ pids, ...resources }: LinuxResources): string[] {
 export class NoCgroups implements Cgroups {
   readonly mode = 'none'
   readonly controllers: readonly string[] = []
-  /** Why there are none, with the remedy. */
   readonly obstacle: string
 
   constructor(obstacle: string) {
@@ -71,6 +70,15 @@ export class NoCgroups implements Cgroups {
   }
 
   #refusal(what: string): PodlingError {
-    return new PodlingError('CGROUP_UNAVAILABLE', `${what}: ${this.obstacle}`)
+    return refusal(what, this.obstacle)
   }
+}
+
+/** @throws PodlingError `CGROUP_UNAVAILABLE` where containers have no cgroups */
+export function requireCgroups({ obstacle }: Pick<Cgroups, 'obstacle'>, what: string): void {
+  if (obstacle !== undefined) throw refusal(what, obstacle)
+}
+
+function refusal(what: string, obstacle: string): PodlingError {
+  return new PodlingError('CGROUP_UNAVAILABLE', `${what}: ${obstacle}`)
 }

@@ -1,3 +1,4 @@
+import { requireCgroups } from '../cgroup/none.js'
 import { PodlingError } from '../errors.js'
 import type { ImageConfigInput } from '../image/image-config-input.js'
 import { checkKnown } from '../schema/known-options.js'
@@ -21,7 +22,7 @@ export interface CommitOptions {
   readonly message?: string
   /** All that its options mount, host directories too, becomes a volume of the image. @default false */
   readonly includeVolumes?: boolean
-  /** Pause a running container meanwhile, so that its files fit together. @default true */
+  /** Pause a running container meanwhile, so that its files fit together. @default true where it has a cgroup */
   readonly pause?: boolean
   /** Cancels; nothing is left then. */
   readonly signal?: AbortSignal
@@ -38,7 +39,10 @@ export async function commit(container: Lifecycle, options: CommitOptions): Prom
     throw new PodlingError('INVALID_STATE', `commit container ${record.name}: it was made of no image; use export()`)
   }
   const { monitor } = container
-  const pause = monitor !== undefined && container.status === 'running' && options.pause !== false
+  const { cgroups } = context
+  const wanted = options.pause ?? cgroups.obstacle === undefined
+  if (wanted) requireCgroups(cgroups, `pause container ${record.name} to commit it`)
+  const pause = monitor !== undefined && container.status === 'running' && wanted
   if (pause) await monitor.freeze()
   try {
     const { pause: _, includeVolumes, ...rest } = options

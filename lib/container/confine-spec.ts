@@ -11,14 +11,16 @@ export interface Confinement {
   readonly gids: number
   /** Whether groups can be given up and taken (`/proc/PID/setgroups` of user_namespaces(7)). */
   readonly setsGroups: boolean
+  /** Whether the host has its POSIX message queues mounted, for who shares them (mq_overview(7)). */
+  readonly mqueue: boolean
 }
 
 /** The group that terminals belong to. */
 const tty = 5
 
-export function confineSpec(spec: Spec, { gids }: Confinement): Spec {
+export function confineSpec(spec: Spec, { gids, mqueue }: Confinement): Spec {
   const own = new Set((spec.linux?.namespaces ?? []).map(({ type }) => type))
-  const mounts = (spec.mounts ?? []).map((mount): SpecMount => {
+  const mounts = (spec.mounts ?? []).flatMap((mount): SpecMount | SpecMount[] => {
     switch (mount.type) {
       // Mounted anew they are those of a namespace, by whoever has rights over that one; the host's are bound.
       case 'proc':
@@ -26,7 +28,8 @@ export function confineSpec(spec: Spec, { gids }: Confinement): Spec {
       case 'sysfs':
         return own.has('network') ? mount : bound(mount, '/sys')
       case 'mqueue':
-        return own.has('ipc') ? mount : bound(mount, '/dev/mqueue')
+        if (own.has('ipc')) return mount
+        return mqueue ? bound(mount, '/dev/mqueue') : []
       case 'devpts':
         return gids > tty
           ? mount

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'eventemitter3'
 import type { Readable } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { requireCgroups } from '../cgroup/none.js'
 import type { PodlingError } from '../errors.js'
 import { checkKnown } from '../schema/known-options.js'
 import { checkpoint, type CheckpointOptions, type CheckpointResult } from './checkpoint/checkpoint.js'
@@ -193,10 +194,14 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
     return healthcheck(this.#lifecycle)
   }
 
-  /** Freeze all its processes (cgroups(7), the freezer). @throws PodlingError `INVALID_STATE` */
+  /**
+   * Freeze all its processes (cgroups(7), the freezer).
+   * @throws PodlingError `INVALID_STATE`, `CGROUP_UNAVAILABLE` where an ordinary user has no cgroup for it
+   */
   pause(): Promise<void> {
     return this.#lifecycle.queue.run(async () => {
       requireStatus('pause', this.status, this.name)
+      requireCgroups(this.#lifecycle.context.cgroups, `pause container ${this.name}`)
       const monitor = this.#lifecycle.requireMonitor('pause')
       await monitor.freeze()
       this.#lifecycle.setWhile(monitor, 'paused')
@@ -297,7 +302,7 @@ export class Container extends EventEmitter<ContainerEvents> implements AsyncDis
     )
   }
 
-  /** What it uses now. @throws PodlingError `INVALID_STATE` when it doesn't run */
+  /** What it uses now. @throws PodlingError `INVALID_STATE` when it doesn't run, `CGROUP_UNAVAILABLE` */
   stats(): Promise<ContainerStats>
   /** What it uses, now and again at each interval, until it ends. @throws PodlingError `INVALID_STATE`, `INVALID_OPTION` */
   stats(options: StatsStreamOptions): AsyncGenerator<ContainerStats>

@@ -2,6 +2,7 @@
 import { closeSync, openSync } from 'node:fs'
 import type { MountSource } from '../launch/compile.js'
 import type { Spec, SpecMount, SpecNamespaceType } from '../launch/oci-spec.js'
+import { givenDescriptor } from '../launch/plan.js'
 import { PodlingError } from '../errors.js'
 import type { Lifecycle } from './lifecycle.js'
 import { namespaceTypes } from './pod-place.js'
@@ -10,9 +11,11 @@ import { namespaceTypes } from './pod-place.js'
 export interface PodJoin {
   readonly spec: Spec
   readonly sources: readonly MountSource[]
-  /** A path of the holder's mount namespace, of which the pod's /dev/shm is taken. */
+  /** The holder's mount namespace, of which the pod's /dev/shm is taken. */
   readonly peer?: string
-  /** The paths lead nowhere any more. The monitor has opened them by then. */
+  /** The descriptors that the namespaces of `spec` and `peer` name: the first that are to be held by the monitor. Whoever takes them closes them. */
+  take(): number[]
+  /** Close what was not taken. */
   close(): void
 }
 
@@ -25,18 +28,18 @@ const shmSlot = 31
  */
 export async function joinPod({ context, record }: Lifecycle, spec: Spec): Promise<PodJoin> {
   const { pod } = record
-  if (pod === undefined) return { spec, sources: [], close: () => undefined }
+  if (pod === undefined) return { spec, sources: [], take: () => [], close: () => undefined }
   const monitor = await context.pods.access.holder(pod.id)
   if (monitor === undefined) throw stopped(record.name)
   const opened: number[] = []
+  const take = (): number[] => opened.splice(0)
   const close = (): void => {
-    for (const fd of opened.splice(0)) closeSync(fd)
+    for (const fd of take()) closeSync(fd)
   }
-  // By descriptors of this process, as the pid may be another's before the monitor has opened what it stands for.
+  // By descriptors, as the pid may be another's before the monitor has opened what it stands for.
   const open = (name: string): string => {
-    const fd = openSync(`/proc/${String(monitor.pid)}/ns/${name}`, 'r')
-    opened.push(fd)
-    return `/proc/${String(process.pid)}/fd/${String(fd)}`
+    opened.push(openSync(`/proc/${String(monitor.pid)}/ns/${name}`, 'r'))
+    return givenDescriptor(opened.length - 1)
   }
   try {
     const paths = new Map<SpecNamespaceType, string>(pod.share.map((name) => [namespaceTypes[name], open(name)]))
@@ -53,6 +56,7 @@ export async function joinPod({ context, record }: Lifecycle, spec: Spec): Promi
       spec: { ...spec, mounts, linux: { ...spec.linux, namespaces } },
       sources: shm ? [shmSource] : [],
       ...(peer === undefined ? {} : { peer }),
+      take,
       close,
     }
   } catch (cause) {

@@ -125,7 +125,8 @@ async function launchJoined(container: Lifecycle, joined: PodJoin, restorer: Res
     const plain = planOf(container, joined, root.operations, volumes, attachment, barrier)
     const plan = restorer === undefined ? plain : restorer.plan(container, plain)
     prepareHooks(container)
-    const given = [...(restorer === undefined ? passedStreams(record) : [restorer.give()]), ...held]
+    const streams = restorer === undefined ? passedStreams(record) : [restorer.give()]
+    const given = [...streams, ...joined.take(), ...held]
     held = []
     const monitor = await (user !== undefined
       ? launchOnUserNetwork(container, plan, given, user)

@@ -347,12 +347,20 @@ export interface PlanLog {
   readonly stopsWhenFull: boolean
 }
 
+/**
+ * In the place of a path: the descriptor of that number, from 0 on, behind the streams that are given to the launch. Of a
+ * process that may not be looked at, as a host may not be by the monitors of an ordinary user, no path leads to what it has.
+ */
+export function givenDescriptor(index: number): string {
+  return `#${String(index)}`
+}
+
 export interface Plan {
   /** Namespaces to be made new. */
   readonly create: readonly NamespaceType[]
-  /** Namespaces to join by host path before the new ones are made. */
+  /** Namespaces to join before the new ones are made, by host path or {@link givenDescriptor}. */
   readonly join: readonly { readonly type: NamespaceType; readonly path: string }[]
-  /** The host path of a mount namespace that a `take` may take from. */
+  /** A mount namespace that a `take` may take from, by host path or {@link givenDescriptor}. */
   readonly peer?: string
   /** uid_map and gid_map of a new user namespace (user_namespaces(7)), as their file contents. */
   readonly idMaps?: { readonly uid: string; readonly gid: string }

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { PodlingError } from '../errors.js'
 import { checkFree, freeName } from '../container/create.js'
 import { clearAway } from '../container/clear-away.js'
+import { confineSpec } from '../container/confine-spec.js'
 import { containerEvent } from '../container/container-event.js'
 import type { ContainerContext } from '../container/context.js'
 import type { HolderRecord } from '../container/find-pod.js'
@@ -27,7 +28,7 @@ export async function createPod(context: ContainerContext, given: PodOptions): P
   const id = randomId()
   const paths = containerPaths(context.root, context.runRoot, id, options.detach)
   for (;;) {
-    const made = holderRecord(
+    const plain = holderRecord(
       {
         id,
         name: options.name ?? freeName(context),
@@ -38,7 +39,9 @@ export async function createPod(context: ContainerContext, given: PodOptions): P
       },
       options,
     )
-    const record = { ...made, given: containerPart(given) }
+    const { confinement } = context.host
+    const spec = confinement === undefined ? plain.spec : confineSpec(plain.spec, confinement)
+    const record = { ...plain, spec, given: containerPart(given) }
     validateSpec(record.spec)
     // Limits that this machine can't carry out are told now, not at the first start.
     context.cgroups.plan(`${id}/holder`, {}, record.holds.resources)

@@ -1,3 +1,4 @@
+import { requireCgroups } from '../cgroup/none.js'
 import { PodlingError } from '../errors.js'
 import type { Container } from '../container/container.js'
 import { isHolder } from '../container/find-pod.js'
@@ -154,9 +155,10 @@ export class Pod implements AsyncDisposable {
     })
   }
 
-  /** Freeze all its processes. @throws PodlingError `INVALID_STATE` when none run */
+  /** Freeze all its processes. @throws PodlingError `INVALID_STATE` when none run, `CGROUP_UNAVAILABLE` */
   pause(): Promise<void> {
     return this.#run('pause', async () => {
+      requireCgroups(this.#parts.context.cgroups, `pause pod ${this.name}`)
       const running = (await this.#running('pause')).filter(({ status }) => status === 'running')
       await settleAll(
         `pause pod ${this.name}`,

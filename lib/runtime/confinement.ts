@@ -1,5 +1,5 @@
 /** The user namespace that the containers of a runtime are in, where that is not the machine's first. */
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { PodlingError } from '../errors.js'
 import type { Confinement } from '../container/confine-spec.js'
@@ -9,6 +9,7 @@ import { isErrno } from '../storage/file-error.js'
 import type { FindProgram } from '../storage/volumes/encrypted.js'
 import { readSubIds } from '../sys/read-sub-ids.js'
 import { userNamespaceObstacle, type HostFacts } from '../sys/kernel.js'
+import type { UserNamespaceInfo } from './info.js'
 import type { RuntimePaths } from './paths.js'
 
 /** The namespaces of an ordinary user, and what is known of his ids. */
@@ -30,8 +31,13 @@ export function enterNamespaces(paths: RuntimePaths, facts: HostFacts, findProgr
   }
 }
 
+export function userNamespaceInfo(confinement: Confinement, facts: IdFacts | undefined): UserNamespaceInfo {
+  const { uids, gids } = confinement
+  return { uids, gids, warnings: idWarnings(confinement, facts) }
+}
+
 /** What can't work for want of ids. */
-export function idWarnings({ uids, gids }: Confinement, facts: IdFacts | undefined): string[] {
+function idWarnings({ uids, gids }: Confinement, facts: IdFacts | undefined): string[] {
   if (uids > 1 && gids > 1) return []
   const lost = 'containers have one user and one group, 0: files of others in images are refused, and other users'
   if (facts === undefined) return [lost]
@@ -50,6 +56,7 @@ export function lookAround(pid: number): Confinement {
     uids: countIds(parseIdMap(read('uid_map'))),
     gids: countIds(parseIdMap(read('gid_map'))),
     setsGroups: read('setgroups').trim() === 'allow',
+    mqueue: existsSync('/dev/mqueue'),
   }
 }
 

@@ -1,7 +1,7 @@
 import { accessSync, constants } from 'node:fs'
 import { EventEmitter } from 'eventemitter3'
 import { openCgroups } from '../cgroup/open.js'
-import { enterNamespaces, idWarnings, lookAround } from './confinement.js'
+import { enterNamespaces, lookAround, userNamespaceInfo } from './confinement.js'
 import { Containers } from '../container/containers.js'
 import type { ContainerContext } from '../container/context.js'
 import { FileDigests } from '../container/checkpoint/file-digests.js'
@@ -214,7 +214,7 @@ async function open(
   await warm
   const recovered = { ...left, failures: [...left.failures, ...(await networks.recover())] }
   const info = async (): Promise<RuntimeInfo> => {
-    const space = confinement && { ...confinement, warnings: idWarnings(confinement, namespaces?.idFacts()) }
+    const space = confinement && userNamespaceInfo(confinement, namespaces?.idFacts())
     return runtimeInfo(paths, storage, quotas, cgroups, facts, space)
   }
   return { gate, journal, context, info, imageEvents, images, networks, volumes, containers, pods, recovered, teardown }

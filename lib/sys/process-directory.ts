@@ -1,5 +1,5 @@
 /** A process by the descriptor of its directory in procfs: what is read through it is this process's or nothing at all. */
-import { closeSync, constants, openSync } from 'node:fs'
+import { closeSync, constants, openSync, readlinkSync } from 'node:fs'
 import type { KernelFiles } from './kernel-files.js'
 
 export class ProcessDirectory {
@@ -13,10 +13,14 @@ export class ProcessDirectory {
 
   /**
    * Open the directory of a pid that was a container's a moment ago, and may be another's by now.
-   * @param cgroup a part of the path of its cgroup that nothing else has, such as the container's id
+   * @param belongs whether what is open now is the container's
    * @returns undefined when it is gone, or another's
    */
-  static open(pid: number, cgroup: string, files: KernelFiles): ProcessDirectory | undefined {
+  static open(
+    pid: number,
+    belongs: (process: ProcessDirectory) => boolean,
+    files: KernelFiles,
+  ): ProcessDirectory | undefined {
     let fd
     try {
       fd = openSync(`/proc/${String(pid)}`, constants.O_RDONLY | constants.O_DIRECTORY)
@@ -25,7 +29,7 @@ export class ProcessDirectory {
     }
     const process = new ProcessDirectory(fd, files)
     // Asked through the descriptor: no new process with this pid can answer.
-    if (process.read('cgroup')?.includes(cgroup)) return process
+    if (belongs(process)) return process
     process.close()
     return undefined
   }
@@ -33,6 +37,15 @@ export class ProcessDirectory {
   /** One of its files, `stat`, `net/dev`. @returns undefined when it has ended */
   read(file: string): string | undefined {
     return this.#files.read(this.path(file))
+  }
+
+  /** Where one of its links leads, `ns/pid`. @returns undefined when it has ended, or this user may not look at it */
+  link(file: string): string | undefined {
+    try {
+      return readlinkSync(this.path(file))
+    } catch {
+      return undefined
+    }
   }
 
   /** Of its files, while it is open. */
@@ -43,4 +56,9 @@ export class ProcessDirectory {
   close(): void {
     closeSync(this.#fd)
   }
+}
+
+/** @param part of the path of its cgroup, that nothing else has, such as the container's id */
+export function isInCgroup(part: string): (process: ProcessDirectory) => boolean {
+  return (process) => process.read('cgroup')?.includes(part) === true
 }

@@ -1,8 +1,14 @@
 import { PodlingError } from '../../errors.js'
 import type { ContainerContext } from '../context.js'
 
-/** @param what for messages: `checkpoint container web` @throws PodlingError `CHECKPOINT_PROGRAM_NOT_FOUND` */
-export function findCriu({ findProgram }: ContainerContext, what: string): string {
+/** @param what for messages: `checkpoint container web` @throws PodlingError `CHECKPOINT_PROGRAM_NOT_FOUND`, `CHECKPOINT_FAILED` */
+export function findCriu({ findProgram, host }: ContainerContext, what: string): string {
+  if (host.confinement !== undefined) {
+    throw new PodlingError(
+      'CHECKPOINT_FAILED',
+      `${what}: CRIU needs root of the machine, and containers are in a user namespace here; run as root`,
+    )
+  }
   const program = findProgram('criu')
   if (program !== undefined) return program
   throw new PodlingError(

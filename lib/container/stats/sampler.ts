@@ -3,7 +3,7 @@ import type { CgroupStats } from '../../cgroup/stats.js'
 import { PodlingError } from '../../errors.js'
 import type { Monitor } from '../../launch/monitor.js'
 import { KernelFiles } from '../../sys/kernel-files.js'
-import { ProcessDirectory } from '../../sys/process-directory.js'
+import { isInCgroup, ProcessDirectory } from '../../sys/process-directory.js'
 import { parseInterfaces, type InterfaceStats } from './interfaces.js'
 import { containerStats, type ContainerStats, type CpuMark } from './stats.js'
 
@@ -76,7 +76,7 @@ export class Sampler {
   #process(id: string, monitor: Monitor): ProcessDirectory | undefined {
     const known = this.#processes.get(monitor)
     if (known !== undefined) return known
-    const opened = ProcessDirectory.open(monitor.pid, id, this.#files)
+    const opened = ProcessDirectory.open(monitor.pid, isInCgroup(id), this.#files)
     if (opened !== undefined) this.#processes.set(monitor, opened)
     return opened
   }

@@ -1,5 +1,6 @@
 /** Users and groups by their names: passwd(5) and group(5). */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
+import { parseIdMap, type IdMapLine } from '../../launch/rootless/id-maps.js'
 import { openBeneath } from '../../sys/libc.js'
 import type { ProcessDirectory } from '../../sys/process-directory.js'
 import type { Names } from './process-info.js'
@@ -31,6 +32,23 @@ export function containerNames(process: ProcessDirectory, trustedFuse: boolean):
   } finally {
     closeSync(fd)
   }
+}
+
+/** The same by the ids that a host counts by. @param process one of the container's, whose user namespace it is */
+export function mappedNames(names: Names, process: ProcessDirectory): Names {
+  const [uids, gids] = ['uid_map', 'gid_map'].map((file) => parseIdMap(process.read(file) ?? ''))
+  return {
+    user: (uid) => names.user(insideId(uids, uid)),
+    group: (gid) => names.group(insideId(gids, gid)),
+  }
+}
+
+/** What the kernel shows for an id that a namespace has no word for (user_namespaces(7), overflowuid). */
+const nobody = 65_534
+
+function insideId(map: readonly IdMapLine[] | undefined, id: number): number {
+  const line = map?.find(([, outside, count]) => id >= outside && id < outside + count)
+  return line === undefined ? nobody : line[0] + id - line[1]
 }
 
 function names(read: (file: 'passwd' | 'group') => string): Names {

@@ -5,9 +5,9 @@ import { show } from '../../schema/faults.js'
 import { KernelFiles } from '../../sys/kernel-files.js'
 import { ProcessDirectory } from '../../sys/process-directory.js'
 import type { Lifecycle } from '../lifecycle.js'
-import { cgroupOf } from '../pod-place.js'
 import { requireStatus } from '../status.js'
-import { containerNames, hostNames } from './account-names.js'
+import { containerNames, hostNames, mappedNames } from './account-names.js'
+import { ownProcesses, type OwnProcesses } from './own-processes.js'
 import {
   innerPid,
   processInfo,
@@ -61,11 +61,13 @@ export async function top<D extends ProcessDescriptor>(
   const { context, record } = container
   requireStatus('top', container.status, record.name)
   const monitor = container.requireMonitor('look at the processes of')
-  const processes = readProcesses(await context.cgroups.processes(cgroupOf(record)), record.id)
+  const own = await ownProcesses(container, monitor.pid)
+  const processes = readProcesses(own)
   const files = new KernelFiles()
-  const pidOne = ProcessDirectory.open(monitor.pid, record.id, files)
+  const pidOne = ProcessDirectory.open(monitor.pid, own.belongs, files)
   const host = hostNames()
-  const names: Names = pidOne === undefined ? host : containerNames(pidOne, context.driver.name === 'fuse-overlayfs')
+  const trusted = context.driver.name === 'fuse-overlayfs'
+  const names: Names = pidOne === undefined ? host : mappedNames(containerNames(pidOne, trusted), pidOne)
   pidOne?.close()
   const surroundings = {
     container: names,
@@ -91,10 +93,10 @@ function check(descriptors: readonly string[]): void {
 }
 
 /** Those that are still there, and the container's. */
-function readProcesses(pids: readonly number[], id: string): { hpid: number; files: ProcessFiles }[] {
+function readProcesses({ pids, belongs }: OwnProcesses): { hpid: number; files: ProcessFiles }[] {
   const files = new KernelFiles()
   return pids.flatMap((hpid) => {
-    const process = ProcessDirectory.open(hpid, id, files)
+    const process = ProcessDirectory.open(hpid, belongs, files)
     if (process === undefined) return []
     try {
       const [stat, status, cmdline] = [process.read('stat'), process.read('status'), process.read('cmdline')]

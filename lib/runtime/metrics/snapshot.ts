@@ -1,6 +1,7 @@
 import type { Container } from '../../container/container.js'
 import type { ContainerInspect } from '../../container/inspect.js'
 import type { ContainerStats } from '../../container/stats/stats.js'
+import { PodlingError } from '../../errors.js'
 import type { Pod } from '../../pod/pod.js'
 import type { Network } from '../../network/network-record.js'
 import type { Image } from '../../storage/image.js'
@@ -29,7 +30,7 @@ export interface Watched {
 export async function takeSnapshot({ containers, images, volumes, networks, pods }: Watched): Promise<Snapshot> {
   const [listed, stats, ...others] = await Promise.all([
     containers.list(),
-    containers.stats(),
+    containers.stats().catch(withoutCgroups),
     images.list(),
     volumes.list(),
     networks.list(),
@@ -43,4 +44,10 @@ export async function takeSnapshot({ containers, images, volumes, networks, pods
     networks: others[2],
     pods: others[3],
   }
+}
+
+/** Of an ordinary user's containers that have none, all else is counted. */
+function withoutCgroups(error: unknown): ContainerStats[] {
+  if (error instanceof PodlingError && error.code === 'CGROUP_UNAVAILABLE') return []
+  throw error
 }
