@@ -173,8 +173,8 @@ export const peers = {
   podman: {
     package: 'podman',
     provides: 'podman',
-    reason: 'defaults are compared with its own, and it is a peer of the benchmark',
-    specs: 'spec/container, spec/journeys, spec/bench',
+    reason: 'defaults are compared with its own, it runs on podling-oci, and it is a peer of the benchmark',
+    specs: 'spec/container, spec/journeys, spec/oci, spec/bench',
   },
   postgresql: {
     package: 'postgresql',
@@ -206,8 +206,8 @@ export const peers = {
   runc: {
     package: 'runc',
     provides: 'runc',
-    reason: 'runs for podman here, and is a peer of the benchmark',
-    specs: 'spec/container, spec/launch, spec/bench',
+    reason: 'runs for podman here, is asked beside podling-oci, and is a peer of the benchmark',
+    specs: 'spec/container, spec/launch, spec/oci, spec/bench',
   },
   skopeo: {
     package: 'skopeo',
