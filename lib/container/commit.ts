@@ -12,8 +12,8 @@ export interface CommitOptions {
   readonly ref?: string
   /**
    * What containers of the new image do otherwise than this one: its command, variables, user, working directory, published
-   * ports, labels, stop signal and volumes without a name become the image's, where it was given any. Variables, labels,
-   * ports and volumes come to those that are there. @default {}
+   * ports, labels, stop signal, health check (where it is a command) and volumes without a name become the image's, where
+   * it was given any. Variables, labels, ports and volumes come to those that are there. @default {}
    */
   readonly config?: ImageConfigInput
   /** @default that of the image */

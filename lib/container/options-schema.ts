@@ -137,7 +137,7 @@ const dependency = {
   member: 'property of a dependency',
   required: ['container'],
   additionalProperties: false,
-  properties: { container: { type: 'string', minLength: 1 }, condition: { enum: ['started', 'completed'] } },
+  properties: { container: { type: 'string', minLength: 1 }, condition: { enum: ['started', 'completed', 'healthy'] } },
 }
 
 const privateOrHost = { enum: ['private', 'host'] }

@@ -182,8 +182,8 @@ export interface ContainerOptions extends LimitOptions {
    */
   readonly pod?: string | { readonly id: string }
   /**
-   * Containers of the same pod that must run, or have ended well, before it starts (`--requires`). They are started first,
-   * where they don't run. @default none
+   * Containers of the same pod that must run, be healthy, or have ended well, before it starts (`--requires`). They are
+   * started first, where they don't run. @default none
    */
   readonly dependsOn?: readonly DependencyOption[]
   /**
@@ -280,8 +280,8 @@ export type DependencyOption =
   | string
   | {
       readonly container: string
-      /** `'started'`: it runs. `'completed'`: it has ended with 0. @default 'started' */
-      readonly condition?: 'started' | 'completed'
+      /** `'started'`: it runs. `'healthy'`: its check says so. `'completed'`: it has ended with 0. @default 'started' */
+      readonly condition?: 'started' | 'healthy' | 'completed'
     }
 
 /** One of the mounts of {@link ContainerOptions}. */

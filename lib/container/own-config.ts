@@ -1,5 +1,7 @@
 /** What a container has in the place of its image's configuration, for an image that is made of it. Pure. */
 import type { ImageConfigInput } from '../image/image-config-input.js'
+import type { Healthcheck } from '../image/image-config.js'
+import type { HealthRequest } from './health/parse-health.js'
 import type { NormalizedOptions } from './normalized-options.js'
 import { signalName } from './signals.js'
 
@@ -14,7 +16,7 @@ export interface OwnConfig {
  * the volumes without a name count: what else is mounted is the host's.
  */
 export function ownConfig(options: NormalizedOptions): OwnConfig {
-  const { entrypoint, command, env, workdir, user, labels, stopSignal, mounts } = options
+  const { entrypoint, command, env, workdir, user, labels, stopSignal, mounts, health } = options
   const anonymous = mounts.filter(({ extras }) => extras?.volume !== undefined && extras.volume.name === undefined)
   const exposedPorts = portsOf(options).map(({ container, protocol }) => ({ port: container, protocol }))
   const ownCommand = command.length > 0 || (entrypoint !== undefined && entrypoint.length > 0)
@@ -29,8 +31,24 @@ export function ownConfig(options: NormalizedOptions): OwnConfig {
       ...(anonymous.length === 0 ? {} : { volumes: anonymous.map(({ destination }) => destination) }),
       ...(Object.keys(labels).length === 0 ? {} : { labels }),
       ...(stopSignal === undefined ? {} : { stopSignal: signalWord(stopSignal) }),
+      ...healthOf(health),
     },
     targets: mounts.map(({ destination }) => destination),
+  }
+}
+
+/** An image's check is a command: one of a port is nothing that it could say. */
+function healthOf(health: HealthRequest | undefined): { healthcheck?: Healthcheck } {
+  if (health === undefined) return {}
+  if (health === 'none') return { healthcheck: { test: ['NONE'] } }
+  const { test, interval, timeout, startPeriod, startInterval, retries } = health
+  if (test?.kind !== 'command') return {}
+  const details = { interval, timeout, startPeriod, startInterval, retries }
+  return {
+    healthcheck: {
+      test: ['CMD', ...test.argv],
+      ...Object.fromEntries(Object.entries(details).filter(([, value]) => value !== undefined)),
+    },
   }
 }
 

@@ -10,7 +10,7 @@ export const podNamespaces: readonly PodNamespace[] = ['net', 'ipc', 'uts', 'pid
 export const namespaceTypes = { net: 'network', ipc: 'ipc', uts: 'uts', pid: 'pid', cgroup: 'cgroup' } as const
 
 /** What another container of the pod must have come to before one starts. */
-export type DependencyCondition = 'started' | 'completed'
+export type DependencyCondition = 'started' | 'completed' | 'healthy'
 
 export interface Dependency {
   /** The name or id of a container of the same pod. */

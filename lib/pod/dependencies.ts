@@ -1,5 +1,6 @@
 /** What a container of a pod waits for before it starts. */
 import { PodlingError } from '../errors.js'
+import type { Container } from '../container/container.js'
 import type { PodAccess } from '../container/pod-access.js'
 import { findPod, requireKept } from '../container/find-pod.js'
 import { membersOf, orderOf, type Member, type PodParts } from './members.js'
@@ -39,14 +40,34 @@ async function fulfil(members: readonly Member[], needed: Needed): Promise<void>
 
 /** Of one that has been started. @throws PodlingError `DEPENDENCY_FAILED` */
 export async function awaitCondition(members: readonly Member[], needed: Needed): Promise<void> {
-  if (needed.condition !== 'completed') return
+  if (needed.condition === 'started') return
   const { container } = memberOf(members, needed)
-  const { exitCode } = await container.wait()
-  if (exitCode === 0) return
+  const [fate, wanted] =
+    needed.condition === 'healthy'
+      ? [await untilHealthy(container), 'be healthy']
+      : [`ended with ${String((await container.wait()).exitCode)}`, 'end well']
+  if (fate === 'is healthy' || fate === 'ended with 0') return
   throw new PodlingError(
     'DEPENDENCY_FAILED',
-    `container ${container.name} ended with ${String(exitCode)}, and others of its pod wait for it to end well; see its logs()`,
+    `container ${container.name} ${fate}, and others of its pod wait for it to ${wanted}; see its logs() and inspect()`,
   )
+}
+
+/** Whichever comes first. */
+async function untilHealthy(container: Container): Promise<string> {
+  const others = new AbortController()
+  const { signal } = others
+  try {
+    return await Promise.race([
+      container.wait({ condition: 'healthy', signal }).then(() => 'is healthy'),
+      container.wait({ condition: 'unhealthy', signal }).then(() => 'is unhealthy'),
+      container
+        .wait({ condition: 'exited', signal })
+        .then(({ exitCode }) => `ended with ${String(exitCode)}, not healthy`),
+    ])
+  } finally {
+    others.abort()
+  }
 }
 
 function memberOf(members: readonly Member[], { id }: Needed): Member {

@@ -261,6 +261,20 @@ t.test("the image's HEALTHCHECK", async (t) => {
   await t.rejects(runtime.run({ ...common, ready: { healthy: true } }), { code: 'INVALID_OPTION', message: /ready/ })
 })
 
+t.test('the check of a container goes into the image that is made of it', async (t) => {
+  const committed = async (health: NonNullable<ContainerOptions['health']>) => {
+    await using container = await runtime.containers.create({ ...common, health })
+    return (await container.commit()).config.healthcheck
+  }
+  t.strictSame(await committed({ command: 'true', interval: '2m', retries: 7 }), {
+    test: ['CMD', '/bin/sh', '-c', 'true'],
+    interval: 120_000,
+    retries: 7,
+  })
+  t.strictSame(await committed(false), { test: ['NONE'] })
+  t.equal(await committed({ tcp: 80 }), undefined, 'an image has no words for this one')
+})
+
 t.test('ready: it never is', async (t) => {
   const health = { command: 'echo no database; exit 1', interval: 20 }
   await t.rejects(runtime.run({ ...common, health, ready: { healthy: true, timeout: 500 } }), {

@@ -184,6 +184,32 @@ t.test('they start in the order of their dependencies, and stop the other way ro
   t.equal((await runtime.containers.get('web')).status, 'exited', 'a circle keeps nobody from stopping')
 })
 
+t.test('one waits until another is healthy, and is told when that never will be', tools, async (t) => {
+  await using pod = await runtime.pods.create({ network: 'none' })
+  const health = { command: 'test -e /ready', interval: 100, startInterval: 50, startPeriod: 60_000 } as const
+  const late = ['sh', '-c', 'sleep 0.5; touch /ready; exec sleep 1000']
+  const db = await runtime.containers.create({ image, pod, name: 'slow', command: late, health })
+  const options = { ...sleeper, pod, dependsOn: [{ container: 'slow', condition: 'healthy' }] } as const
+  const client = await runtime.containers.create({ ...options, name: 'patient' })
+  let healthyAtStart = false
+  client.once('start', () => (healthyAtStart = db.inspect().health?.status === 'healthy'))
+  await pod.start()
+  t.ok(healthyAtStart, 'it was healthy when the other one started')
+  await pod.stop({ timeout: 0 })
+  await db.remove()
+  const dies = { image, pod, name: 'slow', command: ['sh', '-c', 'sleep 0.3; exit 3'] }
+  const dead = await runtime.containers.create({ ...dies, health })
+  const never = /slow ended with 3, not healthy, and others of its pod wait for it to be healthy/
+  await rejectsWith(t, () => pod.start(), 'DEPENDENCY_FAILED', never)
+  await dead.remove()
+  const sick = { ...sleeper, pod, name: 'slow', health: { command: 'false', interval: 50, retries: 2 } }
+  const ill = await runtime.containers.create(sick)
+  await rejectsWith(t, () => client.start(), 'DEPENDENCY_FAILED', /slow is unhealthy, and others/)
+  await ill.remove({ force: true })
+  await runtime.containers.create({ ...sleeper, pod, name: 'slow' })
+  await rejectsWith(t, () => client.start(), 'INVALID_STATE', /health/)
+})
+
 t.test('what a start has begun, its failure ends', tools, async (t) => {
   await using pod = await runtime.pods.create({ name: 'failing', network: 'none' })
   const good = await runtime.containers.create({ ...sleeper, pod, name: 'good' })
@@ -288,7 +314,7 @@ t.test('what does not fit is told before anything is made', tools, async (t) => 
     [{ memory: '1g', cpus: 2, pidsLimit: 21 }, /memory: must not be above.*\n +cpus: .*\n +pidsLimit: .* 20, got 21/],
     [{ detach: true }, /detach: must not be true, as pod full ends with its host/],
     [{ sysctls: { 'net.ipv4.ip_forward': 1 } }, /sysctls: net\.ipv4\.ip_forward: the network is that of pod full/],
-    [{ dependsOn: [{ container: 'a', condition: 'healthy' as 'started' }] }, /dependsOn\[0\]\.condition: must be/],
+    [{ dependsOn: [{ container: 'a', condition: 'ready' as 'started' }] }, /dependsOn\[0\]\.condition: must be/],
     [{ initContainer: 'once', restart: 'always' }, /restart: must be 'no' for an init container/],
     [{ initContainer: 'never' as 'once' }, /initContainer: must be one of 'once', 'always'; got 'never'/],
   ]

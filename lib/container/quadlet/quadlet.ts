@@ -82,7 +82,9 @@ function dependencies({ names, records }: ContainerContext, { pod }: ContainerRe
     return [
       setting('Unit', 'Requires', `${name}.service`),
       setting('Unit', 'After', `${name}.service`),
-      ...(condition === 'completed' ? [omit(`dependsOn: ${name}: systemd waits for its start, not for its end`)] : []),
+      ...(condition === 'started'
+        ? []
+        : [omit(`dependsOn: ${name}: systemd waits for its start, not until it is ${condition}`)]),
     ]
   })
 }
