@@ -8,6 +8,7 @@ import { compilePlan } from '../launch/compile.js'
 import type { SpecProcess } from '../launch/oci-spec.js'
 import type { Plan, PlanStdio } from '../launch/plan.js'
 import type { Bundle } from './bundle.js'
+import { askedResources } from './resources.js'
 import { cgroupPlace, type CgroupPlace } from './cgroup-place.js'
 
 export interface Prepared {
@@ -26,7 +27,7 @@ export interface PrepareOptions {
 export async function prepare(id: string, { path, rootfs, spec }: Bundle, options: PrepareOptions): Promise<Prepared> {
   const place = cgroupPlace(spec.linux?.cgroupsPath, id)
   const cgroups = await openCgroups({ parent: place.parent })
-  const cgroup = cgroups.plan(place.name, spec.linux?.resources ?? {})
+  const cgroup = cgroups.plan(place.name, askedResources(spec.linux?.resources ?? {}))
   const hooks = hooksInside({ id, spec }, { runDirectory: path })
   const stopsForHooks = (['prestart', 'createRuntime'] as const).some((at) => hooksOf(spec.hooks, at).length > 0)
   const below = place.parent === '/' ? `/${place.name}` : `/${place.parent}/${place.name}`

@@ -6,13 +6,15 @@ import type { Store } from './store.js'
 
 /** `state ID`: runtime-spec, "State", with what runc adds. */
 export function state({ store }: Context, id: string): number {
-  const record = store.read(id)
-  const status = currentStatus(store, record)
-  const { ociVersion, bundle, rootfs, created, annotations } = record
-  const pid = status === 'stopped' || status === 'creating' ? 0 : (record.pid ?? 0)
-  const shown = { ociVersion, id, pid, status, bundle, rootfs, created, annotations, owner: '' }
-  print(JSON.stringify(shown, undefined, 2))
+  print(JSON.stringify(shownState(store, store.read(id)), undefined, 2))
   return 0
+}
+
+export function shownState(store: Store, record: ContainerRecord) {
+  const status = currentStatus(store, record)
+  const { ociVersion, id, bundle, rootfs, created, annotations } = record
+  const pid = status === 'stopped' || status === 'creating' ? 0 : (record.pid ?? 0)
+  return { ociVersion, id, pid, status, bundle, rootfs, created, annotations, owner: '' }
 }
 
 export function currentStatus(store: Store, record: ContainerRecord): Status {
