@@ -127,7 +127,10 @@ function sharesHostname(options: ContainerOptions, pod: PodFacts, faults: Fault[
 }
 
 /** A limit above the pod's would never be reached; whoever gives one believes otherwise. */
-function limitFaults(options: ContainerOptions, pod: PodFacts): Fault[] {
+export function limitFaults(
+  options: Pick<ContainerOptions, 'memory' | 'cpus' | 'pidsLimit'>,
+  pod: Pick<PodFacts, 'name' | 'memory' | 'cpus' | 'pidsLimit'>,
+): Fault[] {
   const given = { memory: parseSize(options.memory), cpus: options.cpus, pidsLimit: options.pidsLimit }
   return (['memory', 'cpus', 'pidsLimit'] as const).flatMap((path) => {
     const [own, most] = [given[path], pod[path]]

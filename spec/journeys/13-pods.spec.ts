@@ -363,7 +363,7 @@ t.test('several processes at one pod', tools, async (t) => {
 
 t.test('a detached one is found again by another process', tools, async (t) => {
   const first = await Runtime.open({ root })
-  const made = await first.pods.create({ name: 'stays', network: 'none', detach: true, shmSize: '8m' })
+  const made = await first.pods.create({ name: 'stays', network: 'none', detach: true, shmSize: '8m', pidsLimit: 40 })
   await first.run({ ...sleeper, pod: made, name: 'inside' })
   await first.close()
   await (await Runtime.open({ root })).close()
@@ -377,6 +377,12 @@ t.test('a detached one is found again by another process', tools, async (t) => {
   t.match(await output(more, 'df -k /dev/shm'), /shm +8192 /)
   await more.update({ pidsLimit: 7 })
   t.match((await more.stats()).pids, { limit: 7 }, 'its own limits stand below those of the pod')
+  await rejectsWith(
+    t,
+    () => more.update({ pidsLimit: 41 }),
+    'INVALID_OPTION',
+    /pidsLimit: must not be above that of pod/,
+  )
   await pod.remove({ force: true })
 })
 

@@ -3,6 +3,8 @@ import { PodlingError } from '../../errors.js'
 import { faultFinder, formatFaults } from '../../schema/faults.js'
 import { settleAll } from '../../teardown.js'
 import type { Lifecycle } from '../lifecycle.js'
+import { findPod, podFacts } from '../find-pod.js'
+import { limitFaults, type PodFacts } from '../parse-pod.js'
 import { cgroupOf } from '../pod-place.js'
 import { optionKeywords } from '../options-schema.js'
 import { changeRecord } from '../change-record.js'
@@ -27,7 +29,8 @@ export async function update(container: Lifecycle, options: LimitOptions): Promi
   const { context, record } = container
   requireStatus('update', container.status, record.name)
   const current = record.spec.linux?.resources ?? {}
-  const asked = limitResources(parse(options, current))
+  const pod = record.pod && podFacts(findPod(context, record.pod.id))
+  const asked = limitResources(parse(options, current, pod))
   const withMemory = asked.memory?.limit !== undefined || asked.memory?.swap !== undefined
   context.cgroups.plan(cgroupOf(record), mergeResources(current, asked))
   const undo =
@@ -53,10 +56,13 @@ export async function update(container: Lifecycle, options: LimitOptions): Promi
   container.tell('update')
 }
 
-function parse(options: LimitOptions, { memory }: LinuxResources): NormalizedLimits {
+function parse(options: LimitOptions, { memory }: LinuxResources, pod: PodFacts | undefined): NormalizedLimits {
   const misshapen = findFaults(options)
   const limits = misshapen.length > 0 ? undefined : normalizeLimits(options)
-  const faults = limits === undefined ? misshapen : limitContradictions(options, inForce(limits, memory))
+  const faults =
+    limits === undefined
+      ? misshapen
+      : [...limitContradictions(options, inForce(limits, memory)), ...(pod ? limitFaults(options, pod) : [])]
   if (limits !== undefined && faults.length === 0) return limits
   throw new PodlingError('INVALID_OPTION', formatFaults('update a container', faults))
 }
