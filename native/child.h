@@ -132,6 +132,8 @@ _Noreturn void part_failed(const struct failure *failure);
 
 /* interpret.c: tell the maker in one datagram; nothing where nobody is left. */
 int tell(const void *data, size_t size);
+/* The same with a descriptor. */
+int tell_with(const void *data, size_t size, int descriptor);
 int tell_identity(const struct child *child, enum record_kind kind);
 
 /* execute.c: find a program along PATH, and execute it. Both return on failure only; a look tells what would come of it. */
@@ -147,6 +149,9 @@ int execute_hook(struct child *child);
 
 /* char *[] of a list of texts, with an optional last one. Never freed: execve(2) comes next. */
 char **strings(struct list list, char *last);
+
+/* seccomp.c */
+int op_seccomp(struct child *child, struct reader *fields);
 
 /* landlock.c */
 int op_landlock(struct child *child, struct reader *fields);

@@ -24,15 +24,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "cgroup.h"
 #include "child.h"
 #include "clock.h"
+#include "listener.h"
 #include "process.h"
 
 enum { STREAM_FD = 3, ENDING_TRIES = 1000 };
@@ -60,31 +59,11 @@ _Noreturn static void give_up(struct detached *detached, struct failure failure)
   _exit(1);
 }
 
-/* By the descriptor of its path, which may be longer than a socket address has room for. */
-static int connect_console(const char *path, struct failure *failure) {
-  failure->stage = STAGE_CONSOLE;
-  autoclose int place = open(path, O_PATH | O_CLOEXEC);
-  if (place < 0) return fail(failure, "open");
-  struct sockaddr_un address = {.sun_family = AF_UNIX};
-  snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d", place);
-  autoclose int console = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (console < 0) return fail(failure, "socket");
-  if (connect(console, (struct sockaddr *)&address, sizeof(address)) < 0) return fail(failure, "connect");
-  return steal_fd(&console);
-}
-
 /* As runc: one message, its text the name by which the master was opened. */
 static int send_master(int console, int master) {
   static char name[] = "/dev/ptmx";
   struct iovec part = {.iov_base = name, .iov_len = strlen(name)};
-  union {
-    struct cmsghdr header;
-    char bytes[CMSG_SPACE(sizeof(int))];
-  } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
-  memcpy(CMSG_DATA(&control.header), &master, sizeof(master));
-  struct msghdr message = {
-      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
-  return sendmsg(console, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
+  return send_with(console, &part, 1, master);
 }
 
 /* It is somebody else's from now on. */
@@ -96,6 +75,12 @@ static int pass_terminal(struct detached *detached, struct failure *failure) {
   console_close(console);
   console_clear(console);
   return 0;
+}
+
+static int open_console(struct detached *detached, const char *path, struct failure *failure) {
+  failure->stage = STAGE_CONSOLE;
+  detached->console = connect_by_path(path, failure);
+  return detached->console < 0 ? -1 : 0;
 }
 
 static int open_start(struct detached *detached, const char *fifo, struct failure *failure) {
@@ -116,7 +101,7 @@ static int begin(struct detached *detached, const char *fifo, const char *consol
   if (!bytes || !plan_decode(plan, bytes, size)) return fail(failure, "read");
   plan->passed = passed;
   if (strcmp(fifo, "-") != 0 && open_start(detached, fifo, failure) < 0) return -1;
-  if (strcmp(console, "-") != 0 && (detached->console = connect_console(console, failure)) < 0) return -1;
+  if (strcmp(console, "-") != 0 && open_console(detached, console, failure) < 0) return -1;
   if (clone_open_joined(plan, NULL, 0, failure) < 0) return -1;
   detached->made = calloc((size_t)plan->directories.count + 1, sizeof(bool));
   if (!detached->made) return fail(failure, "calloc");

@@ -139,7 +139,7 @@ static void begin_check(struct monitor *monitor, uint64_t now) {
   remove_cgroup(monitor, health->number - 1);
   if (own_cgroup(monitor, health->number, &plan, path)) mkdir(path, 0755);
   const int passed[] = {ends[1], ends[1]};
-  if (process_enter(&peer->process, &plan, monitor->main.pidfd, -1, &monitor->plan.health.check, passed,
+  if (process_enter(&peer->process, &plan, &monitor->main, -1, &monitor->plan.health.check, passed,
                     array_length(passed), &failure) < 0) {
     peer->process.failure = failure;
     /* The end of its link is heard as any other's; where there is none, this is all. */

@@ -3,9 +3,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/filter.h>
 #include <linux/keyctl.h>
-#include <linux/seccomp.h>
 #include <net/if.h>
 #include <poll.h>
 #include <stdio.h>
@@ -19,6 +17,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 
 #include "probe.h"
 #include "resolve.h"
@@ -27,6 +26,11 @@
 int tell(const void *data, size_t size) {
   if (link_fd < 0) return 0;
   return write(link_fd, data, size) == (ssize_t)size ? 0 : -1;
+}
+
+int tell_with(const void *data, size_t size, int descriptor) {
+  struct iovec part = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
+  return send_with(link_fd, &part, 1, descriptor);
 }
 
 int tell_identity(const struct child *child, enum record_kind kind) {
@@ -134,20 +138,6 @@ static int op_keyring(struct child *child, struct reader *fields) {
 static int op_no_new_privs(struct child *child, struct reader *fields) {
   (void)fields;
   return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? fail(&child->failure, "prctl PR_SET_NO_NEW_PRIVS") : 0;
-}
-
-static int op_seccomp(struct child *child, struct reader *fields) {
-  struct blob filter = read_blob(fields);
-  uint32_t flags = read_u32(fields);
-  size_t count = filter.size / sizeof(struct sock_filter);
-  if (count == 0 || count > BPF_MAXINSNS || filter.size % sizeof(struct sock_filter) != 0) {
-    errno = EINVAL;
-    return fail(&child->failure, "seccomp");
-  }
-  /* The kernel takes unaligned instructions, C does not: it copies them itself. */
-  struct sock_fprog program = {.len = (unsigned short)count, .filter = (void *)(uintptr_t)filter.data};
-  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program) < 0) return fail(&child->failure, "seccomp");
-  return 0;
 }
 
 static int op_chdir(struct child *child, struct reader *fields) {

@@ -213,6 +213,10 @@ bool plan_decode(struct plan *plan, const void *bytes, size_t size) {
   plan->peer = read_maybe(&reader);
   plan->peer_fd = -1;
   if (read_u8(&reader) == 1) {
+    plan->listener.path = read_text(&reader);
+    plan->listener.state = read_text(&reader);
+  }
+  if (read_u8(&reader) == 1) {
     plan->uid_map = read_text(&reader);
     plan->gid_map = read_text(&reader);
   }

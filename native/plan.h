@@ -10,6 +10,7 @@
  *   plan   u32 PLAN_MAGIC, u32 PLAN_VERSION
  *          u32 create                    (CLONE_NEW* of sched.h)
  *          list of {u32 type, text path} join; maybe peer
+ *          u8 listener, {text path, text state} when 1
  *          u8 idMaps, {text uid, text gid} when 1
  *          list of text shared; list of text directories; list of {text path, text value, u8 optional} writes;
  *          maybe into;
@@ -28,7 +29,7 @@
 
 #include "common.h"
 
-enum { PLAN_MAGIC = 0x50444c50, PLAN_VERSION = 6, PLAN_MAXIMUM = 64 * 1024 * 1024 };
+enum { PLAN_MAGIC = 0x50444c50, PLAN_VERSION = 7, PLAN_MAXIMUM = 64 * 1024 * 1024 };
 
 /* A spec of lib/launch checks that these numbers and encode.ts agree, by reading this very file. */
 enum opcode {
@@ -146,6 +147,12 @@ struct health_plan {
   struct blob check; /* the plan of the process that does it, as of an exec */
 };
 
+/* Where the listener of a seccomp filter goes (SCMP_ACT_NOTIFY of the runtime-spec). */
+struct listener_plan {
+  const char *path; /* of a socket; NULL: nowhere */
+  const char *state; /* JSON of what is known before the process is there, without its last two braces */
+};
+
 #define NO_PID UINT32_MAX
 
 /* Where detach.c has the descriptors that its container's program inherits. */
@@ -155,6 +162,7 @@ struct plan {
   uint32_t create;
   struct list join; /* u32 type, text path */
   const char *peer; /* a mount namespace that OP_TAKE can take from; NULL: none */
+  struct listener_plan listener;
   int *joined, peer_fd; /* descriptors of these, once they are opened */
   const char *uid_map, *gid_map; /* NULL: no maps to write */
   struct list shared; /* text; cgroups that others are in, too */

@@ -15,10 +15,11 @@
 #include "child.h"
 #include "clock.h"
 #include "clone.h"
+#include "listener.h"
 #include "slot.h"
 
 void process_clear(struct process *process) {
-  *process = (struct process){.pidfd = -1, .link = -1};
+  *process = (struct process){.pidfd = -1, .link = -1, .listener = -1};
   console_clear(&process->console);
 }
 
@@ -73,6 +74,7 @@ int process_start(struct process *process, const struct plan *plan, const struct
   int ends[2];
   if (open_link(ends, failure) < 0) return -1;
   process->link = ends[0];
+  process->listens = plan->listener;
   autoclose int link = ends[1];
   autoclose int into = open_into(plan, failure);
   if (plan->into && into < 0) return -1;
@@ -101,6 +103,7 @@ int process_start(struct process *process, const struct plan *plan, const struct
 void process_forget(struct process *process) {
   close_fd(&process->pidfd);
   close_fd(&process->link);
+  close_fd(&process->listener);
   free(process->identity);
   /* Those who were attached may have to read still what it left. */
   struct console console = process->console;
@@ -150,18 +153,20 @@ _Noreturn static void enter(const struct plan *container, int pidfd, int stream,
   clone_unborn(&plan, stdio, link, -1);
 }
 
-int process_enter(struct process *process, const struct plan *container, int pidfd, int stream, const struct blob *given,
+int process_enter(struct process *process, const struct plan *container, const struct process *main, int stream, const struct blob *given,
                   const int *passed, size_t count, struct failure *failure) {
   int ends[2];
   if (open_link(ends, failure) < 0) return -1;
   process->link = ends[0];
+  process->listens = container->listener;
+  process->container = main->pid;
   autoclose int link = ends[1];
   /* Here and not in the stage, whose own cgroup would lie outside of the cgroup namespace then: nsdelegate refuses that. */
   autoclose int into = open_into(container, failure);
   if (container->into && into < 0) return -1;
   failure->stage = STAGE_CLONE;
   process->stage = fork_stage(into);
-  if (process->stage == 0) enter(container, pidfd, stream, given, link, passed, count);
+  if (process->stage == 0) enter(container, main->pidfd, stream, given, link, passed, count);
   return process->stage < 0 ? fail(failure, "clone3") : 0;
 }
 
@@ -210,6 +215,18 @@ static void take_terminal(struct process *process, int master) {
   process_kill(process, SIGKILL);
 }
 
+/* Once it is known whose it is. A stage's may be what its next call waits for, so that is its own. */
+static void pass_listener(struct process *process) {
+  pid_t pid = process->pid > 0 ? process->pid : process->unborn ? process->stage : 0;
+  if (process->listener < 0 || pid <= 0) return;
+  struct failure failure = {0};
+  if (listener_pass_on(&process->listens, process->listener, process->container, pid, &failure) < 0) {
+    process->failure = failure;
+    process_kill(process, SIGKILL);
+  }
+  close_fd(&process->listener);
+}
+
 bool process_listen(struct process *process) {
   static union {
     uint32_t words[2 + IDENTITY_WIRE_MAXIMUM / 4];
@@ -231,10 +248,11 @@ bool process_listen(struct process *process) {
     case RECORD_CLONED:
       if (rest >= sizeof(uint32_t)) adopt(process, (pid_t)record.words[1]);
       end_of_stage(process);
+      pass_listener(process);
       break;
     case RECORD_READY:
     case RECORD_EXECUTING:
-      if (process->executing) break;
+      if (process->executing || process->failure.stage != 0) break;
       free(process->identity);
       process->identity = malloc(rest);
       process->identity_size = process->identity ? rest : 0;
@@ -243,6 +261,12 @@ bool process_listen(struct process *process) {
       break;
     case RECORD_TERMINAL:
       if (descriptor >= 0 && process->console.awaited) take_terminal(process, steal_fd(&descriptor));
+      break;
+    case RECORD_LISTENER:
+      if (descriptor < 0 || process->listener >= 0 || rest < sizeof(uint32_t)) break;
+      process->listener = steal_fd(&descriptor);
+      process->unborn = record.words[1] == 1;
+      pass_listener(process);
       break;
     case RECORD_PARTED: process->parted = true; break;
     case RECORD_FAILED:

@@ -17,6 +17,10 @@ struct process {
   pid_t stage; /* not reaped yet; 0: none */
   pid_t pid; /* 0: not cloned yet */
   int pidfd, link; /* -1: not open */
+  int listener; /* of its filter, until that is passed on; -1: none */
+  bool unborn; /* which is of its stage */
+  struct listener_plan listens; /* where to */
+  pid_t container; /* pid 1 of what it is brought in to; 0: it is pid 1 itself */
   bool executing; /* it has said that execve(2) comes next */
   bool parted; /* it lives on without us */
   bool started; /* and the link has ended: the program runs */
@@ -46,7 +50,7 @@ void process_forget(struct process *process);
  * Start a process by a plan that is given, or else (NULL) comes from `stream`, in the namespaces and cgroups of
  * `container`'s pid 1.
  */
-int process_enter(struct process *process, const struct plan *container, int pidfd, int stream, const struct blob *given,
+int process_enter(struct process *process, const struct plan *container, const struct process *main, int stream, const struct blob *given,
                   const int *passed, size_t count, struct failure *failure);
 
 /* What its link has to say. False: the link has ended. */

@@ -58,6 +58,21 @@ bool send_frame(int socket, enum frame_kind kind, const void *head, size_t head_
   return sent == (ssize_t)(sizeof(header) + head_size + tail_size);
 }
 
+int send_with(int socket, struct iovec *parts, size_t count, int descriptor) {
+  union {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+  } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+  memcpy(CMSG_DATA(&control.header), &descriptor, sizeof(descriptor));
+  struct msghdr message = {
+      .msg_iov = parts, .msg_iovlen = count, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+  size_t size = 0;
+  for (size_t i = 0; i < count; i++) size += parts[i].iov_len;
+  ssize_t sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+  if (sent >= 0 && (size_t)sent < size) errno = EMSGSIZE;
+  return sent == (ssize_t)size ? 0 : -1;
+}
+
 void *receive_plan(int stream, size_t *size) {
   uint32_t length = 0;
   if (read_exactly(stream, &length, sizeof(length)) != 1) return NULL;

@@ -81,6 +81,7 @@ enum stage {
   STAGE_LINK = 18, /* `index` counts the messages about links */
   STAGE_NAMESPACES = 19, /* a launcher's own (rootless.c) */
   STAGE_CONSOLE = 20, /* the terminal's master could not be sent on */
+  STAGE_LISTENER = 21, /* nor the listener of a seccomp filter */
 };
 
 /* Failures whose meaning an errno alone does not tell. */
@@ -119,6 +120,7 @@ enum record_kind {
   RECORD_FAILED = 4, /* failure */
   RECORD_TERMINAL = 5, /* nothing, and the master's descriptor */
   RECORD_PARTED = 6, /* nothing: its maker may end, and it lives on */
+  RECORD_LISTENER = 7, /* u32: 1 from an exec's stage, and the descriptor of its filter's listener */
 };
 
 enum { GROUPS_MAXIMUM = 1024, HOME_MAXIMUM = 4096 };
@@ -196,6 +198,10 @@ int receive_request(int socket, struct request *request, int fds[REQUEST_FDS], s
 
 /* Send one frame without waiting. False: the peer is gone, or so far behind that it counts as gone. */
 bool send_frame(int socket, enum frame_kind kind, const void *head, size_t head_size, const void *tail, size_t tail_size);
+
+/* Send all of it, and a descriptor, in one message. */
+struct iovec;
+int send_with(int socket, struct iovec *parts, size_t count, int descriptor);
 
 /* Read a plan (u32 size, bytes) into memory of its own. NULL: the stream ended or the size is out of range. */
 void *receive_plan(int stream, size_t *size);

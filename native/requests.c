@@ -92,7 +92,7 @@ static void do_exec(struct monitor *monitor, bool terminal, int fds[REQUEST_FDS]
   }
   errno = error;
   if (error != 0) fail(&failure, lives ? "recvmsg" : "setns");
-  else if (process_enter(&peer->process, &monitor->plan, monitor->main.pidfd, peer->fd, NULL, fds + 1, count - 1, &failure) == 0)
+  else if (process_enter(&peer->process, &monitor->plan, &monitor->main, peer->fd, NULL, fds + 1, count - 1, &failure) == 0)
     return;
   send_frame(peer->fd, FRAME_FAILED, &failure, sizeof(failure), NULL, 0);
   close_fd(&peer->fd);

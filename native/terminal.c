@@ -54,19 +54,6 @@ static int mount_console(struct child *child, int slave) {
   return mount < 0 ? fail(&child->failure, "open_tree") : attach_mount(child, mount, place);
 }
 
-static int hand_over(int master) {
-  uint32_t kind = RECORD_TERMINAL;
-  struct iovec part = {.iov_base = &kind, .iov_len = sizeof(kind)};
-  union {
-    struct cmsghdr header;
-    char bytes[CMSG_SPACE(sizeof(int))];
-  } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
-  memcpy(CMSG_DATA(&control.header), &master, sizeof(master));
-  struct msghdr message = {
-      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
-  return sendmsg(link_fd, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
-}
-
 int op_terminal(struct child *child, struct reader *fields) {
   uint32_t columns = read_u32(fields), rows = read_u32(fields);
   struct winsize size = {.ws_col = (unsigned short)columns, .ws_row = (unsigned short)rows};
@@ -81,7 +68,8 @@ int op_terminal(struct child *child, struct reader *fields) {
   autoclose int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
   if (slave < 0) return fail(&child->failure, "ioctl TIOCGPTPEER");
   if (console && mount_console(child, slave) < 0) return -1;
-  if (hand_over(master) < 0) return fail(&child->failure, "sendmsg");
+  uint32_t kind = RECORD_TERMINAL;
+  if (tell_with(&kind, sizeof(kind), master) < 0) return fail(&child->failure, "sendmsg");
   /* Only the leader of a session, as which we began, can have a terminal that signals reach it by (TIOCSCTTY). */
   child->has_terminal = true;
   if (!child->unborn && ioctl(slave, TIOCSCTTY, 0) < 0) return fail(&child->failure, "ioctl TIOCSCTTY");

@@ -46,6 +46,9 @@ static void sample(struct writer *out) {
   put_u8(out, 1);
   put_text(out, "/proc/1/ns/mnt");
   put_u8(out, 1);
+  put_text(out, "/run/agent");
+  put_text(out, "{\"state\":{");
+  put_u8(out, 1);
   put_text(out, "0 0 1");
   put_text(out, "0 0 1");
   put_u32(out, 1);

@@ -33,6 +33,7 @@ import { passedStreams, requireNoTerminal } from './log/pass-streams.js'
 import { planLog } from './log/plan-log.js'
 import { planHealth } from './health/plan-health.js'
 import { planRestart } from './restart-policy.js'
+import { seccompListener } from './seccomp-listener.js'
 import { requireStatus } from './status.js'
 import { containerStdio } from './terminal/stdio.js'
 import { launchOnUserNetwork, userNetworkOf } from './user-network.js'
@@ -219,6 +220,7 @@ function planOf(
     },
     init: options.init,
     hooks: hooksInside(record, paths),
+    ...seccompListener({ id: record.id, spec }, paths.runDirectory),
     hold: isHolder(record),
     confined: context.host.confinement !== undefined,
     ...(peer === undefined ? {} : { peer }),

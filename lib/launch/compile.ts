@@ -1,12 +1,14 @@
 /** OCI runtime spec → launch plan. Pure: every decision of a start is made here, and can be read and tested without root. */
+import type { LinuxSeccomp } from '../security/linux-seccomp.js'
 import { landlockMasks } from '../security/landlock.js'
 import { capabilityMask } from '../security/capabilities.js'
-import { compileSeccomp } from '../security/seccomp-compile.js'
+import { compileSeccomp, notifiesOf } from '../security/seccomp-compile.js'
 import { allowsAlways } from '../security/seccomp-rules.js'
+import { PodlingError } from '../errors.js'
 import { rlimitNumbers, rlimitValue } from './rlimits.js'
 import { parseMountOptions } from './mount-options.js'
 import type { Spec, SpecCapabilities, SpecMount, SpecNamespaceType, SpecProcess } from './oci-spec.js'
-import type { Operation, Plan, PlanCgroup, PlanMonitor, PlanNetwork, PlanStdio } from './plan.js'
+import type { Operation, Plan, PlanCgroup, PlanListener, PlanMonitor, PlanNetwork, PlanStdio } from './plan.js'
 import { machine } from '../security/seccomp-profile.js'
 
 /** What a launch needs beside the spec: what the host has made for it. */
@@ -40,6 +42,8 @@ export interface LaunchInput {
   readonly hold?: boolean
   /** The mount namespace that a source is prepared from. */
   readonly peer?: string
+  /** Who decides calls that its seccomp profile leaves open. */
+  readonly listener?: PlanListener
 }
 
 /** What the spec can't say of a mount. */
@@ -62,13 +66,15 @@ export interface MountSource {
 
 /** The plan that makes a container's pid 1. */
 export function compilePlan(input: LaunchInput): Plan {
-  const { spec, cgroup, stdio, monitor, network, peer } = input
+  const { spec, cgroup, stdio, monitor, network, peer, listener } = input
+  refuseListeningHooks(input)
   const linux = spec.linux ?? {}
   const namespaces = linux.namespaces ?? []
   return {
     create: namespaces.filter(({ path }) => path === undefined).map(({ type }) => type),
     join: namespaces.flatMap(({ type, path }) => (path === undefined ? [] : [{ type, path }])),
     ...(peer === undefined ? {} : { peer }),
+    ...(listener === undefined ? {} : { listener }),
     ...idMaps(linux),
     cgroup,
     stdio,
@@ -111,9 +117,35 @@ export function compileExec(spec: Spec, process: SpecProcess, stdio: PlanStdio, 
 function enteringPids(spec: Spec, process: SpecProcess, operations: readonly Operation[]): Operation[] {
   const seccomp = spec.linux?.seccomp
   const traced = spec.process?.capabilities?.bounding?.includes('CAP_SYS_PTRACE') ?? false
-  const late = traced || process.noNewPrivileges || seccomp === undefined || allowsAlways(seccomp, ['clone', 'setsid'])
+  const late = traced || process.noNewPrivileges || seccomp === undefined || bearable(seccomp)
+  if (traced && !process.noNewPrivileges && seccomp !== undefined) refuseUnsendable(seccomp)
   const at = late ? operations.findIndex(({ op }) => op === 'capabilities') + 1 : 0
   return [...operations.slice(0, at), { op: 'enter-pids' }, ...operations.slice(at)]
+}
+
+/** Can a process be born that has the filter already? One that asks a listener has it from the process that it is told of. */
+function bearable(seccomp: LinuxSeccomp): boolean {
+  return !notifiesOf(seccomp) && allowsAlways(seccomp, ['clone', 'setsid'])
+}
+
+/** What has no thread beside it yet sends its listener by itself, with the filter in force. */
+function refuseUnsendable(seccomp: LinuxSeccomp): void {
+  if (!notifiesOf(seccomp) || allowsAlways(seccomp, ['sendmsg'])) return
+  throw new PodlingError(
+    'PERMISSION_DENIED',
+    'execute a command in the container: its seccomp profile leaves calls to a listener and does not allow sendmsg, and its ' +
+      'programs may trace others; allow sendmsg, drop SYS_PTRACE, or set noNewPrivileges',
+  )
+}
+
+function refuseListeningHooks({ spec, hooks }: LaunchInput): void {
+  const { seccomp } = spec.linux ?? {}
+  if (seccomp === undefined || !notifiesOf(seccomp) || hooksAt('startContainer', hooks).length === 0) return
+  throw new PodlingError(
+    'INVALID_OPTION',
+    'hooks.startContainer: such a hook has the seccomp filter of the container, and nobody would get its listener; leave the ' +
+      'hook out, or SCMP_ACT_NOTIFY',
+  )
 }
 
 /** As of an exec, but that it is this helper which looks: for a listener on a port, or an answer to a GET of `path`. */

@@ -166,6 +166,8 @@ function describeStage(failure: Failure, plan: Plan): string {
       return 'execute a command in the container'
     case 'console':
       return 'send the terminal to the console socket'
+    case 'listener':
+      return `send the listener of the seccomp filter to ${plan.listener?.path ?? 'its socket'}`
     case 'link':
       return 'make the links of the container'
     case 'enter':

@@ -15,7 +15,7 @@ import type {
 } from './plan.js'
 
 export const planMagic = 0x50444c50
-export const planVersion = 6
+export const planVersion = 7
 
 /** Numbers of the operations: `enum opcode`. */
 export const opcodes: Readonly<Record<Operation['op'], number>> = {
@@ -472,6 +472,8 @@ export function encodePlan(plan: Plan): Buffer {
       out.text(join.path)
     })
     out.maybe(plan.peer)
+    out.maybe(plan.listener?.path)
+    if (plan.listener !== undefined) out.text(plan.listener.state)
     out.u8(plan.idMaps !== undefined)
     if (plan.idMaps !== undefined) {
       out.text(plan.idMaps.uid)

@@ -179,6 +179,12 @@ function explainStage({ stage, error, index }: Failure, errno: string, plan: Pla
       return explainLimit(plan.cgroup.writes[index]?.path ?? '', errno)
     case 'log':
       return explainLog(errno)
+    case 'listener':
+      return {
+        code: 'START_FAILED',
+        why: `nobody takes it (${errno})`,
+        remedy: "have a program listen on the profile's listenerPath first",
+      }
     default:
       return undefined
   }

@@ -248,6 +248,17 @@ export type Operation =
   /** execve(2) of `argv`, found along the environment's PATH unless it has a slash. Always last. */
   | { readonly op: 'exec'; readonly argv: readonly string[]; readonly env: readonly string[] }
 
+/** Where the listener of a seccomp filter goes: config-linux.md of the runtime-spec, `listenerPath`. */
+export interface PlanListener {
+  /** Of a socket that somebody listens on. */
+  readonly path: string
+  /**
+   * The Container Process State as JSON, but for `status` and `pid` in its last member, `state`, and its own `pid`: these are
+   * added to it.
+   */
+  readonly state: string
+}
+
 /** All of it is made by the monitor, and removed by it. */
 export type PlanCgroup = CgroupPlan
 
@@ -362,6 +373,7 @@ export interface Plan {
   readonly join: readonly { readonly type: NamespaceType; readonly path: string }[]
   /** A mount namespace that a `take` may take from, by host path or {@link givenDescriptor}. */
   readonly peer?: string
+  readonly listener?: PlanListener
   /** uid_map and gid_map of a new user namespace (user_namespaces(7)), as their file contents. */
   readonly idMaps?: { readonly uid: string; readonly gid: string }
   readonly cgroup: PlanCgroup

@@ -94,6 +94,7 @@ export const stages = {
   link: 18,
   namespaces: 19,
   console: 20,
+  listener: 21,
 } as const
 export type Stage = keyof typeof stages
 

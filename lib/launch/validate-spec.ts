@@ -3,7 +3,7 @@ import { PodlingError } from '../errors.js'
 import { formatExactJson, parseExactJson } from '../schema/exact-json.js'
 import { faultFinder, formatFaults, show, type Fault, type FaultKeyword } from '../schema/faults.js'
 import { fits } from '../schema/fits.js'
-import { uint64Fault } from '../security/seccomp-profile.js'
+import { listenerFaults, uint64Fault } from '../security/seccomp-profile.js'
 import type { Spec } from './oci-spec.js'
 import { specSchema } from './oci-spec-schema.js'
 
@@ -105,9 +105,7 @@ function ruleFaults(spec: Spec): Fault[] {
   if (burst !== undefined && quota !== undefined && quota > 0 && burst > quota) {
     faults.push({ path: 'linux.resources.cpu.burst', message: `must not be above quota, got ${show(burst)}` })
   }
-  if (linux.seccomp?.listenerMetadata && !linux.seccomp.listenerPath) {
-    faults.push({ path: 'linux.seccomp.listenerMetadata', message: 'must not be set without listenerPath' })
-  }
+  if (linux.seccomp !== undefined) faults.push(...listenerFaults(linux.seccomp, 'linux.seccomp.'))
   if (linux.uidMappings?.length && !namespaces.includes('user')) {
     faults.push({ path: 'linux.uidMappings', message: 'needs a user namespace in linux.namespaces' })
   }

@@ -18,7 +18,7 @@ export function features(): number {
       cgroup: { v1: true, v2: true, systemd: false, systemdUser: false, rdma: true },
       seccomp: {
         enabled: true,
-        actions: seccompActions.filter((action) => action !== 'SCMP_ACT_NOTIFY').sort(),
+        actions: [...seccompActions].sort(),
         operators: [...seccompOperators].sort(),
         archs: [...seccompArchitectures].sort(),
         knownFlags: [...seccompFlags].sort(),

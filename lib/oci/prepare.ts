@@ -4,6 +4,7 @@ import type { CgroupPlan } from '../cgroup/cgroups.js'
 import { cgroupMounts } from '../container/cgroup-mounts.js'
 import { hooksInside } from '../container/hooks/hooks-inside.js'
 import { hooksOf } from '../container/hooks/hook-state.js'
+import { seccompListener } from '../container/seccomp-listener.js'
 import { compilePlan } from '../launch/compile.js'
 import type { SpecProcess } from '../launch/oci-spec.js'
 import type { Plan, PlanStdio } from '../launch/plan.js'
@@ -39,6 +40,7 @@ export async function prepare(id: string, { path, rootfs, spec }: Bundle, option
     stdio: stdioOf(spec.process),
     init: false,
     hooks,
+    ...seccompListener({ id, spec }, path),
     parts: 'until-start',
     keepsKeyring: options.keepsKeyring,
     ...(stopsForHooks ? { barrier: 'before-pivot' } : {}),

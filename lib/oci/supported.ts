@@ -13,7 +13,6 @@ export function refuseUnsupported(spec: Spec): void {
     [linux.memoryPolicy !== undefined, 'linux.memoryPolicy'],
     [linux.personality !== undefined, 'linux.personality'],
     [(linux.mountLabel ?? '') !== '', 'linux.mountLabel'],
-    [(linux.seccomp?.listenerPath ?? '') !== '', 'linux.seccomp.listenerPath'],
     ...askedOfProcess(spec.process),
   ]
   refuse(asked)

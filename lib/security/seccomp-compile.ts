@@ -27,9 +27,12 @@ export interface CompiledSeccomp {
   readonly filter: Uint8Array
   /** SECCOMP_FILTER_FLAG_* of seccomp(2). */
   readonly flags: number
-  /** Some call is decided by a listener (`SCMP_ACT_NOTIFY`), which then has to be made (`SECCOMP_FILTER_FLAG_NEW_LISTENER`). */
+  /** Some call is decided by a listener (`SCMP_ACT_NOTIFY`), which the kernel makes by one of the flags. */
   readonly notifies: boolean
 }
+
+/** SECCOMP_FILTER_FLAG_NEW_LISTENER. */
+const newListener = 8
 
 const flagValues: Readonly<Record<SeccompFlag, number>> = {
   SECCOMP_FILTER_FLAG_TSYNC: 1,
@@ -101,13 +104,22 @@ function compile(seccomp: LinuxSeccomp, arch: MachineArchitecture): CompiledSecc
   }
   // Without a word about flags: no mitigation against speculative store bypass, as runc and the kernel (5.16) have it.
   const flags = seccomp.flags ?? ['SECCOMP_FILTER_FLAG_SPEC_ALLOW']
+  const notifies = notifiesOf(seccomp)
+  // There is but one thread to filter, and beside it the one that hands the listener over, which is not to be. How a listener
+  // is waited for means nothing without one, and the kernel refuses to be told.
+  const meaningless = notifies ? 'SECCOMP_FILTER_FLAG_TSYNC' : 'SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV'
   return {
     filter,
-    flags: flags.reduce((sum, flag) => sum | flagValues[flag], 0),
-    notifies:
-      seccomp.defaultAction === 'SCMP_ACT_NOTIFY' ||
-      (seccomp.syscalls ?? []).some(({ action }) => action === 'SCMP_ACT_NOTIFY'),
+    flags: flags
+      .filter((flag) => flag !== meaningless)
+      .reduce((sum, flag) => sum | flagValues[flag], notifies ? newListener : 0),
+    notifies,
   }
+}
+
+/** Whether some call is for a listener to decide. */
+export function notifiesOf({ defaultAction, syscalls = [] }: LinuxSeccomp): boolean {
+  return defaultAction === 'SCMP_ACT_NOTIFY' || syscalls.some(({ action }) => action === 'SCMP_ACT_NOTIFY')
 }
 
 function program(seccomp: LinuxSeccomp, arch: MachineArchitecture): Step {

@@ -283,11 +283,9 @@ function contradictions(profile: SeccompProfile): Fault[] {
   if (profile.architectures?.length && profile.archMap?.length) {
     faults.push({ path: 'archMap', message: 'must not stand beside architectures; use one of the two' })
   }
-  const deaf = 'SCMP_ACT_NOTIFY is not supported by this version; nobody would listen'
-  if (profile.defaultAction === 'SCMP_ACT_NOTIFY') faults.push({ path: 'defaultAction', message: deaf })
+  faults.push(...listenerFaults(profile))
   for (const [index, rule] of (profile.syscalls ?? []).entries()) {
     const path = `syscalls[${String(index)}]`
-    if (rule.action === 'SCMP_ACT_NOTIFY') faults.push({ path: `${path}.action`, message: deaf })
     if (rule.name && rule.names !== undefined) {
       faults.push({ path, message: 'must have name or names, not both' })
     } else if (!rule.name && rule.names === undefined) {
@@ -295,6 +293,25 @@ function contradictions(profile: SeccompProfile): Fault[] {
     }
   }
   return faults
+}
+
+/** Who is asked by `SCMP_ACT_NOTIFY` must be named, by a path that everybody understands alike. */
+export function listenerFaults(
+  { defaultAction, syscalls = [], listenerPath = '', listenerMetadata = '' }: ListenerPart,
+  prefix = '',
+): Fault[] {
+  const asks = [defaultAction, ...syscalls.map(({ action }) => action)].includes('SCMP_ACT_NOTIFY')
+  const fault = (name: string, message: string): Fault[] => [{ path: `${prefix}${name}`, message }]
+  if (listenerPath !== '' && !listenerPath.startsWith('/')) {
+    return fault('listenerPath', `must be an absolute path, got ${show(listenerPath)}`)
+  }
+  if (listenerPath !== '') return []
+  if (asks) return fault('listenerPath', 'is required by SCMP_ACT_NOTIFY: the socket of whoever decides')
+  return listenerMetadata === '' ? [] : fault('listenerMetadata', 'must not be set without listenerPath')
+}
+
+type ListenerPart = Pick<LinuxSeccomp, 'defaultAction' | 'listenerPath' | 'listenerMetadata'> & {
+  readonly syscalls?: readonly { readonly action: SeccompAction }[]
 }
 
 function withoutNulls(value: unknown): unknown {
