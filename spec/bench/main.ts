@@ -1,7 +1,7 @@
 /**
  * The benchmark: `npm run bench [-- WORD... --runs N --out FILE]`.
  *
- * Words pick trials (start, bridge, exec, attach, stats, loop, many, published, parallel, pod, pull, create, storage, restore, stream, logs, traffic, events, adopt) and subjects (floor, podling, crun, runc, bwrap, podman);
+ * Words pick trials (start, bridge, exec, attach, stats, loop, many, published, parallel, pod, pull, create, storage, restore, stream, logs, traffic, events, adopt, seccomp) and subjects (floor, podling, crun, runc, bwrap, podman, libseccomp);
  * without words everything runs, in a network namespace of its own that stands for the host. The table goes to stdout, and to a file with --out; what is going on goes to stderr.
  */
 import { execFile } from 'node:child_process'
@@ -24,6 +24,7 @@ import { pod } from './trial-pod.js'
 import { published } from './trial-published.js'
 import { pull } from './trial-pull.js'
 import { restore } from './trial-restore.js'
+import { seccomp } from './trial-seccomp.js'
 import { start } from './trial-start.js'
 import { stats } from './trial-stats.js'
 import { stream } from './trial-stream.js'
@@ -52,8 +53,9 @@ const TRIALS: readonly Trial[] = [
   traffic,
   events,
   adopt,
+  seccomp,
 ]
-const SUBJECTS: ReadonlySet<string> = new Set(['floor', 'podling', 'crun', 'runc', 'bwrap', 'podman'])
+const SUBJECTS: ReadonlySet<string> = new Set(['floor', 'podling', 'crun', 'runc', 'bwrap', 'podman', 'libseccomp'])
 
 interface Choice {
   readonly trials: readonly Trial[]

@@ -70,11 +70,15 @@ t.test('at the start, and after a restart', needs('root', 'busybox'), async (t) 
 t.test('who is under the filter has no listener of it', needs('root', 'busybox'), async (t) => {
   const { run } = await world(t)
   const agent = await seccompAgent(t, refusesToMake)
-  const look = ['sh', '-c', 'readlink /proc/1/fd/* /proc/self/fd/*; mkdir /made 2>&1']
+  const look = ['sh', '-c', 'for fd in /proc/1/fd/* /proc/self/fd/*; do readlink $fd; done; mkdir /made 2>&1']
   for (const init of [false, true]) {
     await using container = await run({ command: look, init, seccomp: asking(agent.socket) })
     const lines = await linesOf(container)
     t.equal(lines.at(-1), madeNothing[0])
+    t.ok(
+      lines.some((line) => line.startsWith('pipe:')),
+      'it sees what is open',
+    )
     t.notOk(
       lines.some((line) => line.includes('seccomp')),
       lines.join(', '),
