@@ -25,15 +25,15 @@ int connect_by_path(const char *path, struct failure *failure) {
   return steal_fd(&fd);
 }
 
-int listener_pass_on(const struct listener_plan *plan, int listener, pid_t container, pid_t pid, struct failure *failure) {
+int listener_pass_on(const struct listener_plan *plan, int listener, pid_t pid, struct failure *failure) {
   failure->stage = STAGE_LISTENER;
   errno = EDESTADDRREQ;
   if (!plan->path) return fail(failure, "connect");
   autoclose int agent = connect_by_path(plan->path, failure);
   if (agent < 0) return -1;
   char end[128];
-  int size = snprintf(end, sizeof(end), ",\"status\":\"%s\",\"pid\":%d},\"pid\":%d}", container ? "running" : "creating",
-                      (int)(container ? container : pid), (int)pid);
+  int size = snprintf(end, sizeof(end), ",\"status\":\"%s\",\"pid\":%d},\"pid\":%d}", plan->container ? "running" : "creating",
+                      plan->container ? (int)plan->container : (int)pid, (int)pid);
   struct iovec parts[] = {
       {.iov_base = (void *)(uintptr_t)plan->state, .iov_len = strlen(plan->state)},
       {.iov_base = end, .iov_len = (size_t)size},

@@ -7,5 +7,5 @@
 /* A stream to the socket at a path, however long that is. */
 int connect_by_path(const char *path, struct failure *failure);
 
-/* Send it to the plan's socket, with what is known of the process `pid`. `container`: pid 1 of what it is brought in to, or 0. */
-int listener_pass_on(const struct listener_plan *plan, int listener, pid_t container, pid_t pid, struct failure *failure);
+/* Send it to the plan's socket, with what is known of the process `pid`. */
+int listener_pass_on(const struct listener_plan *plan, int listener, pid_t pid, struct failure *failure);

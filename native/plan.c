@@ -215,6 +215,7 @@ bool plan_decode(struct plan *plan, const void *bytes, size_t size) {
   if (read_u8(&reader) == 1) {
     plan->listener.path = read_text(&reader);
     plan->listener.state = read_text(&reader);
+    plan->listener.container = read_u32(&reader);
   }
   if (read_u8(&reader) == 1) {
     plan->uid_map = read_text(&reader);

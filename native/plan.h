@@ -10,7 +10,7 @@
  *   plan   u32 PLAN_MAGIC, u32 PLAN_VERSION
  *          u32 create                    (CLONE_NEW* of sched.h)
  *          list of {u32 type, text path} join; maybe peer
- *          u8 listener, {text path, text state} when 1
+ *          u8 listener, {text path, text state, u32 container} when 1
  *          u8 idMaps, {text uid, text gid} when 1
  *          list of text shared; list of text directories; list of {text path, text value, u8 optional} writes;
  *          maybe into;
@@ -151,6 +151,7 @@ struct health_plan {
 struct listener_plan {
   const char *path; /* of a socket; NULL: nowhere */
   const char *state; /* JSON of what is known before the process is there, without its last two braces */
+  uint32_t container; /* pid 1 of the container that the process is brought in to; 0: it is pid 1 itself */
 };
 
 #define NO_PID UINT32_MAX

@@ -159,7 +159,7 @@ int process_enter(struct process *process, const struct plan *container, const s
   if (open_link(ends, failure) < 0) return -1;
   process->link = ends[0];
   process->listens = container->listener;
-  process->container = main->pid;
+  process->listens.container = (uint32_t)main->pid;
   autoclose int link = ends[1];
   /* Here and not in the stage, whose own cgroup would lie outside of the cgroup namespace then: nsdelegate refuses that. */
   autoclose int into = open_into(container, failure);
@@ -220,7 +220,7 @@ static void pass_listener(struct process *process) {
   pid_t pid = process->pid > 0 ? process->pid : process->unborn ? process->stage : 0;
   if (process->listener < 0 || pid <= 0) return;
   struct failure failure = {0};
-  if (listener_pass_on(&process->listens, process->listener, process->container, pid, &failure) < 0) {
+  if (listener_pass_on(&process->listens, process->listener, pid, &failure) < 0) {
     process->failure = failure;
     process_kill(process, SIGKILL);
   }

@@ -20,7 +20,6 @@ struct process {
   int listener; /* of its filter, until that is passed on; -1: none */
   bool unborn; /* which is of its stage */
   struct listener_plan listens; /* where to */
-  pid_t container; /* pid 1 of what it is brought in to; 0: it is pid 1 itself */
   bool executing; /* it has said that execve(2) comes next */
   bool parted; /* it lives on without us */
   bool started; /* and the link has ended: the program runs */

@@ -48,6 +48,7 @@ static void sample(struct writer *out) {
   put_u8(out, 1);
   put_text(out, "/run/agent");
   put_text(out, "{\"state\":{");
+  put_u32(out, 0);
   put_u8(out, 1);
   put_text(out, "0 0 1");
   put_text(out, "0 0 1");

@@ -473,7 +473,10 @@ export function encodePlan(plan: Plan): Buffer {
     })
     out.maybe(plan.peer)
     out.maybe(plan.listener?.path)
-    if (plan.listener !== undefined) out.text(plan.listener.state)
+    if (plan.listener !== undefined) {
+      out.text(plan.listener.state)
+      out.u32(plan.listener.container ?? 0)
+    }
     out.u8(plan.idMaps !== undefined)
     if (plan.idMaps !== undefined) {
       out.text(plan.idMaps.uid)

@@ -257,6 +257,8 @@ export interface PlanListener {
    * added to it.
    */
   readonly state: string
+  /** Pid 1 of the container that the process is brought in to. @default it is pid 1 itself */
+  readonly container?: number
 }
 
 /** All of it is made by the monitor, and removed by it. */

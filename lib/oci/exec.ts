@@ -1,4 +1,5 @@
 import { closeSync, readFileSync } from 'node:fs'
+import { seccompListener } from '../container/seccomp-listener.js'
 import { compileExec } from '../launch/compile.js'
 import { parseSpec } from '../launch/validate-spec.js'
 import type { SpecProcess } from '../launch/oci-spec.js'
@@ -38,6 +39,7 @@ export async function exec(context: Context, id: string, command: readonly strin
   try {
     const plan = {
       ...compileExec(spec, program, stdioOf(program), 'at-once'),
+      ...seccompListener({ id, spec }, record.bundle, record.pid),
       join: namespacesOf(spec),
       cgroup: { directories: [], writes: [], ...execCgroup(record, line.values('cgroup')) },
     }

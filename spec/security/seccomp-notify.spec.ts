@@ -157,14 +157,22 @@ t.test('podling-oci', needs('root', 'busybox', 'runc'), async (t) => {
   const runtime = await ociRuntime(t)
   const agent = await seccompAgent(t, refusesToMake)
   const bundle = runtime.bundle((spec) => {
-    runs('busybox', 'mkdir', '/made')(spec)
+    runs('sleep', '1000')(spec)
     spec.linux.seccomp = {
       defaultAction: 'SCMP_ACT_ALLOW',
       listenerPath: agent.socket,
       syscalls: [{ names: makes, action: 'SCMP_ACT_NOTIFY' }],
     }
   })
-  const { stderr } = await runtime.call('run', '--bundle', bundle, 'asks')
+  await runtime.must('create', '--bundle', bundle, 'asks')
+  await runtime.must('start', 'asks')
+  const { pid } = JSON.parse(await runtime.must('state', 'asks')) as { pid: number }
+  const { stderr } = await runtime.call('exec', 'asks', 'busybox', 'mkdir', '/made')
   t.match(stderr, /Read-only file system/)
-  t.match(agent.states, [{ state: { id: 'asks', bundle } }])
+  t.match(agent.states, [
+    { pid, state: { id: 'asks', bundle, pid, status: 'creating' } },
+    { state: { id: 'asks', bundle, pid, status: 'running' } },
+  ])
+  t.not(agent.states[1]?.pid, pid)
+  await runtime.must('kill', 'asks', 'KILL')
 })
