@@ -4,6 +4,7 @@
  * connection to it: the monitor of each such container does. So whatever is killed, nothing stays mounted and no program
  * stays behind.
  *
+ *   podling-helper keep within PID ...                     one of these, in the user and the mount namespace of a process
  *   podling-helper keep init PROGRAM ARGUMENT...           run a program to its end
  *   podling-helper keep fuse SOCKET TARGET PROGRAM ARGUMENT...
  *                                                          run a FUSE server, which sends SIGUSR1 to us when it has mounted
@@ -311,6 +312,13 @@ static int keep(char *const *arguments, enum work work) {
   return 0;
 }
 
+/* Those of an ordinary user (rootless.c), where he may mount, and from where alone his monitors can take a mount. */
+static void enter_namespaces(pid_t pid) {
+  autoclose int process = sys_pidfd_open(pid);
+  if (process < 0) give_up("pidfd_open");
+  if (setns(process, CLONE_NEWUSER | CLONE_NEWNS) < 0) give_up("setns");
+}
+
 int keep_main(char *const *arguments) {
   sys_close_range(CONTROL_FD + 1, ~0U, 0);
   /* A child of the host would have to be waited for by it. */
@@ -328,6 +336,11 @@ int keep_main(char *const *arguments) {
   umask(022);
   size_t count = 0;
   while (arguments[count]) count++;
+  if (count >= 2 && strcmp(arguments[0], "within") == 0) {
+    enter_namespaces((pid_t)strtol(arguments[1], NULL, 10));
+    arguments += 2;
+    count -= 2;
+  }
   if (count >= 2 && strcmp(arguments[0], "init") == 0) return initialise(arguments + 1);
   if (count >= 4 && strcmp(arguments[0], "fuse") == 0) return keep(arguments + 1, WORK_FUSE);
   if (count >= 4 && strcmp(arguments[0], "root") == 0) return keep(arguments + 1, WORK_ROOT);

@@ -27,8 +27,12 @@ bool is_layer_whiteout(const struct stat *status) {
 }
 
 bool is_layer_opaque(int directory) {
+  /* Of the class `user` in a user namespace. No other tar's can be here: those of overlay are left out when it is unpacked. */
+  const char *const names[] = {"trusted.overlay.opaque", "user.overlay.opaque"};
   char value[2];
-  return fgetxattr(directory, "trusted.overlay.opaque", value, sizeof value) == 1 && value[0] == 'y';
+  for (size_t i = 0; i < array_length(names); i++)
+    if (fgetxattr(directory, names[i], value, sizeof value) == 1 && value[0] == 'y') return true;
+  return false;
 }
 
 int open_layer_directory(int parent, const char *name) {

@@ -10,8 +10,8 @@ import { parseMountInfo, type MountInfo } from '../sys/mountinfo.js'
  */
 export type LayoutMode = 'v2' | 'hybrid' | 'v1'
 
-/** As {@link LayoutMode}, and `none`, where no cgroup may be made. */
-export type CgroupMode = LayoutMode | 'none'
+/** How a machine has its cgroups; `none`: an ordinary user may make none. */
+export type CgroupMode = 'v2' | 'hybrid' | 'v1' | 'none'
 
 /** A mounted hierarchy. `root` is the cgroup that stands at the mount point; `/` unless a container shows part of a tree. */
 export interface HierarchyMount {

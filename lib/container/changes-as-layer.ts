@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises'
-import { layerEntries } from '../storage/copy/layer-of-changes.js'
+import { isDriversOwn, layerEntries } from '../storage/copy/layer-of-changes.js'
 import { packTree } from '../storage/copy/pack-tree.js'
 import { tarOfTree } from '../storage/copy/tar-of-tree.js'
 import type { Lifecycle } from './lifecycle.js'
@@ -10,7 +10,7 @@ export async function* changesAsLayer({ context, record }: Lifecycle): AsyncGene
   const upper = await open(changes.upper, 'r')
   try {
     const parts = packTree(context.openCopier, { kind: 'directory', descriptor: upper.fd }, '', 0)
-    yield* tarOfTree(parts, layerEntries)
+    yield* tarOfTree(parts, (entry) => (isDriversOwn(entry, changes) ? [] : layerEntries(entry)))
   } finally {
     await upper.close()
   }

@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises'
-import { isOpaque, isWhiteout } from '../storage/copy/layer-of-changes.js'
+import { isDriversOwn, isOpaque, isWhiteout } from '../storage/copy/layer-of-changes.js'
 import type { PackedEntry } from '../storage/copy/pack-parser.js'
 import { lookUp, packTree } from '../storage/copy/pack-tree.js'
 import { packFlags } from '../storage/unpack-operations.js'
@@ -25,7 +25,8 @@ export async function diff(container: Lifecycle): Promise<ContainerChange[]> {
   const upper = await open(changes.upper, 'r')
   let entries: PackedEntry[]
   try {
-    entries = await list(openCopier, { kind: 'directory', descriptor: upper.fd }, '')
+    const all = await list(openCopier, { kind: 'directory', descriptor: upper.fd }, '')
+    entries = all.filter((entry) => !isDriversOwn(entry, changes))
   } finally {
     await upper.close()
   }

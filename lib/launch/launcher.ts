@@ -148,6 +148,13 @@ export class Launcher {
     return this.#process.pid
   }
 
+  /** The pid of a launcher process that lives in its namespaces, for who is to live there too. */
+  async inside(): Promise<number> {
+    const launcher = this.#alive()
+    await launcher.entering
+    return launcher.pid
+  }
+
   /** Does a monitor wait for the next launch? */
   get warm(): boolean {
     return this.#spares?.ready ?? false

@@ -27,7 +27,7 @@ import { imageEvents as journalEvents } from './image-events.js'
 import { runtimeInfo, type RuntimeInfo } from './info.js'
 import { makeRoot } from './make-root.js'
 import type { RuntimePaths } from './paths.js'
-import { openStorage } from './storage.js'
+import { keptWithin, openStorage } from './storage.js'
 import { Networks } from '../network/networks.js'
 import { Pods } from '../pod/pods.js'
 import { programDirectories } from '../network/user-mode.js'
@@ -166,7 +166,7 @@ async function open(
     openUnpacker,
     rights: storage.rights,
     drivers: volumeDrivers,
-    keepers: new Keepers(`${paths.runRoot}/v`, findHelper()),
+    keepers: new Keepers(`${paths.runRoot}/v`, findHelper(), keptWithin(facts, launcher)),
     findProgram,
     tell,
   })

@@ -38,7 +38,7 @@ export interface RuntimeStorage {
 export async function openStorage(inputs: StorageInputs): Promise<RuntimeStorage> {
   const { paths, choice, facts, database, launcher, findProgram } = inputs
   const { root } = paths
-  const keepers = new Keepers(`${paths.runRoot}/k`, findHelper())
+  const keepers = new Keepers(`${paths.runRoot}/k`, findHelper(), keptWithin(facts, launcher))
   await keepers.sweep()
   const openUnpacker = unpackerBy(launcher)
   const rights = isPrivileged(facts) ? { ...fullRights, confined: isConfined(facts) } : userRights(openUnpacker)
@@ -75,6 +75,11 @@ export async function openStorage(inputs: StorageInputs): Promise<RuntimeStorage
       await layers.close()
     },
   }
+}
+
+/** An ordinary user may mount nowhere but where his launcher is. */
+export function keptWithin(facts: HostFacts, launcher: Launcher): (() => Promise<number>) | undefined {
+  return isPrivileged(facts) ? undefined : () => launcher.inside()
 }
 
 /** Unpackers come from the launcher, which lives in the namespaces where layers belong. */

@@ -143,12 +143,14 @@ export class LayerOperations implements TarSink {
   }
 }
 
+const overlaysOwn = ['trusted.overlay.', 'user.overlay.', 'user.fuseoverlayfs.']
+
 /**
  * Whether an attribute belongs to the file. Overlay's own would let a layer redirect lookups and lend contents; a
  * security label is the host's business, and names a policy that it may not have.
  */
 export function isLayerXattr(name: string): boolean {
-  return !name.startsWith('trusted.overlay.') && !name.startsWith('user.overlay.') && name !== 'security.selinux'
+  return !overlaysOwn.some((prefix) => name.startsWith(prefix)) && name !== 'security.selinux'
 }
 
 /** Attributes as an unpacker reads them: `u16 bytes of name, u32 bytes of value, name, value` each. */

@@ -44,7 +44,7 @@ if (inOwnNetwork(import.meta.url, { mounts: true })) {
     chmodSync(answer.replace(/\/[^/]*$/, ''), 0o755)
     for (const program of ['network-programs'])
       await t.test(program, async (t) => {
-        await runAs(t, makeUser(t), program, { ANSWER: answer })
+        await runAs(t, makeUser(t), program, { environment: { ANSWER: answer } })
       })
   })
 }

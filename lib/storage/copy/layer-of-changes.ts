@@ -3,6 +3,7 @@
  * become whiteouts.
  */
 import { PodlingError } from '../../errors.js'
+import type { Changes } from '../drivers/driver.js'
 import type { PackedEntry } from './pack-parser.js'
 import { asItIs } from './tar-of-tree.js'
 import type { TarredEntry } from '../tar/writer.js'
@@ -32,9 +33,14 @@ export function isWhiteout({ operation, major, minor }: PackedEntry): boolean {
 
 /** A directory that hides all that lower layers have in it. */
 export function isOpaque({ operation, xattrs }: PackedEntry): boolean {
-  return (
-    operation === 'directory' && xattrs.some(([key, value]) => key.endsWith('.overlay.opaque') && value[0] === 0x79)
-  )
+  return operation === 'directory' && xattrs.some(([key, value]) => opaque.test(key) && value[0] === 0x79)
+}
+
+const opaque = /(\.overlay|^user\.fuseoverlayfs)\.opaque$/
+
+/** Whether it is a file that the driver keeps for itself. */
+export function isDriversOwn({ path }: PackedEntry, { own = [] }: Pick<Changes, 'own'>): boolean {
+  return own.includes(path.slice(path.lastIndexOf('/') + 1))
 }
 
 function marker(name: string): TarredEntry {

@@ -57,9 +57,12 @@ export interface RootMount {
 export interface Changes extends AsyncDisposable {
   /**
    * A directory in the way of overlay's upper one (overlayfs of the kernel's documentation): what is new or other, a
-   * device 0:0 for what is gone, `trusted.overlay.opaque` on directories that hide what is below. To be read only.
+   * device 0:0 for what is gone, `trusted.overlay.opaque` on directories that hide what is below, or that of the class
+   * `user`. To be read only.
    */
   readonly upper: string
+  /** Names of files in it, in whichever directory, that are the driver's own and no changes. @default none */
+  readonly own?: readonly string[]
 }
 
 /**

@@ -29,6 +29,8 @@ export const fuseOverlayfsKind: DriverKind = {
     return LayeredDriver.open(
       {
         name: 'fuse-overlayfs',
+        // Beside the attribute `user.fuseoverlayfs.opaque`, where those of the class `trusted` can't be had.
+        own: ['.wh..opq', '.wh..wh..opq'],
         mount: (writable, container, lower, options) => serve(parts, writable, container, lower, options),
       },
       parts.directory,

@@ -18,6 +18,8 @@ type Stacked = readonly RootOperation[] | Promise<RootMount>
 /** What differs between them. */
 export interface Stacking {
   readonly name: DriverName
+  /** As {@link Changes.own}. */
+  readonly own?: readonly string[]
   /** How the root of a container comes to stand at `writable.root`. @param lower what `Layers.lower` tells */
   mount(writable: WritableLayers, container: WritableLayer, lower: readonly string[], options: RootOptions): Stacked
 }
@@ -64,8 +66,10 @@ export class LayeredDriver implements StorageDriver {
     return this.#writable.root
   }
 
-  changes(containerId: string): Promise<Changes> {
-    return this.#writable.changes(containerId)
+  async changes(containerId: string): Promise<Changes> {
+    const changes = await this.#writable.changes(containerId)
+    const { own } = this.#stacking
+    return own === undefined ? changes : { ...changes, own }
   }
 
   list(): Promise<string[]> {

@@ -118,7 +118,10 @@ function explained(error: unknown, what: string): unknown {
     return new PodlingError('VOLUME_KEY_WRONG', `${what}: its key is another one; give the one that it was made with`)
   }
   const said = error.message.split('\n').at(-1) ?? ''
-  const hint = error.exitCode === fuseFailed ? '; the kernel must have FUSE and /dev/fuse' : ''
+  const hint =
+    error.exitCode === fuseFailed
+      ? '; the kernel must have FUSE, and /dev/fuse must be there and open to this user'
+      : ''
   const why = [said, error.errno].filter((part) => part !== undefined && part !== '').join(': ')
   return new PodlingError(
     'VOLUME_FAILED',

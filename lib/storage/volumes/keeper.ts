@@ -61,11 +61,17 @@ const pause = 4
 export class Keepers {
   readonly #directory: string
   readonly #helper: string
+  readonly #within: (() => Promise<number>) | undefined
 
-  /** @param directory for sockets, in the run directory */
-  constructor(directory: string, helper: string) {
+  /**
+   * @param directory for sockets, in the run directory
+   * @param within whose user and mount namespace they are to be in, by a pid that is no other's until it is reaped here;
+   * those of this process without it
+   */
+  constructor(directory: string, helper: string, within?: () => Promise<number>) {
     this.#directory = directory
     this.#helper = helper
+    this.#within = within
   }
 
   /**
@@ -131,11 +137,12 @@ export class Keepers {
   }
 
   async #start(args: readonly string[], secret: Uint8Array): Promise<number> {
+    const place = this.#within === undefined ? [] : ['within', String(await this.#within())]
     const [ours, theirs] = socketPair()
     try {
       let pid: number
       try {
-        pid = spawnHelper(this.#helper, ['keep', ...args], theirs)
+        pid = spawnHelper(this.#helper, ['keep', ...place, ...args], theirs)
       } finally {
         close(theirs)
       }

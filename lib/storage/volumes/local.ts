@@ -155,6 +155,11 @@ function hintFor(errno: string, said: string, fstype: string, device: string): s
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
       return '; the server does not answer'
+    case 'EPERM':
+      return (
+        `; where containers are in a user namespace the kernel lets nobody but the machine's root mount ${fstype}: ` +
+        'mount it as root, and give the directory as a bind'
+      )
     case 'EACCES':
       return '; the server, or the device, does not allow it'
     default:
