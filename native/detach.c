@@ -10,7 +10,7 @@
  *   5...      PASSED descriptors that its program inherits, from 3 on
  *
  *   FIFO      where its start is waited for
- *   CONSOLE   a listening socket that its terminal's master is sent to; without one it goes to the command, as a frame
+ *   CONSOLE   a listening socket that its terminal's master is sent to; without one we stay, and pass on what is typed
  *
  * Until the process has parted from us, our death is its own, and the end of the command is our end: whatever is killed
  * meanwhile, no process is left. Afterwards we matter to nobody, but when we are to stay.
@@ -127,6 +127,7 @@ static int release(struct detached *detached, struct failure *failure) {
 _Noreturn static void stay(struct detached *detached) {
   struct process *process = &detached->process;
   int status;
+  if (process->console.terminal) relay(process->console.outputs[0], process->pidfd, STREAM_FD);
   while (waitpid(process->pid, &status, 0) < 0 && errno == EINTR) continue;
   struct exit_record record = {.started_at = process->started_at, .finished_at = now_ms()};
   record.signal = WIFSIGNALED(status) ? (uint32_t)WTERMSIG(status) : 0;
@@ -149,7 +150,7 @@ static void hear(struct detached *detached) {
   struct failure failure = {0};
   bool had_pid = process->pid > 0, goes_on = process_listen(process);
   if (!had_pid && process->pid > 0 && release(detached, &failure) < 0) give_up(detached, failure);
-  if (process->console.terminal && pass_terminal(detached, &failure) < 0) give_up(detached, failure);
+  if (process->console.terminal && detached->console >= 0 && pass_terminal(detached, &failure) < 0) give_up(detached, failure);
   if (process->identity && !process->executing) {
     process_announce(process, STREAM_FD, FRAME_READY);
     free(process->identity);

@@ -42,6 +42,7 @@ export async function prepare(id: string, { path, rootfs, spec }: Bundle, option
     hooks,
     ...seccompListener({ id, spec }, path),
     parts: 'until-start',
+    confined: (spec.linux?.namespaces ?? []).some(({ type }) => type === 'user'),
     keepsKeyring: options.keepsKeyring,
     ...(stopsForHooks ? { barrier: 'before-pivot' } : {}),
   })

@@ -165,3 +165,36 @@ t.test('a cgroup below the container’s own', async (t) => {
   t.match(missing, { code: 255, stderr: /cgroup .*nowhere does not exist/ })
   t.match(await runtime.call('exec', '--cgroup', '../..', 'c', 'true'), { code: 255, stderr: /not a sub cgroup path/ })
 })
+
+t.test('a terminal without a console socket is that of the caller', async (t) => {
+  const outputs: string[] = []
+  for (const name of both) {
+    const runtime = await ociRuntime(t, name)
+    const bundle = runtime.bundle((spec) => {
+      spec.process.terminal = true
+      spec.process.args = ['sh', '-c', 'stty size; read line; echo got: $line; stty raw; cat >/dev/null & exit 6']
+    })
+    const typist = `
+import fcntl, os, pty, struct, sys, termios
+pid, master = pty.fork()
+if pid == 0:
+  fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack('HHHH', 13, 71, 0, 0))
+  before = termios.tcgetattr(0)
+  status = os.spawnv(os.P_WAIT, sys.argv[1], sys.argv[1:])
+  print('as before:', termios.tcgetattr(0) == before, 'status:', status)
+  sys.exit(0)
+text, typed = b'', False
+try:
+  while True:
+    text += os.read(master, 4096)
+    if b'13 71' in text and not typed:
+      typed = os.write(master, b'words\\r') > 0
+except OSError: pass
+sys.stdout.write(text.decode())`
+    const words = [runtime.program, '--root', runtime.root, 'run', '--bundle', bundle, 'c']
+    const program = execFileSync('sh', ['-c', `command -v ${words[0]!}`], { encoding: 'utf8' }).trim()
+    outputs.push(execFileSync('python3', ['-c', typist, program, ...words.slice(1)], { encoding: 'utf8' }))
+  }
+  t.equal(outputs[1], '13 71\r\nwords\r\ngot: words\r\nas before: True status: 6\r\n')
+  t.equal(outputs[1], outputs[0])
+})
