@@ -196,6 +196,12 @@ export const peers = {
     specs: 'spec/runtime',
     service: 'prometheus.service',
   },
+  qemu: {
+    package: 'qemu-system-x86',
+    provides: 'qemu-system-x86_64',
+    reason: 'boots kernels that are other than the one of this machine',
+    specs: 'spec/vm',
+  },
   'redis-server': {
     package: 'redis-server',
     provides: 'redis-server',
@@ -261,10 +267,6 @@ export function has(name: PeerName): boolean {
   if (provides.startsWith('/')) return readable(provides)
   const path = `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin`
   return path.split(':').some((directory) => readable(join(directory, provides)))
-}
-
-export function missingPeers(): PeerName[] {
-  return (Object.keys(peers) as PeerName[]).filter((name) => !has(name))
 }
 
 export const isRoot = process.getuid?.() === 0

@@ -1,10 +1,12 @@
 /**
  * What `npm test` runs once all is built: installs the peers, then runs the helper's own tests and the specs, and prints
- * one line with the sum. Arguments pick a part: `npm test -- spec/image spec/journeys/01 native`.
+ * one line with the sum. Arguments pick a part: `npm test -- spec/image spec/journeys/01 native`. With `--installed` nothing is
+ * installed; `--slower=8` gives each file eight times as long.
  */
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { impossibleHere } from './peers.js'
 import { installPeers } from './runner/install.js'
 import { endLeftovers } from './runner/leftovers.js'
@@ -12,13 +14,16 @@ import { networkTraces } from './runner/machine.js'
 import { runFiles, type TestFile } from './runner/run-files.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const given = process.argv.slice(2)
+const { positionals: given, values } = parseArgs({
+  allowPositionals: true,
+  options: { installed: { type: 'boolean', default: false }, slower: { type: 'string', default: '1' } },
+})
 const parts = given.length === 0 ? ['native', 'spec'] : given
 const files = parts.flatMap((part) => (part === 'native' ? [native()] : specsAt(resolve(root, part))))
 
-installPeers()
+if (!values.installed) installPeers()
 const tracesBefore = networkTraces()
-const { passed, failed, skipped } = await runFiles(files, root)
+const { passed, failed, skipped } = await runFiles(files, root, 180 * Number(values.slower))
 for (const process of endLeftovers()) {
   console.log(`Left running by the tests, and ended now: ${process}`)
   failed.push({ name: process, details: '' })

@@ -1,13 +1,14 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
-import { isDebian, isRoot, missingPeers, peers, type Peer, type PeerName } from '../peers.js'
+import { has, isDebian, isRoot, peers, type Peer, type PeerName } from '../peers.js'
 
 /**
  * Install the peers that are missing when this is root on Debian; say what is missing otherwise. Either way the tests go
  * on: those that lack something are skipped, with the reason.
+ * @param wanted none but these
  */
-export function installPeers(): void {
-  const missing = missingPeers()
+export function installPeers(wanted: readonly PeerName[] = Object.keys(peers) as PeerName[]): void {
+  const missing = wanted.filter((name) => !has(name))
   if (missing.length === 0) return
   if (!isRoot || !isDebian()) {
     console.log(`Some tests will be skipped: ${isRoot ? 'this is not Debian' : 'not root'}, so nothing is installed.`)

@@ -13,21 +13,19 @@ export interface TestFile {
 /** Journeys start real containers: more at once only makes each of them slower. */
 const jobs = 2
 
-/** Seconds for one file; what takes longer hangs. */
-const timeout = 180
-
 /**
  * Run test files, two at a time, and print a line for each with its failures. They are run by Node itself and not by
  * tap's command: that one puts loaders of its own into the NODE_OPTIONS of every process that a test starts, also of
  * those in a container, where the loaders' files are not.
+ * @param timeout seconds for one file; what takes longer hangs
  */
-export async function runFiles(files: readonly TestFile[], directory: string): Promise<Results> {
+export async function runFiles(files: readonly TestFile[], directory: string, timeout: number): Promise<Results> {
   const all: Results = { passed: 0, failed: [], skipped: [] }
   const waiting = [...files]
   const work = async (): Promise<void> => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
       const startedAt = Date.now()
-      const results = await runFile(file, directory)
+      const results = await runFile(file, directory, timeout)
       print(file, results, Date.now() - startedAt)
       all.passed += results.passed
       all.failed.push(...results.failed)
@@ -38,7 +36,7 @@ export async function runFiles(files: readonly TestFile[], directory: string): P
   return all
 }
 
-async function runFile({ name, command, args }: TestFile, directory: string): Promise<Results> {
+async function runFile({ name, command, args }: TestFile, directory: string, timeout: number): Promise<Results> {
   const env = { ...process.env, TAP: '1', TAP_TIMEOUT: String(timeout), ...marker }
   const child = spawn(command, args, { cwd: directory, env, stdio: ['ignore', 'pipe', 'inherit'] })
   // tap's own limit comes first and tells which test it was; this one is for what blocks tap itself.

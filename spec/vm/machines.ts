@@ -1,0 +1,23 @@
+/** The machines that `npm run test:vm` boots, and what each of them is there to show. */
+
+export interface Machine {
+  /** For the kernel's command line. */
+  readonly kernel: readonly string[]
+  /** What is run when nothing is named. */
+  readonly specs: readonly string[]
+}
+
+export const machines = {
+  /** One cgroup tree with all controllers, quotas on ext4 and XFS, and all of root's capabilities. */
+  v2: {
+    kernel: ['security=apparmor', 'psi=1', 'hugepages=8'],
+    specs: ['spec/cgroup/kernel.spec.ts'],
+  },
+  /** SELinux enforces Debian's default policy. */
+  selinux: {
+    kernel: ['security=selinux', 'enforcing=1', 'psi=1'],
+    specs: ['spec/journeys/01-run.spec.ts'],
+  },
+} as const satisfies Record<string, Machine>
+
+export type MachineName = keyof typeof machines
