@@ -103,7 +103,7 @@ export type LaunchErrorCode = 'HELPER_NOT_FOUND' | 'LAUNCHER_DIED' | 'MONITOR_DI
 export type CgroupErrorCode = 'CGROUP_UNAVAILABLE' | 'CGROUP_CONTROLLER_MISSING' | 'CGROUP_NOT_FOUND' | 'LIMIT_REFUSED'
 
 /** Codes of lib/security: capabilities, seccomp profiles, labels. */
-export type SecurityErrorCode = 'SECCOMP_PROFILE_INVALID' | 'CAPABILITY_UNKNOWN'
+export type SecurityErrorCode = 'SECCOMP_PROFILE_INVALID' | 'CAPABILITY_UNKNOWN' | 'APPARMOR_PROFILE_NOT_LOADED'
 
 /** Codes of user namespaces: ids that are given to containers. */
 export type UserNamespaceErrorCode = 'SUBIDS_NOT_FOUND' | 'SUBIDS_INVALID' | 'SUBIDS_TOO_FEW'

@@ -152,6 +152,12 @@ char **strings(struct list list, char *last);
 
 /* seccomp.c */
 int op_seccomp(struct child *child, struct reader *fields);
+/*
+ * attribute.c: what the security modules are to make of the program, told by the host's /proc, before the pivot. Of a process
+ * that is brought in, the stage tells it, which has no place in the container's /proc.
+ */
+int op_attribute(struct child *child, struct reader *fields);
+int set_attributes_unborn(const struct plan *plan, struct failure *failure);
 
 /* landlock.c */
 int op_landlock(struct child *child, struct reader *fields);

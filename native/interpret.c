@@ -298,6 +298,7 @@ static int (*const operations[OP_COUNT])(struct child *, struct reader *) = {
     [OP_ENTER_PIDS] = op_enter_pids,
     [OP_PART] = op_part,
     [OP_IDS] = op_ids,
+    [OP_ATTRIBUTE] = op_attribute,
 };
 
 int interpret(struct child *child) {

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 #include "mounts.h"
 #include "resolve.h"
@@ -69,13 +70,14 @@ int op_root_bind(struct child *child, struct reader *fields) {
 
 /* A new file system, mounted nowhere yet. */
 static int make_mount(const char *type, const char *source, uint32_t attributes, struct list options,
-                      struct failure *failure) {
+                      const char *label, struct failure *failure) {
   autoclose int context = fsopen(type, FSOPEN_CLOEXEC);
   if (context < 0) return fail(failure, "fsopen");
   autorelease struct held_paths held = {0};
   if (*source && set_mount_value(context, "source", source, &held) < 0) return fail(failure, "fsconfig source");
   for (uint32_t i = 0; i < options.count; i++)
     if (set_mount_option(context, read_text(&options.items), &held) < 0) return fail(failure, "fsconfig");
+  if (label && set_mount_value(context, "context", label, &held) < 0) return fail(failure, "fsconfig context");
   if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) return fail(failure, "fsconfig create");
   int made = fsmount(context, FSMOUNT_CLOEXEC, attributes);
   return made < 0 ? fail(failure, "fsmount") : made;
@@ -116,20 +118,30 @@ static int find_or_make_open(int root, const char *target) {
   return place;
 }
 
+/* Of file systems that one superblock serves for more than this mount, so that no option can say it. */
+static int label_mount(int made, const char *label, struct failure *failure) {
+  autoclose int root = openat(made, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (root < 0) return fail(failure, "openat");
+  if (fsetxattr(root, "security.selinux", label, strlen(label) + 1, 0) == 0 || errno == EOPNOTSUPP) return 0;
+  return fail(failure, "fsetxattr");
+}
+
 int op_mount(struct child *child, struct reader *fields) {
   const char *type = read_text(fields), *source = read_text(fields), *target = read_text(fields);
   uint32_t attributes = read_u32(fields);
   read_u32(fields); /* flags to clear: a new mount has none */
   struct list options = read_texts(fields);
   bool copy_up = read_u8(fields) == 1;
+  const char *label = read_maybe(fields);
 
   autoclose int place =
       copy_up ? find_or_make_open(child->root, target) : resolve_or_make(child->root, target, MAKE_DIRECTORY);
   if (place < 0) return fail(&child->failure, "openat2");
   /* To be filled first, and made read-only only then. */
   uint32_t first = copy_up ? attributes & ~(uint32_t)MOUNT_ATTR_RDONLY : attributes;
-  autoclose int made = make_mount(type, source, first, options, &child->failure);
+  autoclose int made = make_mount(type, source, first, options, NULL, &child->failure);
   if (made < 0) return -1;
+  if (label && label_mount(made, label, &child->failure) < 0) return -1;
   if (copy_up && fill_mount(place, made, options, &child->failure) < 0) return -1;
   if (first != attributes) {
     struct mount_attr read_only = {.attr_set = MOUNT_ATTR_RDONLY};
@@ -154,7 +166,7 @@ int op_pivot_root(struct child *child, struct reader *fields) {
 }
 
 int op_mask(struct child *child, struct reader *fields) {
-  const char *path = read_text(fields);
+  const char *path = read_text(fields), *label = read_maybe(fields);
   autoclose int place = resolve(child->root, path, O_PATH);
   if (place < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : fail(&child->failure, "openat2");
   struct stat status;
@@ -168,7 +180,7 @@ int op_mask(struct child *child, struct reader *fields) {
   /* One empty tmpfs serves for all: a clone of a mount costs a tenth of a new file system. */
   if (child->empty_mount < 0) {
     uint32_t attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-    child->empty_mount = make_mount("tmpfs", "tmpfs", attributes, (struct list){0}, &child->failure);
+    child->empty_mount = make_mount("tmpfs", "tmpfs", attributes, (struct list){0}, label, &child->failure);
     if (child->empty_mount < 0) return -1;
     if (attach_mount(child, child->empty_mount, place) < 0) {
       close_fd(&child->empty_mount);

@@ -89,7 +89,12 @@ int mount_overlay_old(const struct list *lower, const char *upper, const char *w
   if (upper) fits = fits && add(data, sizeof(data), &length, ",upperdir=", upper);
   if (work) fits = fits && add(data, sizeof(data), &length, ",workdir=", work);
   items = options->items;
-  for (uint32_t i = 0; i < options->count; i++) fits = fits && add(data, sizeof(data), &length, ",", read_text(&items));
+  for (uint32_t i = 0; i < options->count; i++) {
+    /* The categories of a label have commas among them. */
+    const char *option = read_text(&items), *label = strncmp(option, "context=", 8) == 0 ? option + 8 : NULL;
+    fits = fits && add(data, sizeof(data), &length, label ? ",context=\"" : ",", label ? label : option);
+    fits = fits && (!label || add(data, sizeof(data), &length, "\"", ""));
+  }
   if (!fits) {
     errno = E2BIG;
     fail(failure, "mount");

@@ -8,14 +8,14 @@ static const char *const shapes[OP_COUNT] = {
     [OP_PROPAGATION] = "b",
     [OP_ROOT_OVERLAY] = "TmmTt",
     [OP_ROOT_BIND] = "t",
-    [OP_MOUNT] = "tttuuTb",
+    [OP_MOUNT] = "tttuuTbm",
     [OP_BIND] = "utmtbuubbmmm",
     [OP_MKDIR] = "tuuu",
     [OP_MKNOD] = "tbuuuuu",
     [OP_SYMLINK] = "tt",
     [OP_WRITE_FILE] = "tuy",
     [OP_PIVOT_ROOT] = "",
-    [OP_MASK] = "t",
+    [OP_MASK] = "tm",
     [OP_READ_ONLY] = "t",
     [OP_MOUNT_READ_ONLY] = "t",
     [OP_HOSTNAME] = "t",
@@ -50,6 +50,7 @@ static const char *const shapes[OP_COUNT] = {
     [OP_ENTER_PIDS] = "",
     [OP_PART] = "tTb",
     [OP_IDS] = "uuTb",
+    [OP_ATTRIBUTE] = "tt",
 };
 
 /* The next `size` bytes, or NULL when there are fewer. */

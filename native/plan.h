@@ -78,7 +78,8 @@ enum opcode {
   OP_ENTER_PIDS = 43,
   OP_PART = 44,
   OP_IDS = 45,
-  OP_COUNT = 46,
+  OP_ATTRIBUTE = 46,
+  OP_COUNT = 47,
 };
 
 enum propagation {

@@ -64,7 +64,7 @@ _Noreturn static void enter_named(const struct plan *plan, const int stdio[3], i
   struct failure failure = {0};
   int cgroup = -1;
   if (cgroup_attach(plan, 0, NULL, &failure) < 0 || set_oom_score_adj_unborn(plan, &failure) < 0 ||
-      clone_join(plan, &cgroup, &failure) < 0)
+      set_attributes_unborn(plan, &failure) < 0 || clone_join(plan, &cgroup, &failure) < 0)
     end_stage(link, &failure, -1);
   clone_unborn(plan, stdio, link, cgroup);
 }
@@ -144,6 +144,7 @@ _Noreturn static void enter(const struct plan *container, int pidfd, int stream,
   }
   if (cgroup_attach(container, 0, NULL, &failure) < 0) end_stage(link, &failure, -1);
   if (set_oom_score_adj_unborn(&plan, &failure) < 0) end_stage(link, &failure, -1);
+  if (set_attributes_unborn(&plan, &failure) < 0) end_stage(link, &failure, -1);
   int types = namespaces_of(container);
   failure.stage = STAGE_ENTER;
   if (types && setns(pidfd, types) < 0) end_stage(link, &failure, fail(&failure, "setns"));

@@ -44,6 +44,7 @@ export async function clearAway(
   }
   // Last, when nothing is there any more that it limits.
   await context.quotas.free(record.id)
+  await context.levels.free(record.id)
   if (record.chainId !== undefined) await context.layers.release(record.chainId, `container:${record.id}`)
   const volumes = await context.database.transaction(() => {
     void context.records.remove(record.id)

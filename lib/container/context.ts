@@ -12,6 +12,7 @@ import type { Images } from '../storage/images.js'
 import type { Layers } from '../storage/layers.js'
 import type { Quotas } from '../storage/quotas/quotas.js'
 import type { Volumes } from '../storage/volumes/volumes.js'
+import type { Levels } from './labels/levels.js'
 import type { FileDigests } from './checkpoint/file-digests.js'
 import type { HostFacts } from './generate-spec.js'
 import type { PodLink } from './pod-access.js'
@@ -44,6 +45,8 @@ export interface ContainerContext {
   readonly driver: StorageDriver
   /** Of containers' roots; holders are their ids. */
   readonly quotas: Quotas
+  /** Of containers and pods. */
+  readonly levels: Levels
   readonly cgroups: Cgroups
   readonly launcher: Launcher
   readonly openCopier: OpenCopier

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync } from 'node:fs'
 import { PodlingError } from '../errors.js'
 import type { Spec } from '../launch/oci-spec.js'
 import { validateSpec } from '../launch/validate-spec.js'
+import { chooseSelinux, withLabels, type AllotLabels } from './labels/choose-labels.js'
 import { loadSeccompProfile } from '../security/seccomp-profile.js'
 import { formatPlatform, parsePlatform } from '../image/platform.js'
 import type { VolumeClaim } from '../storage/volumes/volume-records.js'
@@ -60,6 +61,7 @@ export async function create(
 ): Promise<Created> {
   const pod = findPodFor(context, given)
   const asked = withinReach(context, parseOptions(given, context.defaultNetwork, pod && podFacts(pod)), given)
+  const labels = chooseSelinux(context.host, asked, pod?.spec.linux?.mountLabel)
   const image = await context.images.get(asked.image)
   checkLabels(asked)
   const id = randomId()
@@ -73,7 +75,7 @@ export async function create(
   const spec = await specOf(context, options, image, id, paths, placed.claims)
   const { seccomp, ...linux } = spec.linux ?? {}
   const name = options.name ?? freeName(context)
-  const record: ContainerRecord = {
+  const drafted: ContainerRecord = {
     id,
     name,
     owner: context.owner,
@@ -90,11 +92,18 @@ export async function create(
     ...(seccomp === undefined ? {} : { seccomp: context.seccomp.keyOf(seccomp) }),
   }
   // Asked for already here, so that nothing is made for a name that is taken.
-  checkFree(context, record)
+  checkFree(context, drafted)
   const made = placed.claims.length === 0 ? undefined : await context.volumes.prepare(placed.claims)
   const lock = await RunLock.acquire(paths)
   if (lock === undefined) made?.()
-  if (lock === undefined) throw new PodlingError('INVALID_STATE', `create container ${record.name}: its id is in use`)
+  if (lock === undefined) throw new PodlingError('INVALID_STATE', `create container ${name}: its id is in use`)
+  const record =
+    labels === undefined
+      ? drafted
+      : await label(context, drafted, labels, lock).catch((error: unknown) => {
+          made?.()
+          throw error
+        })
   context.comingNames.add(name)
   const committed = context.database
     .transaction(() => {
@@ -123,6 +132,21 @@ export async function create(
     } finally {
       lock.release()
     }
+  }
+}
+
+/** Under the container's lock: else the next open would take a level back that no record speaks of yet. */
+async function label(
+  { levels }: ContainerContext,
+  record: ContainerRecord,
+  allot: AllotLabels,
+  lock: RunLock,
+): Promise<ContainerRecord> {
+  try {
+    return { ...record, spec: withLabels(record.spec, await allot(levels, record.id)) }
+  } catch (error) {
+    lock.release()
+    throw error
   }
 }
 

@@ -10,6 +10,7 @@ import { landlockRules } from '../security/landlock.js'
 import { defaultSeccomp } from '../security/default-seccomp-profile.js'
 import { guardingProjects } from '../security/guard-projects.js'
 import type { LinuxSeccomp } from '../security/linux-seccomp.js'
+import type { SelinuxPolicy } from '../security/selinux.js'
 import { resolveSeccompProfile, type MachineArchitecture, type SeccompProfile } from '../security/seccomp-profile.js'
 import { containerCapabilities } from './capability-sets.js'
 import { confineSpec, type Confinement } from './confine-spec.js'
@@ -56,6 +57,8 @@ export interface HostFacts {
   readonly rlimits?: readonly SpecRlimit[]
   /** The ABI of landlock(7). @default 0: none */
   readonly landlock?: number
+  /** What the policy of SELinux calls containers. @default there is none */
+  readonly selinux?: SelinuxPolicy
   /** Where containers are in a user namespace that is not the machine's first. */
   readonly confinement?: Confinement
   /** Device nodes for `privileged`. */

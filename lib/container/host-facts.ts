@@ -7,9 +7,11 @@ import { unlimited } from '../launch/rlimits.js'
 import type { SpecRlimit } from '../launch/oci-spec.js'
 import type { HostFacts } from './generate-spec.js'
 import { machine } from '../security/seccomp-profile.js'
+import { readSelinuxPolicy } from '../security/selinux-machine.js'
 
 export function readHostFacts(): HostFacts {
   const limits = readFileSync('/proc/self/limits', 'utf8')
+  const selinux = readSelinuxPolicy()
   return {
     arch: machine,
     hostname: hostname(),
@@ -18,6 +20,7 @@ export function readHostFacts(): HostFacts {
     limits: parseLimits(limits),
     rlimits: parseRlimits(limits),
     landlock: landlockAbi(),
+    ...(selinux === undefined ? {} : { selinux }),
   }
 }
 

@@ -2,6 +2,7 @@ import type { LogSettings } from './log/settings.js'
 import type { CapabilityName } from '../security/capabilities.js'
 import type { LandlockOption } from '../security/landlock.js'
 import type { SeccompProfile } from '../security/seccomp-profile.js'
+import type { SelinuxOption } from '../security/selinux.js'
 import type { NetworkMode } from '../network/mode.js'
 import type { SpecHooks } from '../launch/oci-spec.js'
 import type { DeviceRequests } from './devices/parse-devices.js'
@@ -55,6 +56,7 @@ export interface NormalizedOptions extends NormalizedLimits {
   readonly mask: readonly string[]
   readonly unmask: 'ALL' | readonly string[]
   readonly landlock?: LandlockOption
+  readonly selinux?: SelinuxOption
   readonly ipc: 'private' | 'host'
   readonly pidns: 'private' | 'host'
   readonly uts: 'private' | 'host'

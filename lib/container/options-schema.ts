@@ -6,6 +6,7 @@ import { findCapability, isAll, unknownCapability } from '../security/capabiliti
 import { volumeName, volumeNameWords } from '../storage/volumes/volume.js'
 import { durationWords, parseDuration, parseSize, sizeWords } from '../schema/quantities.js'
 import { hooksSchema } from './hooks/parse-hooks.js'
+import { selinuxSchema } from './labels/label-options.js'
 import { landlockSchema } from './landlock-schema.js'
 import { limitKeywords, limitProperties } from './limits/schema.js'
 import { logDrivers } from './log/settings.js'
@@ -22,7 +23,7 @@ const minimumInodes = 16
 const maximumId = 2 ** 32 - 2
 
 /** Options that DESIGN names and that this version can't do. */
-export const unsupportedOptions: ReadonlySet<string> = new Set(['userns', 'selinux', 'apparmor'])
+export const unsupportedOptions: ReadonlySet<string> = new Set(['userns', 'apparmor'])
 
 /** A keyword for a string that must fulfil `test`. */
 function words(keyword: string, test: (text: string) => boolean, must: string): FaultKeyword {
@@ -226,6 +227,7 @@ export const optionsSchema = {
     mask: { type: 'array', items: { type: 'string', absolute: true } },
     unmask: { type: ['string', 'array'], items: text },
     landlock: landlockSchema,
+    selinux: selinuxSchema,
     ipc: privateOrHost,
     pidns: privateOrHost,
     uts: privateOrHost,

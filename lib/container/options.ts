@@ -1,6 +1,7 @@
 import type { PortOption } from '../network/ports.js'
 import type { LandlockOption } from '../security/landlock.js'
 import type { SeccompProfile } from '../security/seccomp-profile.js'
+import type { SelinuxOption } from '../security/selinux.js'
 import type { Duration, Size } from '../schema/quantities.js'
 import type { SpecHooks } from '../launch/oci-spec.js'
 import type { HealthOption } from './health/options.js'
@@ -167,6 +168,13 @@ export interface ContainerOptions extends LimitOptions {
    * Rules of landlock(7), which bind its programs whoever they are. `exec` has them too. @default none
    */
   readonly landlock?: LandlockOption
+  /**
+   * What SELinux calls its processes and files (`--security-opt label=`). Where there is no SELinux, anything but `disable` is
+   * refused. A container of a pod has the pod's level.
+   * @default as the policy says, with a level of its own where SELinux is on, and disabled with `privileged`, `ipc: 'host'` and
+   * `pidns: 'host'`; nothing elsewhere
+   */
+  readonly selinux?: SelinuxOption
   /** `'private'`: System V IPC, POSIX queues and /dev/shm of its own. `'host'`: the host's (`--ipc`). @default 'private' */
   readonly ipc?: 'private' | 'host'
   /** `'private'`: sees its own processes only. `'host'`: sees the host's (`--pid`). @default 'private' */

@@ -11,6 +11,7 @@ import { parseDevices } from './devices/parse-devices.js'
 import { hookFaults } from './hooks/parse-hooks.js'
 import { parseHealth } from './health/parse-health.js'
 import { unmaskFaults } from './kernel-paths.js'
+import { labelFaults } from './labels/label-options.js'
 import { landlockFaults } from './landlock-schema.js'
 import { limitContradictions, normalizeLimits } from './limits/parse-limits.js'
 import type { NormalizedOptions, ReadyCondition, SeccompChoice } from './normalized-options.js'
@@ -81,6 +82,7 @@ export function parseOptions(
     ...hookFaults(sound),
     ...unmaskFaults(sound.unmask),
     ...landlockFaults(sound.landlock),
+    ...labelFaults(sound),
   )
   if (faults.length > 0) throw new PodlingError('INVALID_OPTION', formatFaults('container options', unique(faults)))
   return { ...normalize(sound, inPod), ...parts }
@@ -124,6 +126,7 @@ function normalize(
     mask: options.mask ?? [],
     unmask: options.unmask ?? [],
     ...(options.landlock === undefined ? {} : { landlock: options.landlock }),
+    ...(options.selinux === undefined ? {} : { selinux: options.selinux }),
     ipc: options.ipc ?? 'private',
     pidns: options.pidns ?? 'private',
     uts: options.uts ?? 'private',

@@ -72,6 +72,7 @@ export async function recoverContainers(
       removeStrayRunDirectories(context),
     ),
     freeStrayQuotas(context),
+    freeStrayLevels(context),
   ])
   await removeUnpacked(context.root, hostLives)
   await unmountLeftVolumes(context)
@@ -217,6 +218,17 @@ async function freeStrayQuotas(context: ContainerContext): Promise<void> {
       }),
     ),
   )
+}
+
+/** Levels of SELinux of what no record speaks of. */
+async function freeStrayLevels(context: ContainerContext): Promise<void> {
+  const { levels, records } = context
+  for (const id of levels.holders()) {
+    if (records.get(id) !== undefined) continue
+    await unlessBeingMade(context, id, async () => {
+      if (records.get(id) === undefined) await levels.free(id)
+    })
+  }
 }
 
 /** One that is being made has its lock held; nobody begins to make it while the lock is ours. */

@@ -1,5 +1,6 @@
 /** What confines a container, in one place: for `inspect()`. Pure. */
 import type { LandlockRules } from '../security/landlock.js'
+import type { SelinuxLabels } from '../security/selinux.js'
 import type { Spec } from '../launch/oci-spec.js'
 import type { ContainerRecord } from './record.js'
 
@@ -18,11 +19,14 @@ export interface ContainerSecurity {
   readonly readonlyPaths: readonly string[]
   /** Absent: none. */
   readonly landlock?: LandlockRules
+  /** Absent: there was no SELinux when it was made. */
+  readonly selinux?: SelinuxLabels
 }
 
 export function securityOf({ given, seccomp }: ContainerRecord, spec: Spec): ContainerSecurity {
   const { process, linux, root } = spec
-  const { landlock } = process ?? {}
+  const { landlock, selinuxLabel } = process ?? {}
+  const { mountLabel } = linux ?? {}
   return {
     privileged: given?.privileged ?? false,
     noNewPrivileges: process?.noNewPrivileges ?? false,
@@ -32,5 +36,8 @@ export function securityOf({ given, seccomp }: ContainerRecord, spec: Spec): Con
     maskedPaths: linux?.maskedPaths ?? [],
     readonlyPaths: linux?.readonlyPaths ?? [],
     ...(landlock === undefined ? {} : { landlock }),
+    ...(mountLabel === undefined
+      ? {}
+      : { selinux: { ...(selinuxLabel === undefined ? {} : { process: selinuxLabel }), mount: mountLabel } }),
   }
 }

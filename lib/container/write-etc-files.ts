@@ -6,6 +6,7 @@ import type { NetworkMode } from '../network/mode.js'
 import { namesDomain } from '../network/names.js'
 import { etcHosts, resolvConf } from './etc-files.js'
 import { hostResolvConf, reachableResolvConf, readIfThere } from './host-resolver.js'
+import { labelFile } from '../sys/file-label.js'
 import type { Lifecycle } from './lifecycle.js'
 import { resolverOf, userNetworkOf } from './user-network.js'
 
@@ -25,6 +26,8 @@ export function writeEtcFiles(container: Lifecycle, status: NetworkStatus): void
   )
   writeResolvConf(container, status)
   writeFileSync(paths.hostname, `${hostname}\n`)
+  const label = spec.linux?.mountLabel
+  if (label !== undefined) for (const path of [paths.hosts, paths.resolvConf, paths.hostname]) labelFile(path, label)
 }
 
 /** Written over, not replaced: a container that runs has this very file. */

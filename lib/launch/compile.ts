@@ -5,6 +5,7 @@ import { capabilityMask } from '../security/capabilities.js'
 import { compileSeccomp, notifiesOf } from '../security/seccomp-compile.js'
 import { allowsAlways } from '../security/seccomp-rules.js'
 import { PodlingError } from '../errors.js'
+import { attributeOperations, labelledMount, labelledRoot } from './labels.js'
 import { rlimitNumbers, rlimitValue } from './rlimits.js'
 import { parseMountOptions } from './mount-options.js'
 import type { Spec, SpecCapabilities, SpecMount, SpecNamespaceType, SpecProcess } from './oci-spec.js'
@@ -83,7 +84,7 @@ export function compilePlan(input: LaunchInput): Plan {
       ? {}
       : { network: { links: network.links, teardown: network.teardown, unlinks: network.unlinks ?? [] } }),
     operations: [
-      ...rootOperations(input),
+      ...rootOperations(input).map((operation) => labelledRoot(operation, linux.mountLabel ?? '')),
       ...namespaceOperations(spec, network?.operations ?? []),
       ...processOperations(input),
     ],
@@ -98,6 +99,7 @@ export function compileExec(spec: Spec, process: SpecProcess, stdio: PlanStdio, 
     cgroup: { directories: [], writes: [], attach: [] },
     stdio,
     operations: [
+      ...attributeOperations(process),
       { op: 'keyring' },
       ...enteringPids(spec, process, [
         ...terminalOperations(process, stdio, false),
@@ -219,7 +221,8 @@ function rootOperations({
 }: LaunchInput): Operation[] {
   const propagation = spec.linux?.rootfsPropagation ?? 'private'
   const sources = new Map(mountSources.map((source) => [source.destination, source]))
-  const mounts = (spec.mounts ?? []).flatMap((mount) => mountOperations(mount, cgroupMounts, sources))
+  const label = spec.linux?.mountLabel
+  const mounts = (spec.mounts ?? []).flatMap((mount) => mountOperations(mount, cgroupMounts, sources, label))
   const { taken, rest } = takePeers(mounts)
   return [
     ...taken,
@@ -235,6 +238,7 @@ function rootOperations({
     ...terminalOperations(spec.process, stdio, true),
     ...(barrier === 'before-pivot' ? [{ op: 'barrier' } as const] : []),
     ...hooksAt('createContainer', hooks),
+    ...(spec.process === undefined ? [] : attributeOperations(spec.process)),
     { op: 'pivot-root' },
   ]
 }
@@ -274,11 +278,12 @@ function mountOperations(
   mount: SpecMount,
   cgroupMounts: LaunchInput['cgroupMounts'],
   sources: ReadonlyMap<string, MountSource>,
+  label = '',
 ): Operation[] {
   const { attributes, propagation, bind, copyUp, data } = parseMountOptions(mount.options ?? [])
   const target = mount.destination
   if (mount.type === 'cgroup' || mount.type === 'cgroup2') {
-    return cgroupOperations(target, cgroupMounts, attributes.readOnly ?? false)
+    return cgroupOperations(target, cgroupMounts, attributes.readOnly ?? false, label)
   }
   if (bind !== undefined || mount.type === 'bind') {
     const { source = mount.source ?? '', subpath, taken, owner } = sources.get(target) ?? {}
@@ -298,16 +303,12 @@ function mountOperations(
     ]
   }
   const fstype = mount.type ?? 'none'
+  const source = mount.source ?? fstype
   return [
-    {
-      op: 'mount',
-      fstype,
-      source: mount.source ?? fstype,
-      target,
-      attributes,
-      options: data,
-      ...(copyUp ? { copyUp } : {}),
-    },
+    labelledMount(
+      { op: 'mount', fstype, source, target, attributes, options: data, ...(copyUp ? { copyUp } : {}) },
+      label,
+    ),
   ]
 }
 
@@ -315,7 +316,12 @@ function mountOperations(
  * The container's own cgroups, where programs look for their limits. In hybrid and v1 layouts they are one bind per
  * hierarchy on a small tmpfs; the cgroup namespace makes /proc/self/cgroup agree with it.
  */
-function cgroupOperations(target: string, mounts: LaunchInput['cgroupMounts'], readOnly: boolean): Operation[] {
+function cgroupOperations(
+  target: string,
+  mounts: LaunchInput['cgroupMounts'],
+  readOnly: boolean,
+  label: string,
+): Operation[] {
   const hardened = { readOnly, noSuid: true, noDev: true, noExec: true } as const
   const bind = (name: string, source: string): Operation => ({
     op: 'bind',
@@ -328,14 +334,17 @@ function cgroupOperations(target: string, mounts: LaunchInput['cgroupMounts'], r
   if (first === undefined) return []
   if (first.name === '') return [bind('', first.source)]
   return [
-    {
-      op: 'mount',
-      fstype: 'tmpfs',
-      source: 'tmpfs',
-      target,
-      attributes: { ...hardened, readOnly: false },
-      options: ['mode=755', 'size=64k'],
-    },
+    labelledMount(
+      {
+        op: 'mount',
+        fstype: 'tmpfs',
+        source: 'tmpfs',
+        target,
+        attributes: { ...hardened, readOnly: false },
+        options: ['mode=755', 'size=64k'],
+      },
+      label,
+    ),
     ...mounts.map(({ name, source }) => bind(name, source)),
     ...(readOnly ? [{ op: 'mount-read-only', path: target } as const] : []),
   ]
@@ -408,7 +417,8 @@ function namespaceOperations(spec: Spec, network: readonly Operation[]): Operati
   if (spec.domainname !== undefined) operations.push({ op: 'domainname', name: spec.domainname })
   for (const [key, value] of Object.entries(linux.sysctl ?? {})) operations.push({ op: 'sysctl', key, value })
   for (const path of linux.readonlyPaths ?? []) operations.push({ op: 'read-only', path })
-  for (const path of linux.maskedPaths ?? []) operations.push({ op: 'mask', path })
+  const { mountLabel: label = '' } = linux
+  for (const path of linux.maskedPaths ?? []) operations.push({ op: 'mask', path, ...(label === '' ? {} : { label }) })
   if (spec.root?.readonly) operations.push({ op: 'mount-read-only', path: '/' })
   return operations
 }

@@ -67,6 +67,10 @@ export function describeOperation(operation: Operation): string {
       return 'set the umask'
     case 'keyring':
       return 'make a session keyring'
+    case 'attribute':
+      return operation.name === 'apparmor/exec'
+        ? `confine the program by the AppArmor profile ${operation.value.replace(/^exec /, '')}`
+        : `give the ${operation.name === 'exec' ? 'program' : 'session keyring'} the SELinux label ${operation.value}`
     case 'no-new-privs':
       return 'set no_new_privs'
     case 'enter-pids':

@@ -64,6 +64,7 @@ export const opcodes: Readonly<Record<Operation['op'], number>> = {
   'enter-pids': 43,
   part: 44,
   ids: 45,
+  attribute: 46,
 }
 
 /** `enum propagation`. */
@@ -244,6 +245,7 @@ function writeFields(out: Writer, operation: Operation): void {
       writeAttributes(out, operation.attributes)
       out.texts(operation.options)
       out.u8(operation.copyUp ?? false)
+      out.maybe(operation.label)
       return
     case 'keep-root':
       out.u32(operation.slot)
@@ -305,6 +307,9 @@ function writeFields(out: Writer, operation: Operation): void {
       out.blob(typeof operation.content === 'string' ? Buffer.from(operation.content) : operation.content)
       return
     case 'mask':
+      out.text(operation.path)
+      out.maybe(operation.label)
+      return
     case 'read-only':
     case 'mount-read-only':
       out.text(operation.path)
@@ -312,6 +317,10 @@ function writeFields(out: Writer, operation: Operation): void {
     case 'hostname':
     case 'domainname':
       out.text(operation.name)
+      return
+    case 'attribute':
+      out.text(operation.name)
+      out.text(operation.value)
       return
     case 'sysctl':
       out.text(operation.key)

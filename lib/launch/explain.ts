@@ -1,16 +1,11 @@
 /** Why a start or exec failed and what to do about it: from the helper's stage, reason and errno. Pure. */
 import { constants } from 'node:os'
-import type { ErrorCode } from '../errors.js'
 import { codeForErrno, errnoName } from '../sys/libc.js'
+import type { ErrorCode } from '../errors.js'
+import { explainLabels } from './explain-labels.js'
+import type { Explanation } from './explanation.js'
 import type { Operation, Plan } from './plan.js'
 import type { Failure } from './protocol.js'
-
-export interface Explanation {
-  readonly code: ErrorCode
-  readonly why: string
-  /** What the caller can do; absent where that is anybody's guess. */
-  readonly remedy?: string
-}
 
 const signalNames = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]))
 
@@ -25,6 +20,7 @@ export function explain(failure: Failure, plan: Plan): Explanation {
   const operation = failure.stage === 'operation' ? plan.operations[failure.index] : undefined
   const found =
     explainLandlock(failure, errno, plan, operation) ??
+    explainLabels(failure, errno, plan, operation) ??
     explainReason(failure, errno, operation) ??
     explainStage(failure, errno, plan) ??
     (operation === undefined ? undefined : explainOperation(failure, errno, operation))

@@ -55,6 +55,8 @@ export type Operation =
       readonly options: readonly string[]
       /** Copy what the image has at `target` into the new tmpfs. */
       readonly copyUp?: boolean
+      /** What SELinux is to call its root, where no option can say it. */
+      readonly label?: string
     }
   /** A host path at `target`. A missing target is made: a file for a file, a directory for a directory. */
   | {
@@ -124,8 +126,11 @@ export type Operation =
   | { readonly op: 'write-file'; readonly path: string; readonly mode: number; readonly content: string | Uint8Array }
   /** pivot_root(2) into the root, and detach the old one. Before it `source` paths work; after it only the container's. */
   | { readonly op: 'pivot-root' }
-  /** Hide a path: /dev/null over a file, an empty read-only tmpfs over a directory. A missing path is skipped. */
-  | { readonly op: 'mask'; readonly path: string }
+  /**
+   * Hide a path: /dev/null over a file, an empty read-only tmpfs over a directory, which SELinux is to call `label`. A missing
+   * path is skipped.
+   */
+  | { readonly op: 'mask'; readonly path: string; readonly label?: string }
   /** Bind a path onto itself read-only. A missing path is skipped. */
   | { readonly op: 'read-only'; readonly path: string }
   /** Make what is mounted at `path` read-only where it is, not what is mounted below it; `/` is the root. */
@@ -151,6 +156,11 @@ export type Operation =
   /** A session keyring of its own, so that the host's keys are out of reach. */
   | { readonly op: 'keyring' }
   | { readonly op: 'no-new-privs' }
+  /**
+   * What a security module is to make of the program that the process executes next, or of its session keyring: a file of
+   * proc_pid_attr(5). Before the pivot, as it takes the host's /proc.
+   */
+  | { readonly op: 'attribute'; readonly name: 'exec' | 'keycreate' | 'apparmor/exec'; readonly value: string }
   /**
    * Only of a process that is brought into a container: from here on the container's own processes can see it, and those
    * with CAP_SYS_PTRACE do with it what they like. What takes more rights than they have comes before.

@@ -18,6 +18,7 @@ import type { Status } from './record.js'
 import { passSignals } from './run.js'
 import { currentStatus } from './state.js'
 import { replaceFile } from './store.js'
+import { requireLabelsOf } from './labels.js'
 import { refuseUnsupportedProcess } from './supported.js'
 
 /** `exec ID COMMAND...`: a further process. @returns its exit status, or 0 where it is left alone */
@@ -33,6 +34,7 @@ export async function exec(context: Context, id: string, command: readonly strin
     log.warn(message)
   })
   refuseUnsupportedProcess(program)
+  requireLabelsOf(program)
   const detaches = line.has('detach')
   const socket = checkConsole(line.value('console-socket'), program, detaches)
   const directory = openProcessDirectory(record)

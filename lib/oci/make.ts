@@ -12,6 +12,7 @@ import { readBundle } from './bundle.js'
 import { checkConsole } from './console.js'
 import type { Context } from './context.js'
 import { Helper } from './detached.js'
+import { requireLabels } from './labels.js'
 import { OciError } from './oci-error.js'
 import { countPassed, passedEnvironment } from './passed.js'
 import { prepare } from './prepare.js'
@@ -41,6 +42,7 @@ export async function make<T>(
   }
   const bundle = withPassed(readBundle(line.value('bundle') ?? '.', warn), context)
   refuseUnsupported(bundle.spec)
+  requireLabels(bundle.spec)
   if (systemdCgroup) {
     throw new OciError(
       'podling-oci makes cgroups itself and asks no systemd for them: leave --systemd-cgroup out ' +

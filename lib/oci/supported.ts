@@ -12,7 +12,6 @@ export function refuseUnsupported(spec: Spec): void {
     [linux.intelRdt !== undefined, 'linux.intelRdt'],
     [linux.memoryPolicy !== undefined, 'linux.memoryPolicy'],
     [linux.personality !== undefined, 'linux.personality'],
-    [(linux.mountLabel ?? '') !== '', 'linux.mountLabel'],
     ...askedOfProcess(spec.process),
   ]
   refuse(asked)
@@ -25,8 +24,6 @@ export function refuseUnsupportedProcess(process: SpecProcess): void {
 
 function askedOfProcess(process: SpecProcess | undefined): [boolean, string][] {
   return [
-    [(process?.apparmorProfile ?? '') !== '', 'process.apparmorProfile'],
-    [(process?.selinuxLabel ?? '') !== '', 'process.selinuxLabel'],
     [process?.scheduler !== undefined, 'process.scheduler'],
     [process?.ioPriority !== undefined, 'process.ioPriority'],
     [process?.execCPUAffinity !== undefined, 'process.execCPUAffinity'],

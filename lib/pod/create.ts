@@ -6,6 +6,7 @@ import { confineSpec } from '../container/confine-spec.js'
 import { containerEvent } from '../container/container-event.js'
 import type { ContainerContext } from '../container/context.js'
 import type { HolderRecord } from '../container/find-pod.js'
+import { chooseSelinux, withLabels } from '../container/labels/choose-labels.js'
 import { randomId } from '../container/names.js'
 import { containerPaths, type GivenOptions } from '../container/record.js'
 import { RunLock } from '../container/run-lock.js'
@@ -41,14 +42,16 @@ export async function createPod(context: ContainerContext, given: PodOptions): P
     )
     const { confinement } = context.host
     const spec = confinement === undefined ? plain.spec : confineSpec(plain.spec, confinement)
-    const record = { ...plain, spec, given: containerPart(given) }
-    validateSpec(record.spec)
+    const drafted = { ...plain, spec, given: containerPart(given) }
+    validateSpec(drafted.spec)
     // Limits that this machine can't carry out are told now, not at the first start.
-    context.cgroups.plan(`${id}/holder`, {}, record.holds.resources)
+    context.cgroups.plan(`${id}/holder`, {}, drafted.holds.resources)
     const lock = await RunLock.acquire(paths)
-    if (lock === undefined) throw new PodlingError('INVALID_STATE', `create pod ${record.name}: its id is in use`)
+    if (lock === undefined) throw new PodlingError('INVALID_STATE', `create pod ${drafted.name}: its id is in use`)
     try {
       mkdirSync(paths.directory, { recursive: true, mode: 0o700 })
+      const labels = await chooseSelinux(context.host, ofPods)?.(context.levels, id)
+      const record = labels === undefined ? drafted : { ...drafted, spec: withLabels(drafted.spec, labels) }
       await context.database.transaction(() => {
         checkFree(context, record)
         void context.names.put(record.name, id)
@@ -57,7 +60,7 @@ export async function createPod(context: ContainerContext, given: PodOptions): P
       context.journal.write({ ...containerEvent(record), action: 'create' })
       return record
     } catch (error) {
-      const failure = await afterUndo(fileError(error, `create pod ${record.name}`), () => clearAway(context, record))
+      const failure = await afterUndo(fileError(error, `create pod ${drafted.name}`), () => clearAway(context, drafted))
       // A random name that another process took in the same moment is nobody's mistake.
       const again = options.name === undefined && failure instanceof PodlingError && failure.code === 'NAME_IN_USE'
       if (!again) throw failure
@@ -66,6 +69,9 @@ export async function createPod(context: ContainerContext, given: PodOptions): P
     }
   }
 }
+
+/** SELinux's own defaults, of which its containers take the level. */
+const ofPods = { privileged: false, ipc: 'private', pidns: 'private' } as const
 
 /** What it has in common with a container, as it was given. What else there is of a pod, its record says. */
 function containerPart({ share: _, exitPolicy: __, ...given }: PodOptions): GivenOptions {

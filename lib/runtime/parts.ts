@@ -6,6 +6,7 @@ import { Containers } from '../container/containers.js'
 import type { ContainerContext } from '../container/context.js'
 import { FileDigests } from '../container/checkpoint/file-digests.js'
 import { readHostFacts } from '../container/host-facts.js'
+import { Levels } from '../container/labels/levels.js'
 import { PodLink } from '../container/pod-access.js'
 import { containersOf, type ContainerRecord } from '../container/record.js'
 import { openImageRoot } from '../container/root-view.js'
@@ -28,6 +29,7 @@ import { runtimeInfo, type RuntimeInfo } from './info.js'
 import { makeRoot } from './make-root.js'
 import type { RuntimePaths } from './paths.js'
 import { keptWithin, openStorage } from './storage.js'
+import { formatContext, sharedLabel } from '../security/selinux.js'
 import { Networks } from '../network/networks.js'
 import { Pods } from '../pod/pods.js'
 import { programDirectories } from '../network/user-mode.js'
@@ -111,6 +113,7 @@ async function open(
     (part) => part.close(),
   )
   const confinement = isConfined(facts) ? lookAround(launcher.pid) : undefined
+  const host = { ...readHostFacts(), ...(confinement === undefined ? {} : { confinement }) }
   const journal = EventJournal.open(`${paths.root}/events`)
   teardown.add(() => {
     journal.close()
@@ -165,6 +168,7 @@ async function open(
     lockFile: `${paths.runRoot}/volumes.lock`,
     openUnpacker,
     rights: storage.rights,
+    ...(host.selinux === undefined ? {} : { label: sharedLabel(formatContext(host.selinux.file)) }),
     drivers: volumeDrivers,
     keepers: new Keepers(`${paths.runRoot}/v`, findHelper(), keptWithin(facts, launcher)),
     findProgram,
@@ -180,7 +184,7 @@ async function open(
     runRoot: paths.runRoot,
     cgroupParent: paths.cgroupParent,
     owner: owner.id,
-    host: { ...readHostFacts(), ...(confinement === undefined ? {} : { confinement }) },
+    host,
     journal,
     sampler: new Sampler(cgroups),
     cdiSpecDirs,
@@ -194,6 +198,7 @@ async function open(
     layers,
     driver,
     quotas,
+    levels: new Levels(database),
     cgroups,
     launcher,
     openCopier: copierBy(launcher),

@@ -61,6 +61,9 @@ const c = {
   recv: library.func('int64_t recv(int fd, _Out_ void *bytes, size_t length, int flags)'),
   syscall: library.func('long syscall(long number, long a, long b, long c, long d, long e)'),
   openat2: library.func('syscall', 'long', ['long', 'int', 'const char *', 'const void *', 'size_t']),
+  lsetxattr: library.func(
+    'int lsetxattr(const char *path, const char *name, const char *value, size_t size, int flags)',
+  ),
   quotactl: library.func('long syscall(long number, long fd, long command, long id, _Inout_ void *bytes)'),
 } as const
 
@@ -416,4 +419,13 @@ export function receiveMessage(fd: number, room: Buffer, what: string): Buffer |
   const errno = errnoName(koffi.errno())
   if (errno === 'EAGAIN' || errno === 'EWOULDBLOCK') return undefined
   throw systemError('recv', errno, what)
+}
+
+/** setxattr(2), of a symbolic link itself. @returns its errno name where the file system has no such attributes */
+export function setAttribute(path: string, name: string, value: string): 'EOPNOTSUPP' | undefined {
+  const result = Number(c.lsetxattr(path, name, value, Buffer.byteLength(value), 0))
+  if (result >= 0) return undefined
+  const errno = errnoName(koffi.errno())
+  if (errno === 'EOPNOTSUPP' || errno === 'ENOTSUP') return 'EOPNOTSUPP'
+  throw systemError('setxattr', errno, `set the attribute ${name} of ${path}`, path)
 }

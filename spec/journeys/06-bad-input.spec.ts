@@ -1,4 +1,5 @@
 /** Whatever is asked for wrongly is told with a code and words that help, and leaves nothing behind. */
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
@@ -204,6 +205,16 @@ t.test('limits', async (t) => {
   await fails(t, { sysctls: { 'net.ipv4.ip_forward': 'x' } }, 'INVALID_OPTION', /no such value.*; choose/)
   await fails(t, { sysctls: { 'kernel.panic': 1 } }, 'INVALID_OPTION', /belongs to the whole host/)
   t.equal(await output({ cpus: 1000 }), '', 'more than the machine has is no limit')
+})
+
+t.test('a label without SELinux', { skip: existsSync('/sys/fs/selinux/enforce') && 'there is SELinux' }, async (t) => {
+  await fails(
+    t,
+    { selinux: { type: 'container_t' } },
+    'KERNEL_UNSUPPORTED',
+    /no SELinux.*; boot with .* leave the option/,
+  )
+  t.equal(await output({ selinux: { disable: true }, command: ['echo', 'hi'] }), 'hi', 'none is none')
 })
 
 t.test('seccomp profiles', async (t) => {

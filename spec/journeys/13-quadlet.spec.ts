@@ -52,6 +52,7 @@ const cases: readonly (readonly [Partial<ContainerOptions>, readonly string[]])[
   [{ devices: ['/dev/null:/dev/xnull:r'], deviceCgroupRules: ['c 1:* rm'] },
     ['--device', '/dev/null:/dev/xnull:r', '--device-cgroup-rule=c 1:* rm']],
   [{ capAdd: ['NET_ADMIN'], capDrop: ['CHOWN'] }, ['--cap-add', 'net_admin', '--cap-drop', 'chown']],
+  [{ selinux: { disable: true } }, ['--security-opt', 'label=disable']],
   [{ seccomp: 'unconfined', pidns: 'host', ipc: 'host', uts: 'host', umask: 0o27 },
     ['--security-opt', 'seccomp=unconfined', '--pid=host', '--ipc=host', '--uts=host', '--umask=0027']],
   [{ memory: '64m', memorySwap: '128m', cpus: 0.5, cpuset: '0', pidsLimit: 50, oomScoreAdj: 7 },

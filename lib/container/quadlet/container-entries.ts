@@ -4,6 +4,7 @@ import type { GivenOptions } from '../record.js'
 import { omit, type Entry, type Section } from './entry.js'
 import { healthEntries } from './health-entries.js'
 import { limitEntries } from './limit-entries.js'
+import { selinuxEntries } from './label-entries.js'
 import { mountEntries, volumeOption } from './mount-entries.js'
 import { portText } from './network-entries.js'
 
@@ -91,6 +92,7 @@ export const writers: Writers = {
     return list.length === 0 ? [] : section.line('Unmask', 'security-opt=unmask', list.join(':'))
   },
   landlock: () => omit('landlock: Podman has nothing like it'),
+  selinux: selinuxEntries,
   // Podman's own default lets others join it, which changes nothing for who is in it.
   ipc: (ipc, section) => section.flag('ipc', ipc),
   pidns: (pidns, section) => (pidns === 'host' ? section.flag('pid', 'host') : section.flag('pid', 'private')),

@@ -8,6 +8,7 @@ import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { PodlingError } from '../../errors.js'
 import { codeForErrno } from '../../sys/libc.js'
+import { labelFile } from '../../sys/file-label.js'
 import { joinProject } from '../../sys/project-quota.js'
 import { fileError, isErrno } from '../file-error.js'
 import type { Quotas } from '../quotas/quotas.js'
@@ -20,8 +21,11 @@ export class LocalDriver implements VolumeDriver {
   readonly #keepers: Keepers
   readonly #quotas: Quotas
   readonly #rights: StorageRights
+  readonly #label: string | undefined
 
-  constructor(keepers: Keepers, quotas: Quotas, rights: StorageRights) {
+  /** @param label of what is made in a volume, which begins as that of its directory */
+  constructor(keepers: Keepers, quotas: Quotas, rights: StorageRights, label?: string) {
+    this.#label = label
     this.#rights = rights
     this.#keepers = keepers
     this.#quotas = quotas
@@ -34,7 +38,7 @@ export class LocalDriver implements VolumeDriver {
       // With what stands beside the data: the first copy of an image's content is made there and renamed.
       joinProject(volume.directory, project)
     }
-    const data = makeDirectory(volume, mount === undefined ? '_data' : 'mount')
+    const data = makeDirectory(volume, mount === undefined ? '_data' : 'mount', this.#label)
     if (uid !== 0 || gid !== 0) await this.#rights.give(data, { uid, gid, mode: 0o755 })
   }
 
@@ -47,7 +51,7 @@ export class LocalDriver implements VolumeDriver {
     // Making it is its mount's work too: what a container brings along is made when it starts.
     if (mount === undefined) {
       if (quota !== undefined) this.#quotas.require(`mount volume ${volume.name}`)
-      return { path: makeDirectory(volume, '_data'), staging: volume.directory }
+      return { path: makeDirectory(volume, '_data', this.#label), staging: volume.directory }
     }
     const target = makeDirectory(volume, 'mount')
     const { fstype, device, attributes, recursive } = mount
@@ -82,11 +86,12 @@ export class LocalDriver implements VolumeDriver {
   }
 }
 
-function makeDirectory(volume: DriverVolume, name: string): string {
+function makeDirectory(volume: DriverVolume, name: string, label?: string): string {
   const directory = join(volume.directory, name)
   try {
     // In a container its own mode counts, here that of the directory above it.
     mkdirSync(directory, { mode: 0o755 })
+    if (label !== undefined) labelFile(directory, label)
   } catch (error) {
     if (!isErrno(error, 'EEXIST')) throw fileError(error, `make the directory of volume ${volume.name}`)
   }

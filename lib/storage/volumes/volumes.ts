@@ -41,6 +41,8 @@ export interface VolumesSetup {
   readonly drivers: Readonly<Record<string, VolumeDriver>>
   readonly keepers: Keepers
   readonly rights: StorageRights
+  /** What SELinux is to call what is in a volume, for all containers to use it. @default nothing of its own */
+  readonly label?: string
   /** Holders are the volumes' names. */
   readonly quotas: Quotas
   readonly findProgram: FindProgram
@@ -82,7 +84,7 @@ export class Volumes {
     this.#files = new VolumeFiles(setup.directory, setup.openUnpacker)
     this.#lock = new ImageLock(setup.lockFile)
     this.#quotas = setup.quotas
-    const local = new LocalDriver(setup.keepers, setup.quotas, setup.rights)
+    const local = new LocalDriver(setup.keepers, setup.quotas, setup.rights, setup.label)
     this.#drivers = new Map(Object.entries({ ...setup.drivers, csi: this.#csi, local }))
     this.#encrypted = new EncryptedDriver(setup.keepers, this.#keys, setup.findProgram)
   }
