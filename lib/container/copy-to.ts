@@ -29,13 +29,13 @@ export async function copyTo(
 ): Promise<void> {
   checkPath(path, 'copy to')
   throwIfAborted(`copy to ${path} in container ${container.record.name}`, signal)
-  const { openCopier } = container.context
+  const { openCopier, host: machine } = container.context
   const host = typeof source === 'string' ? await openHost(source) : undefined
   try {
     const tar = host === undefined ? (source as AsyncIterable<Uint8Array>) : host.tar(openCopier)
     const view = await openRoot(container, `copy to ${path} in`)
     try {
-      await unpackInto(openCopier, view.tree, bytePath(path), tar, signal)
+      await unpackInto(openCopier, view.tree, bytePath(path), tar, { signal, ids: machine.confinement })
     } finally {
       await view.close()
     }

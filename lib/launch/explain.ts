@@ -22,6 +22,7 @@ export function explain(failure: Failure, plan: Plan): Explanation {
     explainLandlock(failure, errno, plan, operation) ??
     explainLabels(failure, errno, plan, operation) ??
     explainReason(failure, errno, operation) ??
+    explainIdentity(failure, errno, operation) ??
     explainStage(failure, errno, plan) ??
     (operation === undefined ? undefined : explainOperation(failure, errno, operation))
   if (found !== undefined) return found
@@ -56,6 +57,17 @@ function explainLandlock(
     why: `not executable (${errno})`,
     remedy:
       "landlock must allow 'execute' and 'read' on it and on its loader or interpreter, and its mode must as well",
+  }
+}
+
+/** In a user namespace there are no more ids than it has been given (user_namespaces(7)). */
+function explainIdentity({ syscall }: Failure, errno: string, operation?: Operation): Explanation | undefined {
+  if (operation === undefined || errno !== 'EINVAL' || !/^(setresuid|setresgid|setgroups)$/.test(syscall))
+    return undefined
+  return {
+    code: 'SUBIDS_TOO_FEW',
+    why: `the user namespace of the container has no such ${syscall === 'setresuid' ? 'user' : 'group'} (${errno})`,
+    remedy: 'choose another user, or give a range in /etc/subuid and /etc/subgid; see userNamespace of info()',
   }
 }
 

@@ -36,10 +36,21 @@ export function userNamespaceInfo(confinement: Confinement, facts: IdFacts | und
   return { uids, gids, warnings: idWarnings(confinement, facts) }
 }
 
+/** Those of most images' users and of `nobody`, which is 65534: what useradd(8) gives, and the user himself. */
+const usualIds = 65_536
+
+function fewIds(uids: number, gids: number): string {
+  return (
+    `containers have ${String(uids)} users and ${String(gids)} groups: images with files of others are refused; ` +
+    `give a range of ${String(usualIds)} in /etc/subuid and /etc/subgid`
+  )
+}
+
 /** What can't work for want of ids. */
 function idWarnings({ uids, gids }: Confinement, facts: IdFacts | undefined): string[] {
-  if (uids > 1 && gids > 1) return []
-  const lost = 'containers have one user and one group, 0: files of others in images are refused, and other users'
+  if (uids > 1 && gids > 1) return Math.min(uids, gids) >= usualIds ? [] : [fewIds(uids, gids)]
+  const lost =
+    "containers have one user and one group, root: files of others in images are root's, and no program can be another's"
   if (facts === undefined) return [lost]
   const obstacle = rangeObstacle(facts)
   return [

@@ -124,7 +124,7 @@ async function open(
   }
   const content = await ContentStore.open(`${paths.root}/content`, new BlobStamps(database))
   const storage = await keep(
-    openStorage({ paths, choice: storageDriver, facts, database, launcher, findProgram }),
+    openStorage({ paths, choice: storageDriver, facts, confinement, database, launcher, findProgram }),
     (part) => part.close(),
   )
   const { layers, driver, openUnpacker } = storage

@@ -1,4 +1,5 @@
 /** The storage of a runtime: the driver that its root is worked on with, and the layers in the format of that. */
+import type { Confinement } from '../container/confine-spec.js'
 import { findHelper } from '../launch/helper-path.js'
 import type { Launcher } from '../launch/launcher.js'
 import type { Database } from '../storage/database.js'
@@ -11,7 +12,7 @@ import { Layers } from '../storage/layers.js'
 import { fullRights, userRights, type StorageRights } from '../storage/rights.js'
 import type { FindProgram } from '../storage/volumes/encrypted.js'
 import { Keepers } from '../storage/volumes/keeper.js'
-import { isConfined, isPrivileged, type HostFacts } from '../sys/kernel.js'
+import { isPrivileged, type HostFacts } from '../sys/kernel.js'
 import { close, pipe } from '../sys/libc.js'
 import type { RuntimePaths } from './paths.js'
 
@@ -19,6 +20,8 @@ export interface StorageInputs {
   readonly paths: RuntimePaths
   readonly choice: DriverChoice
   readonly facts: HostFacts
+  /** The user namespace that containers are in, where that is not the machine's first. */
+  readonly confinement: Confinement | undefined
   readonly database: Database
   readonly launcher: Launcher
   readonly findProgram: FindProgram
@@ -41,7 +44,7 @@ export async function openStorage(inputs: StorageInputs): Promise<RuntimeStorage
   const keepers = new Keepers(`${paths.runRoot}/k`, findHelper(), keptWithin(facts, launcher))
   await keepers.sweep()
   const openUnpacker = unpackerBy(launcher)
-  const rights = isPrivileged(facts) ? { ...fullRights, confined: isConfined(facts) } : userRights(openUnpacker)
+  const rights = rightsOf(inputs, openUnpacker)
   const trials: SurveyParts = {
     facts,
     rights,
@@ -75,6 +78,12 @@ export async function openStorage(inputs: StorageInputs): Promise<RuntimeStorage
       await layers.close()
     },
   }
+}
+
+function rightsOf({ facts, confinement }: StorageInputs, openUnpacker: OpenUnpacker): StorageRights {
+  if (confinement === undefined) return fullRights
+  const ids = { uids: confinement.uids, gids: confinement.gids }
+  return isPrivileged(facts) ? { ...fullRights, confined: true, ids } : userRights(openUnpacker, ids)
 }
 
 /** An ordinary user may mount nowhere but where his launcher is. */

@@ -1,6 +1,7 @@
 /** From the entries of a layer's tar to the operations of an unpacker: what the OCI layer format means (layer.md). */
 import { PodlingError } from '../errors.js'
 import type { ApplyOptions, RootAttributes } from './layer-types.js'
+import { ownerAmong, type IdCounts } from './layer-owner.js'
 import { layerPath, whiteoutOf } from './layer-path.js'
 import type { TarChunk, TarEntry, TarSink } from './tar/entry.js'
 import { invalidTar } from './tar/invalid.js'
@@ -10,6 +11,8 @@ export interface LayerPolicy extends Required<Pick<ApplyOptions, 'devices' | 'ab
   readonly maxEntries: number
   /** Whether names that begin with `.wh.` are names like others: in a tar that is no layer. @default false */
   readonly plainNames?: boolean
+  /** @default all there are */
+  readonly ids?: IdCounts
 }
 
 /** Bytes of all extended attributes of one entry at most; no file system takes more. native/unpack.c has the number too. */
@@ -89,10 +92,10 @@ export class LayerOperations implements TarSink {
   #ordinary(entry: TarEntry, path: string): void {
     const { type } = entry
     if (path === '' && type !== 'directory') throw this.#refused(entry, `the root of a layer can't be a ${type}`)
+    const owner = this.#ownerOf(entry)
     const head: Head = {
       mode: entry.mode,
-      uid: entry.uid,
-      gid: entry.gid,
+      ...owner,
       size: entry.size,
       seconds: entry.mtime.seconds,
       nanoseconds: entry.mtime.nanoseconds,
@@ -106,7 +109,7 @@ export class LayerOperations implements TarSink {
       const { chunks: pieces, contentsAt } = entry
       this.#stream.operation('file', { ...head, ...xattrs, chunks: pieces.length, pieces, contentsAt })
     } else if (type === 'directory') {
-      if (path === '') this.#root = { mode: entry.mode, uid: entry.uid, gid: entry.gid }
+      if (path === '') this.#root = { mode: entry.mode, ...owner }
       this.#directoryTimes.set(path, entry.mtime)
       this.#stream.operation('directory', { ...head, ...xattrs })
     } else if (type === 'symlink') {
@@ -136,6 +139,14 @@ export class LayerOperations implements TarSink {
     const bytes = encodeXattrs([...xattrs].filter(([name]) => isLayerXattr(name)))
     if (bytes.length > largestXattrs) throw this.#refused(entry, 'too many extended attributes')
     return bytes
+  }
+
+  #ownerOf(entry: TarEntry): Pick<RootAttributes, 'uid' | 'gid'> {
+    const { uid, gid } = entry
+    const { ids } = this.#policy
+    const owner = ids === undefined ? { uid, gid } : ownerAmong(entry, ids)
+    if (typeof owner !== 'string') return owner
+    throw new PodlingError('SUBIDS_TOO_FEW', `unpack ${JSON.stringify(entry.name)}: ${owner}`)
   }
 
   #refused(entry: TarEntry, why: string): PodlingError {

@@ -287,6 +287,7 @@ export class Layers {
             absoluteNames: options.absoluteNames ?? 'strip',
             overlayXattrs: options.overlayXattrs ?? (this.#rights.confined ? 'user' : 'trusted'),
             maxEntries: options.limits?.maxEntries ?? defaultMaxEntries,
+            ...(this.#rights.ids === undefined ? {} : { ids: this.#rights.ids }),
           },
         },
         options,

@@ -1,5 +1,6 @@
 /** What storage may do by itself. Root gives files to whom he likes; an ordinary user has it done in his user namespace. */
 import { chmodSync, chownSync } from 'node:fs'
+import type { IdCounts } from './layer-owner.js'
 import type { OpenUnpacker, RootAttributes } from './layer-types.js'
 import { runOperations } from './run-operations.js'
 
@@ -9,6 +10,8 @@ export interface StorageRights {
    * class `user`, and there are no devices.
    */
   readonly confined: boolean
+  /** @default all there are */
+  readonly ids?: IdCounts
   /** Give an own, new directory this owner, as containers count, and this mode. */
   give(directory: string, to: RootAttributes): void | Promise<void>
 }
@@ -23,9 +26,10 @@ export const fullRights: StorageRights = {
 }
 
 /** Those of an ordinary user, who is root in his containers. */
-export function userRights(openUnpacker: OpenUnpacker): StorageRights {
+export function userRights(openUnpacker: OpenUnpacker, ids: IdCounts): StorageRights {
   return {
     confined: true,
+    ids,
     give(directory, { uid, gid, mode }) {
       if (uid === 0 && gid === 0) {
         chmodSync(directory, mode & 0o7777)

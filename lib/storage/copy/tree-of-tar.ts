@@ -1,6 +1,7 @@
 /** A tar unpacked into a tree that lives: a container's. */
 import { PodlingError } from '../../errors.js'
 import { LayerOperations } from '../layer-operations.js'
+import type { IdCounts } from '../layer-owner.js'
 import { TarReader } from '../tar/reader.js'
 import {
   operationSize,
@@ -38,7 +39,7 @@ export async function unpackInto(
   tree: Tree,
   path: string,
   tar: AsyncIterable<Uint8Array>,
-  signal?: AbortSignal,
+  { signal, ids }: { readonly signal?: AbortSignal | undefined; readonly ids?: IdCounts | undefined } = {},
 ): Promise<void> {
   const { input, output } = await openCopier(tree, 'in')
   const operations = writeEnd(input)
@@ -60,6 +61,7 @@ export async function unpackInto(
       overlayXattrs: 'trusted',
       maxEntries: Infinity,
       plainNames: true,
+      ...(ids === undefined ? {} : { ids }),
     })
     const reader = new TarReader(layer)
     for await (const chunk of untilAborted(tar, 'unpack a tar', signal)) {

@@ -1,0 +1,96 @@
+/** What a machine may lack for an ordinary user, or forbid: told with the remedy, or done with less and said so. */
+import t from 'tap'
+import { makeUser, runAs, type OrdinaryUser } from '../fixtures/ordinary-user.js'
+import { needs } from '../peers.js'
+
+const needed = needs('root', 'busybox', 'uidmap')
+
+/** Another file in the place of one of the machine's, for the program alone. */
+function inPlaceOf(path: string, make: string): string {
+  return `t=$(mktemp)\n${make}\nmount --bind "$t" ${path}\nrm "$t"`
+}
+
+/** The lines of /etc/subuid and /etc/subgid. A useradd(8) elsewhere puts others in the files' places, but not in that of /etc. */
+function subIds(lines: (user: OrdinaryUser) => string): (user: OrdinaryUser) => string {
+  return (user) =>
+    [
+      'mount -t tmpfs none /mnt && cp -a /etc /mnt/etc && mount --bind /mnt/etc /etc && umount -l /mnt',
+      ...['/etc/subuid', '/etc/subgid'].map(
+        (file) => `sed -i '/^${user.name}:/d' ${file} && printf '${lines(user)}' >> ${file}`,
+      ),
+    ].join('\n')
+}
+
+interface Refusal {
+  readonly name: string
+  readonly code: string
+  readonly words: string
+  readonly prepare?: (user: OrdinaryUser) => string
+  readonly by?: string
+}
+
+const withoutRights = inPlaceOf('/usr/bin/newuidmap', 'cp /usr/bin/newuidmap "$t"\nchmod 755 "$t"')
+
+const refusals: Refusal[] = [
+  {
+    name: 'newuidmap without its setuid bit',
+    code: 'PERMISSION_DENIED',
+    words:
+      'by /usr/bin/newuidmap: it has neither its setuid bit nor file capabilities; as root: chmod u.s /usr/bin/newuidmap',
+    prepare: () => withoutRights,
+  },
+  {
+    name: 'a malformed line',
+    code: 'SUBIDS_INVALID',
+    words: '/etc/subuid:\\d+: .*must be name:first:count',
+    prepare: subIds(({ name }) => `${name}:100000\\n`),
+  },
+  {
+    name: 'a range that holds another user’s',
+    code: 'SUBIDS_INVALID',
+    words: 'overlaps with .* of another user; give it ids of its own',
+    prepare: subIds(({ name }) => `other:3000000:10\\n${name}:2999999:65536\\n`),
+  },
+  {
+    name: 'ranges that overlap',
+    code: 'SUBIDS_INVALID',
+    words: 'overlaps with',
+    prepare: subIds(({ name }) => `${name}:3000000:65536\\n${name}:3065535:10\\n`),
+  },
+  {
+    name: 'user.max_user_namespaces of 0',
+    code: 'PERMISSION_DENIED',
+    words: 'user.max_user_namespaces is 0; as root: sysctl -w user.max_user_namespaces=15000',
+    // Each user namespace has the sysctl for itself; root of one is nobody without capabilities.
+    by: `unshare --map-root-user sh -c 'echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --bounding-set=-all "$@"' sh`,
+  },
+  {
+    name: 'fewer user namespaces than there are to be',
+    code: 'LIMIT_REACHED',
+    words: 'make a user namespace for containers: ENOSPC: there are as many as user.max_user_namespaces',
+    by: `unshare --map-root-user sh -c 'echo 1 > /proc/sys/user/max_user_namespaces && unshare --user sleep 5 & sleep 1; exec setpriv --bounding-set=-all "$@"' sh`,
+  },
+]
+
+for (const { name, code, words, prepare, by = '' } of refusals) {
+  t.test(name, needed, async (t) => {
+    const user = makeUser(t)
+    await runAs(t, user, 'refused', { environment: { CODE: code, WORDS: words }, prepare: prepare?.(user) ?? '', by })
+  })
+}
+
+t.test('no range', needed, async (t) => {
+  const environment = { WARNING: '/etc/subuid gives none; as root: echo' }
+  await runAs(t, makeUser(t, { subIds: false }), 'single-id', { environment })
+})
+
+t.test('no newuidmap', needed, async (t) => {
+  const prepare = inPlaceOf('/usr/bin/newuidmap', 'true')
+  const environment = { WARNING: "newuidmap can't be found; install Debian's package uidmap" }
+  await runAs(t, makeUser(t), 'single-id', { environment, prepare })
+})
+
+t.test('a range that is too small', needed, async (t) => {
+  const user = makeUser(t)
+  await runAs(t, user, 'small-range', { prepare: subIds(({ name }) => `${name}:3000000:10\\n`)(user) })
+})
