@@ -4,6 +4,7 @@
  */
 import { accessSync, constants, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 export interface Peer {
   /** The Debian package. */
@@ -15,7 +16,14 @@ export interface Peer {
   readonly specs: string
   /** A service that Debian starts when it installs the package, and that the tests have no use for. */
   readonly service?: string
+  /**
+   * It is unpacked and not installed, since its package changes the machine: `provides` stands below {@link unpackedPeers}.
+   */
+  readonly unpacked?: boolean
 }
+
+/** A directory like the root of a machine that has the packages which are unpacked. */
+export const unpackedPeers = fileURLToPath(new URL('../peers', import.meta.url))
 
 export const peers = {
   attr: {
@@ -36,11 +44,24 @@ export const peers = {
     reason: 'the smallest image there is',
     specs: 'spec/container, spec/journeys, spec/security',
   },
+  catatonit: {
+    package: 'catatonit',
+    provides: '/usr/bin/catatonit',
+    reason: "podman's --init",
+    specs: 'spec/oci',
+  },
   'cni-plugins': {
     package: 'containernetworking-plugins',
     provides: '/usr/lib/cni/bridge',
     reason: 'real CNI plugins',
     specs: 'spec/network/cni',
+  },
+  containerd: {
+    package: 'containerd',
+    provides: '/usr/bin/containerd-shim-runc-v2',
+    reason: 'an engine that runs on podling-oci',
+    specs: 'spec/oci',
+    unpacked: true,
   },
   'containers-common': {
     package: 'golang-github-containers-common',
@@ -90,12 +111,26 @@ export const peers = {
     reason: 'asks for names, and reads the answers, by other code than ours',
     specs: 'spec/network',
   },
+  'docker-cli': {
+    package: 'docker-cli',
+    provides: '/usr/bin/docker',
+    reason: 'speaks to dockerd',
+    specs: 'spec/oci',
+    unpacked: true,
+  },
   'docker-registry': {
     package: 'docker-registry',
     provides: 'docker-registry',
     reason: 'a real registry on loopback to pull from',
     specs: 'spec/image, spec/journeys',
     service: 'docker-registry.service',
+  },
+  dockerd: {
+    package: 'docker.io',
+    provides: '/usr/sbin/dockerd',
+    reason: 'an engine that runs on podling-oci',
+    specs: 'spec/oci',
+    unpacked: true,
   },
   e2fsprogs: {
     package: 'e2fsprogs',
@@ -245,6 +280,12 @@ export const peers = {
     reason: "gives an ordinary user's containers their ids",
     specs: 'spec/journeys',
   },
+  tini: {
+    package: 'tini',
+    provides: '/usr/bin/tini-static',
+    reason: "docker's --init",
+    specs: 'spec/oci',
+  },
   zstd: {
     package: 'zstd',
     provides: 'zstd',
@@ -263,7 +304,8 @@ export type PeerName = keyof typeof peers
 
 /** Whether a peer is on this machine. */
 export function has(name: PeerName): boolean {
-  const { provides } = peers[name]
+  const { provides, unpacked = false }: Peer = peers[name]
+  if (unpacked) return readable(join(unpackedPeers, provides))
   if (provides.startsWith('/')) return readable(provides)
   const path = `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin`
   return path.split(':').some((directory) => readable(join(directory, provides)))

@@ -3,15 +3,23 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { temporaryDirectory } from '../fixtures/directory.js'
-import { bothSay, engineImage, imageName, inTerminal, runtimeNames } from '../fixtures/engine.js'
+import {
+  bothSay,
+  engineImage,
+  imageName,
+  inTerminal,
+  ownMachine,
+  runtimeNames,
+  terminalScript,
+} from '../fixtures/engine.js'
 import { within } from '../fixtures/leftovers.js'
 import { inOwnNetwork } from '../fixtures/own-network.js'
-import { ownRun, podmanWith, type Podman } from '../fixtures/podman.js'
+import { podmanWith, type Podman } from '../fixtures/podman.js'
 import { needs } from '../peers.js'
 
 if (inOwnNetwork(import.meta.url, { mounts: true })) {
-  const needed = needs('root', 'podman', 'runc', 'busybox', 'skopeo', 'python3')
-  if (needed.skip === undefined) ownRun()
+  const needed = needs('root', 'podman', 'runc', 'busybox', 'skopeo', 'python3', 'catatonit')
+  if (needed.skip === undefined) ownMachine()
   const archive = needed.skip === undefined ? await engineImage(t) : ''
   const engines = (t: Test): Promise<Podman[]> =>
     Promise.all(runtimeNames.map((runtime) => podmanWith(t, runtime, archive)))
@@ -19,22 +27,33 @@ if (inOwnNetwork(import.meta.url, { mounts: true })) {
   t.test('run: streams, exit statuses, and what of it can go wrong', needed, async (t) => {
     const both = await engines(t)
     const said = await bothSay(t, both, async (podman, tell) => {
-      const { cgroup, run } = podman as Podman
+      const { cgroup, run } = podman
       tell('status', await run('--rm', imageName, 'sh', '-c', 'echo out; echo err >&2; exit 7'))
       tell('not in PATH', await run('--rm', imageName, 'nothing'))
       tell('not there', await run('--rm', imageName, '/nothing'))
       tell('not executable', await run('--rm', imageName, '/etc/passwd'))
       const flags = ['run', '--rm', '--network', 'none', '--cgroup-parent', `/${cgroup}`]
+      tell('init', await run('--rm', '--init', imageName, 'sh', '-c', 'ps | grep -c "^ *1 .*podman-init"'))
       tell('stdin', await podman.feed('fed\n', ...flags, '--interactive', imageName, 'cat'))
-      const terminal = [...flags, '--interactive', '--tty', '--sig-proxy=false', imageName, 'sh', '-c', terminalScript]
-      tell('terminal', await inTerminal(t, podman.argv(...terminal), { until: '17 91', env: podman.env }))
+      const terminal = [
+        ...flags,
+        '--interactive',
+        '--tty',
+        '--sig-proxy=false',
+        imageName,
+        'sh',
+        '-c',
+        `busybox stty size; ${terminalScript}`,
+      ]
+      tell('terminal', await inTerminal(t, podman.argv(...terminal), podman.env))
     })
     t.match(said.get('status'), { code: 7, stdout: 'out\n', stderr: 'err\n' })
     t.match(said.get('not in PATH'), { code: 127, stderr: /executable file not found in \$PATH/ })
     t.match(said.get('not there'), { code: 127, stderr: /no such file or directory/ })
     t.match(said.get('not executable'), { code: 126, stderr: /permission denied/ })
+    t.match(said.get('init'), { code: 0, stdout: '1\n' })
     t.match(said.get('stdin'), { code: 0, stdout: 'fed\n' })
-    t.match(said.get('terminal'), /^17 91\r\n\/dev\/pts\/0\r\n23 101\r\nexit 4\n$/)
+    t.match(said.get('terminal'), /^17 91\n\/dev\/pts\/0\n101\nexit 4\n$/)
   })
 
   t.test('what confines a container, and what it is given', needed, async (t) => {
@@ -91,17 +110,18 @@ if (inOwnNetwork(import.meta.url, { mounts: true })) {
     const both = await engines(t)
     const said = await bothSay(t, both, async (podman, tell) => {
       for (const [flags, command] of cases) {
-        tell(flags.join(' '), await (podman as Podman).run('--rm', ...flags, imageName, 'sh', '-c', command))
+        tell(flags.join(' '), await podman.run('--rm', ...flags, imageName, 'sh', '-c', command))
       }
     })
     for (const [flags, , stdout] of cases) t.match(said.get(flags.join(' ')), { stdout }, flags.join(' '))
   })
 
   t.test('life of a container that is detached', needed, async (t) => {
-    const said = await bothSay(t, await engines(t), async (engine, tell) => {
-      const podman = engine as Podman
-      const state = async (): Promise<string> =>
-        podman.must('inspect', '--format', '{{.State.Status}} {{.State.ExitCode}} {{.State.OOMKilled}}', 'c')
+    const said = await bothSay(t, await engines(t), async (podman, tell) => {
+      const format = '{{.State.Status}} {{.State.ExitCode}} {{.State.OOMKilled}}'
+      const inspect = (): Promise<string> => podman.must('inspect', '--format', format, 'c')
+      // It has stopped, and has exited once podman has cleaned up.
+      const state = (): Promise<string> => within(20_000, inspect, (text) => !text.startsWith('stopped'))
       const until = async (text: string): Promise<string> =>
         within(10_000, () => podman.must('logs', 'c'), (logs) => logs.includes(text)) // prettier-ignore
       const step = async (...words: string[]): Promise<void> => {
@@ -111,7 +131,29 @@ if (inOwnNetwork(import.meta.url, { mounts: true })) {
       tell('logs', await until('begun'))
       tell('top', await podman.must('top', 'c', 'user', 'comm'))
       tell('stats', await podman.must('stats', '--no-stream', '--format', '{{.Name}} {{.PIDs}}', 'c'))
-      await step('kill', '--signal', 'USR1', 'c')
+      await step('pause', 'c')
+      await step('unpause', 'c')
+      await step('update', '--memory', '64m', '--pids-limit', '50', 'c')
+      tell('limits', await podman.must('exec', 'c', 'sh', '-c', `${shown.memory}; ${shown.pids}`))
+      tell('exec', await podman.call('exec', 'c', 'sh', '-c', 'echo out; echo err >&2; exit 9'))
+      tell('exec of nothing', await podman.call('exec', 'c', 'nothing'))
+      const as = ['--user', 'nobody', '--workdir', '/tmp', '--env', 'A=b']
+      tell('exec as another', await podman.must('exec', ...as, 'c', 'sh', '-c', 'id; pwd; echo $A'))
+      tell('exec with input', await podman.feed('fed\n', 'exec', '--interactive', 'c', 'cat'))
+      tell('exec, detached', (await podman.call('exec', '--detach', 'c', 'sh', '-c', 'echo here > /tmp/here')).code)
+      const file = (): Promise<string> => podman.must('exec', 'c', 'sh', '-c', 'cat /tmp/here 2>&1')
+      tell('what it wrote', await within(10_000, file, (text) => text === 'here'))
+      const terminal = podman.argv(
+        'exec',
+        '--interactive',
+        '--tty',
+        'c',
+        'sh',
+        '-c',
+        `busybox stty size; ${terminalScript}`,
+      )
+      tell('exec in a terminal', await inTerminal(t, terminal, podman.env))
+      tell('kill', await podman.call('kill', '--signal', 'USR1', 'c'))
       tell('wait', await podman.must('wait', 'c'))
       await step('start', 'c')
       await until('begun\ngot USR1\nbegun')
@@ -129,6 +171,14 @@ if (inOwnNetwork(import.meta.url, { mounts: true })) {
     })
     t.match(said.get('logs'), /^begun$/)
     t.match(said.get('top'), /root\s+sh\n/)
+    t.match(said.get('pause c'), [{ code: 0 }, 'paused 0 false'])
+    t.match(said.get('unpause c'), [{ code: 0 }, 'running 0 false'])
+    t.equal(said.get('limits'), `${String(64 * 2 ** 20)}\n50`)
+    t.strictSame(said.get('exec'), { code: 9, stdout: 'out\n', stderr: 'err\n' })
+    t.match(said.get('exec of nothing'), { code: 127 })
+    t.match(said.get('exec as another'), /^uid=65534[^]*\n\/tmp\nb$/)
+    t.equal(said.get('what it wrote'), 'here')
+    t.match(said.get('exec in a terminal'), /^17 91\n\/dev\/pts\/\d\n101\nexit 4\n$/)
     t.equal(said.get('wait'), '5')
     t.match(said.get('stop --time 5 c'), [{ code: 0 }, 'exited 6 false'])
     t.match(said.get('killed'), 'exited 137 true')
@@ -136,8 +186,7 @@ if (inOwnNetwork(import.meta.url, { mounts: true })) {
   })
 
   t.test('a pod', needed, async (t) => {
-    const said = await bothSay(t, await engines(t), async (engine, tell) => {
-      const podman = engine as Podman
+    const said = await bothSay(t, await engines(t), async (podman, tell) => {
       const infra = ['--infra-image', imageName, '--infra-command', 'sleep 1000', '--network', 'none']
       const shared = ['--share', 'net,ipc,uts,pid', '--cgroup-parent', `/${podman.cgroup}`]
       const status = (): Promise<string> => podman.must('pod', 'ps', '--format', '{{.Name}} {{.Status}}')
@@ -148,11 +197,14 @@ if (inOwnNetwork(import.meta.url, { mounts: true })) {
         await podman.must('run', '--rm', '--pod', 'p', imageName, 'sh', '-c', 'hostname; ps | grep -c "[s]leep 1001"'),
       )
       tell('running', await status())
+      tell('pause', [await podman.must('pod', 'pause', 'p'), await status()])
+      tell('unpause', [await podman.must('pod', 'unpause', 'p'), await status()])
       tell('stop', [await podman.must('pod', 'stop', '--time', '0', 'p'), await status()])
       tell('start', [await podman.must('pod', 'start', 'p'), await status()])
       tell('rm', await podman.must('pod', 'rm', '--force', '--time', '0', 'p'))
     })
     t.equal(said.get('sees'), 'pod\n1')
+    t.match(said.get('pause'), [/./, 'p Paused'])
     t.match(said.get('stop'), [/./, 'p Exited'])
     t.match(said.get('start'), [/./, 'p Running'])
   })
@@ -163,11 +215,10 @@ type Case = readonly [flags: readonly string[], command: string, stdout: string 
 /** What shows a limit in the container, in each layout of cgroups. */
 const shown = {
   cpu: 'cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cat /sys/fs/cgroup/cpu.max',
+  pids: 'cat /sys/fs/cgroup/pids/pids.max 2>/dev/null || cat /sys/fs/cgroup/pids.max',
   memory: 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max',
 }
 
 const rights = 'grep -E "Cap|Seccomp:|NoNew" /proc/self/status'
-
-const terminalScript = `busybox stty size; busybox tty; until busybox stty size | grep 101; do sleep 0.1; done; exit 4`
 
 const sleeper = `trap 'echo got USR1; exit 5' USR1; trap 'exit 6' TERM; echo begun; while :; do sleep 0.1; done`

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync } from 'node:fs'
-import { has, isDebian, isRoot, peers, type Peer, type PeerName } from '../peers.js'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { has, isDebian, isRoot, peers, unpackedPeers, type Peer, type PeerName } from '../peers.js'
 
 /**
  * Install the peers that are missing when this is root on Debian; say what is missing otherwise. Either way the tests go
@@ -17,14 +18,43 @@ export function installPeers(wanted: readonly PeerName[] = Object.keys(peers) as
   }
   console.log("Installing from Debian's packages what the tests need and this machine lacks:")
   for (const name of missing) describe(name, '')
+  if (!listsPresent()) aptGet(['update'])
+  const unpacked = missing.filter(isUnpacked)
+  const installed = missing.filter((name) => !isUnpacked(name))
+  if (installed.length > 0) install(installed)
+  if (unpacked.length > 0) unpack(unpacked)
+  stopServices(installed)
+}
+
+function isUnpacked(name: PeerName): boolean {
+  const { unpacked = false }: Peer = peers[name]
+  return unpacked
+}
+
+function install(missing: readonly PeerName[]): void {
   const packages = missing.map((name) => peers[name].package)
-  if (!listsPresent()) aptGet('update')
   // Old lists name versions that the mirror has dropped: fetch new ones and try again before giving up.
-  const install = ['install', '--yes', '--no-install-recommends', '--no-upgrade', ...packages]
-  if (!aptGet(...install) && !(aptGet('update') && aptGet(...install))) {
+  const words = ['install', '--yes', '--no-install-recommends', '--no-upgrade', ...packages]
+  if (!aptGet(words) && !(aptGet(['update']) && aptGet(words))) {
     console.log('apt-get could not install them all; the tests that need the rest will be skipped.')
   }
-  stopServices(missing)
+}
+
+function unpack(missing: readonly PeerName[]): void {
+  const packages = missing.map((name) => peers[name].package)
+  mkdirSync(unpackedPeers, { recursive: true })
+  const directory = mkdtempSync(`${unpackedPeers}.`)
+  try {
+    const download = (): boolean => aptGet(['download', ...packages], directory)
+    if (!download() && !(aptGet(['update']) && download())) {
+      console.log('apt-get could not download them all; the tests that need the rest will be skipped.')
+    }
+    for (const file of readdirSync(directory)) {
+      spawnSync('dpkg', ['--extract', join(directory, file), unpackedPeers], { stdio: 'inherit' })
+    }
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
 }
 
 function describe(name: PeerName, more: string): void {
@@ -39,8 +69,9 @@ function listsPresent(): boolean {
   )
 }
 
-function aptGet(...args: readonly string[]): boolean {
+function aptGet(args: readonly string[], directory?: string): boolean {
   const { status } = spawnSync('apt-get', ['-q', '-o', 'Dpkg::Use-Pty=0', ...args], {
+    ...(directory === undefined ? {} : { cwd: directory }),
     stdio: ['ignore', 'inherit', 'inherit'],
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
   })
