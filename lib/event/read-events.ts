@@ -1,5 +1,6 @@
-import { constants, watch, type FSWatcher } from 'node:fs'
+import { constants } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
+import { watchDirectory } from '../sys/watch-directory.js'
 import { decodeEvent, type RuntimeEvent } from './event.js'
 import { eventFilter, type EventOptions } from './event-options.js'
 import { inodeOf, type JournalPaths, type JournalPosition } from './journal.js'
@@ -164,17 +165,12 @@ class JournalFile {
 class Growth {
   #changed = false
   #resolve: (() => void) | undefined
-  readonly #watcher: FSWatcher
+  readonly #watcher
   readonly #timer: NodeJS.Timeout | undefined
   readonly #until: number
 
   constructor(directory: string, until: Date | undefined) {
-    this.#watcher = watch(directory, () => {
-      this.wake()
-    })
-    this.#watcher.on('error', () => {
-      this.wake()
-    })
+    this.#watcher = watchDirectory(directory, this.wake)
     // Timers know no longer time than that; whoever waits for a month looks again.
     const left = until === undefined ? undefined : Math.min(until.getTime() - Date.now(), LONGEST_TIMER)
     this.#timer = left === undefined ? undefined : setTimeout(this.wake, Math.max(left, 0))

@@ -13,7 +13,7 @@ import { PodlingError } from 'podling'
 import t from 'tap'
 import { pack } from 'tar-stream'
 import { findHelper } from '../../lib/launch/helper-path.js'
-import { testRuntime } from '../fixtures/runtime.js'
+import { busyboxRootfs, testRuntime } from '../fixtures/runtime.js'
 import { needs } from '../peers.js'
 
 const attempts = 150
@@ -90,4 +90,48 @@ t.test('whoever enters a container loads nothing of it', needs('root'), async (t
   }
   t.ok(await linked('/bin/tar'), 'a copier that is linked would load them')
   t.notOk(await linked(findHelper()), 'the helper is static')
+})
+
+t.test('nor libraries that the container says it needs', needs('root', 'busybox'), async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'podling-nss-'))
+  t.teardown(() => rm(directory, { recursive: true, force: true }))
+  const run = promisify(execFile)
+  // Whoever looks up a user in there loads what its nsswitch.conf(5) names, with the rights of whoever that is.
+  await writeFile(
+    join(directory, 'evil.c'),
+    '#include <fcntl.h>\n__attribute__((constructor)) static void load(void) { creat("/loaded", 0600); }\n',
+  )
+  await run('cc', ['-shared', '-fPIC', '-o', join(directory, 'evil.so'), join(directory, 'evil.c')])
+  await writeFile(
+    join(directory, 'copier.c'),
+    '#include <pwd.h>\n#include <unistd.h>\nint main(int c, char **v) { return c < 2 || chroot(v[1]) || !getpwnam("app"); }\n',
+  )
+  await run('cc', ['-o', join(directory, 'copier'), join(directory, 'copier.c')])
+  const library = await readFile(join(directory, 'evil.so'))
+  const multiarch = (await run('cc', ['-print-multiarch'])).stdout.trim()
+  await using world = await testRuntime()
+  const image = await world.runtime.images.import(
+    await busyboxRootfs({
+      add: [
+        { name: 'etc/nsswitch.conf', content: 'passwd: evil\ngroup: evil\n' },
+        ...['lib', `lib/${multiarch}`, 'usr/lib', `usr/lib/${multiarch}`].map((place) => ({
+          name: `${place}/libnss_evil.so.2`,
+          mode: 0o755,
+          content: library,
+        })),
+      ],
+    }),
+    { ref: 'nss:1' },
+  )
+  await using container = await world.runtime.run({ image, command: ['sleep', '1000'], network: 'none' })
+  const loaded = async () => (await container.exec(['sh', '-c', 'ls /loaded; rm -f /loaded'])).stdout
+  await run(join(directory, 'copier'), [`/proc/${String(container.pid)}/root`]).catch(() => undefined)
+  t.equal(await loaded(), '/loaded\n', 'a copier that is linked loads them')
+  const given = pack()
+  given.entry({ name: 'given', uid: 1000, uname: 'app', gname: 'app' }, 'given')
+  given.finalize()
+  await container.copyTo(Readable.from(given), '/var')
+  await buffer(await container.copyFrom('/etc'))
+  await container.exec(['true'], { user: 'app' })
+  t.equal(await loaded(), '', 'Podling doesn’t')
 })

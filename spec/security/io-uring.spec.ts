@@ -11,4 +11,12 @@ t.test('without the filter', async (t) => {
 
 t.test('Podling', async (t) => {
   t.strictSame((await lab.strong({ command })).lines, ['ENOSYS'])
+  await using container = await lab.runtime.run({ image: lab.image, command: ['sleep', '1000'], network: 'none' })
+  for (const options of [{}, { user: 'app' }, { tty: true }, { privileged: true }]) {
+    t.match(
+      (await container.exec(command, options)).stdout,
+      /^ENOSYS\s*$/,
+      `a command that is brought in: ${JSON.stringify(options)}`,
+    )
+  }
 })

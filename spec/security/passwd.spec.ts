@@ -40,6 +40,23 @@ t.test('a passwd that is the host’s', async (t) => {
   t.match(strong.error, { code: 'USER_NOT_FOUND' }, 'Podling')
 })
 
+t.test('a passwd that the container changes before a command is brought in', async (t) => {
+  const make = {
+    'no ids': "echo 'evil:x:4294967295:0::/:' >/etc/passwd",
+    'a FIFO': 'busybox mkfifo /etc/passwd',
+    'a device': 'ln -s /dev/zero /etc/passwd',
+    'the process’s own root': 'ln -s /proc/self/root/etc/other /etc/passwd',
+    'a directory': 'mkdir /etc/passwd',
+  }
+  for (const [what, line] of Object.entries(make)) {
+    await using container = await lab.runtime.run({ image: lab.image, command: ['sleep', '1000'], network: 'none' })
+    const script = `echo 'evil:x:0:0::/:' >/etc/other; rm /etc/passwd; ${line}`
+    t.match(await container.exec(['sh', '-c', script]), { exitCode: 0 })
+    await t.rejects(container.exec(['id', '-u'], { user: 'evil' }), { code: 'USER_NOT_FOUND' }, what)
+    t.match(await container.exec(['true']), { exitCode: 0 }, 'its own user is known')
+  }
+})
+
 t.test('a passwd that can’t be read to its end', async (t) => {
   for (const entry of [
     { type: 'fifo' },

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { capabilityNames, defaultCapabilities } from '../../lib/security/capabilities.js'
-import { defaultSeccompProfile } from '../../lib/security/default-seccomp-profile.js'
+import { defaultSeccomp, defaultSeccompProfile } from '../../lib/security/default-seccomp-profile.js'
 import type { LinuxSeccomp, SeccompOperator } from '../../lib/security/linux-seccomp.js'
 import { compileSeccomp } from '../../lib/security/seccomp-compile.js'
 import { parseSeccompProfile, resolveSeccompProfile } from '../../lib/security/seccomp-profile.js'
@@ -128,6 +128,35 @@ t.test('arm64 and arm', needs('libseccomp', 'containers-common'), (t) => {
       (call) => runFilter(a, call).value !== runFilter(b, call).value,
     )
     t.same(differs.slice(0, 5), [])
+  }
+  t.end()
+})
+
+t.test('what a container of ours may not call, and one of Podman’s may', needs('containers-common'), (t) => {
+  const podman = parseSeccompProfile(JSON.parse(readFileSync(podmanProfile, 'utf8')))
+  const abis = {
+    amd64: [
+      [X86_64, 'x86_64'],
+      [X86_64, 'x32'],
+      [I386, 'x86'],
+    ],
+    arm64: [
+      [AARCH64, 'aarch64'],
+      [ARM, 'arm'],
+    ],
+  } as const
+  for (const arch of ['amd64', 'arm64'] as const) {
+    for (const capabilities of [[], defaultCapabilities, capabilityNames]) {
+      const theirs = compileSeccomp(resolveSeccompProfile(podman, { arch, capabilities }), arch).filter
+      const ours = compileSeccomp(defaultSeccomp({ arch, capabilities }), arch).filter
+      const differs = [...calls()].filter((call) => runFilter(theirs, call).value !== runFilter(ours, call).value)
+      const keyctl = abis[arch].map(([abi, table]) => ({ number: syscallNumbers(table).get('keyctl')!, arch: abi }))
+      t.strictSame(differs, keyctl, `keyctl(2) alone: ${arch}`)
+      t.ok(
+        keyctl.every((call) => runFilter(ours, call).value === (0x0005_0000 | 38)),
+        'as on a kernel without keyrings',
+      )
+    }
   }
   t.end()
 })

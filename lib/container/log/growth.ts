@@ -1,5 +1,5 @@
-import { watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
+import { watchDirectory } from '../../sys/watch-directory.js'
 
 /** Tells when a log may have grown (inotify(7)), and whether that is over. */
 export class Growth {
@@ -18,11 +18,8 @@ export class Growth {
    */
   constructor(path: string, ended: Promise<unknown>, signal: AbortSignal | undefined) {
     const name = basename(path)
-    this.#watcher = watch(dirname(path), (_, changed) => {
-      if (changed === null || changed === name) this.#notify()
-    })
-    this.#watcher.on('error', () => {
-      this.#notify()
+    this.#watcher = watchDirectory(dirname(path), (changed) => {
+      if (changed === undefined || changed === name) this.#notify()
     })
     this.#signal = signal
     signal?.addEventListener('abort', this.#onAbort)
