@@ -67,7 +67,8 @@ export async function openCgroups(options: OpenCgroupsOptions = {}): Promise<Cgr
 
 const delegation =
   'delegate one: with systemd and cgroup v2, run the program in a scope of the user (systemd-run --user --scope -p Delegate=yes ...); ' +
-  'elsewhere, as root, make a cgroup2 directory, give it with its cgroup.procs and cgroup.subtree_control to the user (chown), and start the program in it'
+  'elsewhere, as root, make a cgroup2 directory and another in it, hand controllers down to the inner one (cgroup.subtree_control), ' +
+  'give both with their cgroup.procs and cgroup.subtree_control to the user (chown), and start the program in the inner one'
 
 /**
  * What an ordinary user may have: cgroup2 alone, as processes of a v1 hierarchy can't be entrusted to anybody (cgroups(7),

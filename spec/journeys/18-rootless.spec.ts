@@ -14,3 +14,7 @@ t.test('every verb, without a cgroup', needs('root', 'busybox', 'uidmap'), async
 t.test('volumes', needs('root', 'busybox', 'uidmap', 'gocryptfs'), async (t) => {
   await runAs(t, makeUser(t), 'volumes', { prepare: openFuse })
 })
+
+t.test('hosts that are killed', needs('root', 'busybox', 'uidmap'), async (t) => {
+  await runAs(t, makeUser(t), 'deaths')
+})
