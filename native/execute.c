@@ -46,6 +46,11 @@ static int not_found(struct child *child, bool denied, bool interpreter) {
   return fail_because(&child->failure, reason, "execve");
 }
 
+/* A filter of the container's may know nothing of the calls that ask: then execve(2) is to say what there is. */
+static bool tells(int error) {
+  return error == EACCES || error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENAMETOOLONG;
+}
+
 int look_for_program(struct child *child, const char *program, char *const *environment) {
   struct search search;
   bool denied = false;
@@ -53,10 +58,11 @@ int look_for_program(struct child *child, const char *program, char *const *envi
   for (const char *file; *program && (file = next_candidate(&search));) {
     struct stat status;
     if (stat(file, &status) < 0) {
+      if (!tells(errno)) return 0;
       denied = denied || errno == EACCES;
       continue;
     }
-    if (S_ISREG(status.st_mode) && faccessat(AT_FDCWD, file, X_OK, AT_EACCESS) == 0) return 0;
+    if (S_ISREG(status.st_mode) && (faccessat(AT_FDCWD, file, X_OK, AT_EACCESS) == 0 || !tells(errno))) return 0;
     denied = true;
     errno = EISDIR;
     if (S_ISDIR(status.st_mode) && file == search.program) return fail_because(&child->failure, REASON_COMMAND_NOT_EXECUTABLE, "execve");

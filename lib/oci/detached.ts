@@ -89,6 +89,8 @@ export class Helper {
 
   /** Give up: what has not parted yet ends. */
   async abandon(): Promise<void> {
+    // Its last words are about that.
+    this.#stream.removeAllListeners('data').resume()
     this.#stream.end()
     await this.end()
   }

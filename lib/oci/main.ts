@@ -11,7 +11,7 @@ import { print } from './print.js'
 import { OciError } from './oci-error.js'
 import { Store } from './store.js'
 import { helpText } from './help.js'
-import { versionText } from './version.js'
+import { packageVersion, versionText } from './version.js'
 
 const globalFlags = {
   debug: 'switch',
@@ -40,6 +40,7 @@ async function main(words: readonly string[]): Promise<number> {
     const line = parseFlags(rest, { ...flags, help: 'switch' }, { short: { h: 'help', ...short }, ofCommand })
     if (line.has('help')) return show(helpText(commands, name))
     checkCount(name, line, counts)
+    log.debug(`podling-oci ${packageVersion()}: ${words.join(' ')}`)
     try {
       return await run({
         store: new Store(global.value('root') ?? defaultRoot()),
