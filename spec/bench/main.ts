@@ -1,7 +1,7 @@
 /**
  * The benchmark: `npm run bench [-- WORD... --runs N --out FILE]`.
  *
- * Words pick trials (start, bridge, exec, attach, stats, loop, many, published, parallel, pod, pull, create, storage, restore, stream, logs, traffic, events, adopt, seccomp) and subjects (floor, podling, crun, runc, bwrap, podman, libseccomp);
+ * Words pick trials (start, rootless, bridge, exec, attach, stats, loop, many, published, parallel, pod, pull, create, storage, restore, stream, logs, traffic, events, adopt, seccomp) and subjects (floor, podling, crun, runc, bwrap, podman, libseccomp);
  * without words everything runs, in a network namespace of its own that stands for the host. The table goes to stdout, and to a file with --out; what is going on goes to stderr.
  */
 import { execFile } from 'node:child_process'
@@ -24,6 +24,7 @@ import { pod } from './trial-pod.js'
 import { published } from './trial-published.js'
 import { pull } from './trial-pull.js'
 import { restore } from './trial-restore.js'
+import { rootless } from './trial-rootless.js'
 import { seccomp } from './trial-seccomp.js'
 import { start } from './trial-start.js'
 import { stats } from './trial-stats.js'
@@ -35,6 +36,7 @@ import { Workspace } from './workspace.js'
 const run = promisify(execFile)
 const TRIALS: readonly Trial[] = [
   start,
+  rootless,
   bridge,
   exec,
   attach,
