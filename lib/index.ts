@@ -3,6 +3,7 @@ export { Runtime } from './runtime.js'
 export type { RunOptions, RuntimeEvents, RuntimeOptions, StartOptions } from './runtime.js'
 export type { LayerOptions } from './runtime/layer-rules.js'
 export type { ImagePolicyOptions } from './runtime/policy-files.js'
+export type { SubIdOptions } from './runtime/sub-ids.js'
 export type { MetricsServer, ServeMetricsOptions } from './runtime/metrics/serve.js'
 export type { RuntimeInfo, UserNamespaceInfo } from './runtime/info.js'
 export type { DriverName } from './storage/drivers/driver.js'
@@ -95,6 +96,8 @@ export type {
   UlimitName,
   VolumeMountOption,
 } from './container/options.js'
+export type { IdMapping, UserIdMaps } from './container/userns/id-maps.js'
+export type { IdMappingOption, UserNamespaceOption } from './container/userns/options.js'
 export { ContainerProcess } from './container/process.js'
 export type { ProcessExit } from './container/process.js'
 export type { Duration, Size } from './schema/quantities.js'

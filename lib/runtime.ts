@@ -22,6 +22,7 @@ import { serveMetrics, type MetricsServer, type ServeMetricsOptions } from './ru
 import { prune, type PruneOptions, type PruneReport } from './runtime/prune.js'
 import { policyFiles, type ImagePolicyOptions } from './runtime/policy-files.js'
 import { runtimePaths } from './runtime/paths.js'
+import { subIdSource, type SubIdOptions } from './runtime/sub-ids.js'
 import { userDefaults } from './runtime/user-paths.js'
 import type { Networks } from './network/networks.js'
 import type { Pods } from './pod/pods.js'
@@ -63,6 +64,8 @@ export interface RuntimeOptions {
   readonly volumeDrivers?: Readonly<Record<string, VolumeDriver>>
   /** Where files of the Container Device Interface are, the later the stronger. @default ['/etc/cdi', '/var/run/cdi'] */
   readonly cdiSpecDirs?: readonly string[]
+  /** Where the ids of containers with `userns: 'auto'` come from. @default those that the machine gives the user `containers` */
+  readonly subIds?: SubIdOptions
 }
 
 export interface RunOptions {
@@ -142,6 +145,7 @@ export class Runtime extends EventEmitter<RuntimeEvents> implements AsyncDisposa
         programs,
         volumeDrivers: options.volumeDrivers ?? {},
         cdiSpecDirs: options.cdiSpecDirs ?? defaultCdiDirectories,
+        subIds: subIdSource(options.subIds ?? {}),
       }),
     )
   }

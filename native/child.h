@@ -8,7 +8,7 @@
 #include "plan.h"
 #include "protocol.h"
 
-enum { TAKEN_MAXIMUM = 64 };
+enum { TAKEN_MAXIMUM = 256 };
 
 /*
  * What a new process has of its maker, in this order behind the descriptors that are passed to its program; all above is
@@ -45,6 +45,7 @@ struct child {
   bool limits_processes; /* once it is born, as its stage is one more */
   struct rlimit64 processes;
 
+  bool outside; /* it is the stage that does what comes before OP_ENTER_USER */
   uint32_t skipped; /* operations that were done at the first start */
 
   bool has_user; /* op user has run */
@@ -65,8 +66,10 @@ void wait_for_word(void);
 /* Set the link `lo` of our network namespace up. Returns NULL, or the system call that failed, with errno. */
 const char *bring_loopback_up(void);
 
-/* Run all operations of the plan. Returns only on failure, with child->failure filled in. */
+/* Run all operations of the plan that its stage has not done. Returns only on failure, with child->failure filled in. */
 int interpret(struct child *child);
+/* In that stage: those that come before OP_ENTER_USER. */
+int interpret_outside(struct child *child);
 
 /* interpret_mount.c */
 int op_propagation(struct child *child, struct reader *fields);
@@ -88,6 +91,7 @@ int op_take(struct child *child, struct reader *fields);
 int op_keep_root(struct child *child, struct reader *fields);
 int op_bind(struct child *child, struct reader *fields);
 int op_adopt(struct child *child, struct reader *fields);
+int op_map_ids(struct child *child, struct reader *fields);
 
 /* interpret_files.c */
 int op_mkdir(struct child *child, struct reader *fields);
@@ -124,6 +128,9 @@ int op_capabilities(struct child *child, struct reader *fields);
 int take_identity(struct child *child);
 /* Once, before the first of them. */
 void learn_of_groups(void);
+
+/* outside.c */
+int op_enter_user(struct child *child, struct reader *fields);
 
 /* part.c */
 int op_part(struct child *child, struct reader *fields);

@@ -8,7 +8,20 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
-#include "child.h"
+#include "outside.h"
+
+/* Of the new process, and of the stage that has begun with it. */
+static struct child child;
+
+/* All but what was made outside. */
+static int close_above(unsigned last) {
+  for (;;) {
+    unsigned next = outside_next(&child, last);
+    if (next > last + 1 && sys_close_range(last + 1, next - 1, 0) < 0) return -1;
+    if (next == ~0U) return 0;
+    last = next;
+  }
+}
 
 /* Descriptors and signals of the new process as its program shall find them. */
 static int settle(const struct plan *plan, const int stdio[3], int link) {
@@ -25,7 +38,7 @@ static int settle(const struct plan *plan, const int stdio[3], int link) {
     if (dup3(plan->start_fd, last = start_fd(plan), O_CLOEXEC) < 0) return -1;
   }
   /* Nothing of the host may be open where the container's own files come into play (CVE-2024-21626). */
-  if (sys_close_range((unsigned)last + 1, ~0U, 0) < 0) return -1;
+  if (close_above((unsigned)last) < 0) return -1;
   sigset_t none;
   sigemptyset(&none);
   /* What launcher_main() has changed of the defaults that it set. */
@@ -36,8 +49,7 @@ static int settle(const struct plan *plan, const int stdio[3], int link) {
 
 /* Between clone and execve: the body of every new process. `cgroup`: whose cgroup namespace to enter, or -1. */
 _Noreturn static void run(const struct plan *plan, const int stdio[3], int link, enum go go, int cgroup, bool unborn) {
-  static struct child child = {.root = -1, .empty_mount = -1};
-  child.plan = plan;
+  if (plan->outside == 0) child_begin(&child, plan);
   child.gone_on = go == GO_AT_ONCE;
   child.unborn = unborn;
   struct failure *failure = &child.failure;
@@ -78,6 +90,13 @@ _Noreturn static void run(const struct plan *plan, const int stdio[3], int link,
   /* What is a fork of it by now may have another to tell (interpret_hook.c). */
   if (write(settled ? link_fd : link, &record, sizeof(record)) < 0) _exit(2);
   _exit(1);
+}
+
+int clone_outside(const struct plan *plan, const int stdio[3], struct failure *failure) {
+  if (plan->outside == 0) return 0;
+  if (outside_prepare(&child, plan, stdio) == 0) return 0;
+  *failure = child.failure;
+  return -1;
 }
 
 pid_t clone_child(const struct plan *plan, uint32_t made, const int stdio[3], int link, enum go go, uint64_t flags,
@@ -148,6 +167,7 @@ int clone_join(const struct plan *plan, int *cgroup, struct failure *failure) {
 pid_t clone_stage(const struct plan *plan, uint32_t made, const int stdio[3], int link, enum go go, int into,
                     struct failure *failure) {
   int cgroup = -1;
+  if (clone_outside(plan, stdio, failure) < 0) return -1;
   if (clone_join(plan, &cgroup, failure) < 0) return -1;
   return clone_child(plan, made, stdio, link, go, CLONE_PARENT, into, cgroup, NULL, failure);
 }

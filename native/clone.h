@@ -37,6 +37,9 @@ int clone_open_joined(struct plan *plan, const int *given, size_t count, struct 
  */
 int clone_join(const struct plan *plan, int *cgroup, struct failure *failure);
 
+/* In a stage: what the plan has to be done with the host's rights, before its user namespace is entered. */
+int clone_outside(const struct plan *plan, const int stdio[3], struct failure *failure);
+
 /*
  * What a process does that is thrown away afterwards: join the plan's namespaces and clone a child of its own parent.
  * `made`: those of the namespaces to create that it is in already. Returns the pid, or -1.

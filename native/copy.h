@@ -17,5 +17,5 @@ enum copy_way {
   COPY_ASK = 2, /* a start operation and then paths come in, what is at each goes out */
 };
 
-/* Returns the exit code. */
-int copy_main(int tree, int in, int out, uint32_t from, uint32_t way);
+/* `users`: the user namespace whose ids files are to have; -1: this one. Returns the exit code. */
+int copy_main(int tree, int in, int out, uint32_t from, uint32_t way, int users);

@@ -5,7 +5,7 @@
  * next start finds either nothing of it in the volume or goes on with the moving. Who is at it holds a lock, which the
  * kernel takes back from the dead. Nothing is ever taken out of the volume: what is there already wins.
  */
-#include "child.h"
+#include "outside.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -97,13 +97,26 @@ static int fill(int place, int data, int staging, bool durable, struct failure *
   return move_in(staging, data, empty, failure);
 }
 
+/* A volume that nothing is put into is to be written by the root of its first container. */
+static int give_empty(const struct child *child, const char *data_path, struct failure *failure) {
+  if (!child->outside) return 0;
+  autoclose int data = open(data_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (data < 0) return fail(failure, "open");
+  int empty = is_empty(data);
+  if (empty <= 0) return empty < 0 ? fail(failure, "opendir") : 0;
+  uid_t uid = id_outside(child->plan->uid_map, 0);
+  gid_t gid = id_outside(child->plan->gid_map, 0);
+  return fchown(data, uid, gid) < 0 ? fail(failure, "fchown") : 0;
+}
+
 int op_fill(struct child *child, struct reader *fields) {
   const char *data_path = read_text(fields), *staging_path = read_text(fields), *lock_path = read_text(fields);
   const char *target = read_text(fields);
   bool durable = read_u8(fields) == 1;
   /* An image that has nothing there, or a file, gives nothing. */
   autoclose int place = resolve(child->root, target, O_PATH | O_DIRECTORY);
-  if (place < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : fail(&child->failure, "openat2");
+  if (place < 0 && (errno == ENOENT || errno == ENOTDIR)) return give_empty(child, data_path, &child->failure);
+  if (place < 0) return fail(&child->failure, "openat2");
   autoclose int lock = open(lock_path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (lock < 0) return fail(&child->failure, "open");
   while (flock(lock, LOCK_EX) < 0)

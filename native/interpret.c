@@ -110,6 +110,11 @@ static int op_oom_score_adj(struct child *child, struct reader *fields) {
   if (child->unborn) return 0; /* set_oom_score_adj_unborn() */
   char value[16], self[32], path[64];
   snprintf(value, sizeof(value), "%d", (int)read_u32(fields));
+  if (child->outside) {
+    /* In its user namespace it owns no file of its own /proc, as it is not dumpable. */
+    int written = write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", value, strlen(value));
+    return written < 0 ? fail(&child->failure, "write") : 0;
+  }
   autoclose int procfs = open_own_procfs(child);
   if (procfs < 0) return -1;
   /* /proc/self is a symlink, and its text is our pid as this procfs counts, whichever pid namespace that is. */
@@ -299,18 +304,22 @@ static int (*const operations[OP_COUNT])(struct child *, struct reader *) = {
     [OP_PART] = op_part,
     [OP_IDS] = op_ids,
     [OP_ATTRIBUTE] = op_attribute,
+    [OP_MAP_IDS] = op_map_ids,
+    [OP_ENTER_USER] = op_enter_user,
 };
 
-int interpret(struct child *child) {
-  child->failure = (struct failure){.stage = STAGE_OPERATION};
+/* The operations `from` up to `to`. */
+static int obey(struct child *child, uint32_t from, uint32_t to) {
+  child->failure = (struct failure){.stage = STAGE_OPERATION, .index = from};
   if (child->root < 0) {
     child->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (child->root < 0) return fail(&child->failure, "open /");
   }
   struct reader items = child->plan->operations.items;
   bool settled = false;
-  for (uint32_t i = 0; i < child->plan->operations.count; i++) {
+  for (uint32_t i = 0; i < to; i++) {
     struct operation operation = read_operation(&items);
+    if (i < from) continue;
     child->failure = (struct failure){.stage = STAGE_OPERATION, .index = i};
     if (child->skipped > 0) {
       child->skipped--;
@@ -333,6 +342,15 @@ int interpret(struct child *child) {
     if (lasts && op_enter_pids(child, NULL) < 0) return -1;
     if (operations[operation.code](child, &operation.fields) < 0) return -1;
   }
+  return 0;
+}
+
+int interpret_outside(struct child *child) {
+  return obey(child, 0, child->plan->outside);
+}
+
+int interpret(struct child *child) {
+  if (obey(child, child->plan->outside, child->plan->operations.count) < 0) return -1;
   errno = EINVAL; /* a plan without an exec */
   return fail(&child->failure, "execve");
 }

@@ -11,6 +11,7 @@
 #include <sys/un.h>
 
 #include "idmap.h"
+#include "outside.h"
 #include "passwd.h"
 #include "resolve.h"
 
@@ -41,18 +42,6 @@ static int clone_peer_source(const struct plan *plan, const char *source, const 
   return steal_fd(&made);
 }
 
-int op_take(struct child *child, struct reader *fields) {
-  uint32_t slot = read_u32(fields);
-  const char *source = read_text(fields), *subpath = read_maybe(fields);
-  unsigned recursive = read_u8(fields) == 1 ? AT_RECURSIVE : 0;
-  bool of_peer = read_u8(fields) == 1;
-  errno = EINVAL;
-  if (slot >= array_length(child->taken) || child->taken[slot] > 0) return fail(&child->failure, "open_tree");
-  int made = of_peer ? clone_peer_source(child->plan, source, subpath, recursive) : clone_source(source, subpath, recursive);
-  if (made < 0) return fail(&child->failure, "open_tree");
-  child->taken[slot] = made;
-  return 0;
-}
 
 int op_keep_root(struct child *child, struct reader *fields) {
   uint32_t slot = read_u32(fields);
@@ -101,6 +90,10 @@ static int give_to(struct child *child, int mount, const char *user) {
   static struct identity owner;
   struct list none = {0};
   if (find_identity(child->root, user, &none, &owner, &child->failure) < 0) return -1;
+  if (child->outside) {
+    owner.uid = id_outside(child->plan->uid_map, owner.uid);
+    owner.gid = id_outside(child->plan->gid_map, owner.gid);
+  }
   return change_owner(mount, "", &owner, 0, &child->failure);
 }
 
@@ -110,6 +103,32 @@ static int map_ids(int mount, const char *uid_map, const char *gid_map, unsigned
   struct mount_attr attributes = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (unsigned)space};
   if (mount_setattr(mount, "", AT_EMPTY_PATH | recursive, &attributes, sizeof(attributes)) < 0)
     return fail(failure, "mount_setattr idmap");
+  return 0;
+}
+
+int op_take(struct child *child, struct reader *fields) {
+  uint32_t slot = read_u32(fields);
+  const char *source = read_text(fields), *subpath = read_maybe(fields);
+  unsigned recursive = read_u8(fields) == 1 ? AT_RECURSIVE : 0;
+  bool of_peer = read_u8(fields) == 1;
+  const char *owner = read_maybe(fields), *uid_map = read_maybe(fields), *gid_map = read_maybe(fields);
+  errno = EINVAL;
+  if (slot >= array_length(child->taken) || child->taken[slot] > 0) return fail(&child->failure, "open_tree");
+  autoclose int made =
+      of_peer ? clone_peer_source(child->plan, source, subpath, recursive) : clone_source(source, subpath, recursive);
+  if (made < 0) return fail(&child->failure, "open_tree");
+  if (uid_map && gid_map && map_ids(made, uid_map, gid_map, recursive, &child->failure) < 0) return -1;
+  if (owner && give_to(child, made, owner) < 0) return -1;
+  child->taken[slot] = steal_fd(&made);
+  return 0;
+}
+
+int op_map_ids(struct child *child, struct reader *fields) {
+  const char *path = read_text(fields), *uid_map = read_text(fields), *gid_map = read_text(fields);
+  autoclose int made = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  if (made < 0) return fail(&child->failure, "open_tree");
+  if (map_ids(made, uid_map, gid_map, 0, &child->failure) < 0) return -1;
+  if (move_mount(made, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0) return fail(&child->failure, "move_mount");
   return 0;
 }
 

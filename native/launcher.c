@@ -30,7 +30,7 @@ static void serve(const struct request *request, const int *fds, size_t count, c
   bool launch = request->kind == REQUEST_LAUNCH && count >= 1;
   bool unpack = request->kind == REQUEST_UNPACK && count == 3;
   bool spare = request->kind == REQUEST_SPARE && count == 1;
-  bool copy = request->kind == REQUEST_COPY && count == 3;
+  bool copy = request->kind == REQUEST_COPY && (count == 3 || count == 4);
   if (!launch && !unpack && !spare && !copy) return;
   pid_t pid = fork();
   if (pid < 0 && launch) report_fork_failure(fds[0]);
@@ -44,7 +44,7 @@ static void serve(const struct request *request, const int *fds, size_t count, c
   }
   if (launch) monitor_main(fds[0], fds + 1, count - 1, NULL);
   signal(SIGCHLD, SIG_DFL);
-  if (copy) _exit(copy_main(fds[0], fds[1], fds[2], request->first, request->second));
+  if (copy) _exit(copy_main(fds[0], fds[1], fds[2], request->first, request->second, count == 4 ? fds[3] : -1));
   char directory[64];
   snprintf(directory, sizeof(directory), "/proc/self/fd/%d", fds[0]);
   _exit(unpack_main(fds[1], fds[2], directory));

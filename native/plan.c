@@ -37,7 +37,7 @@ static const char *const shapes[OP_COUNT] = {
     [OP_NETLINK] = "Y",
     [OP_EXIT] = "",
     [OP_FILL] = "ttttb",
-    [OP_TAKE] = "utmbb",
+    [OP_TAKE] = "utmbbmmm",
     [OP_KEEP_ROOT] = "um",
     [OP_ADOPT] = "tt",
     [OP_TERMINAL] = "uub",
@@ -51,6 +51,8 @@ static const char *const shapes[OP_COUNT] = {
     [OP_PART] = "tTb",
     [OP_IDS] = "uuTb",
     [OP_ATTRIBUTE] = "tt",
+    [OP_MAP_IDS] = "ttt",
+    [OP_ENTER_USER] = "",
 };
 
 /* The next `size` bytes, or NULL when there are fewer. */
@@ -204,6 +206,17 @@ static struct health_plan read_health(struct reader *reader) {
   return health;
 }
 
+/* The steps before OP_ENTER_USER, which stands in a plan with maps alone; 0: it isn't there. */
+static uint32_t count_outside(const struct plan *plan, struct reader *reader) {
+  struct reader items = plan->operations.items;
+  for (uint32_t i = 0; i < plan->operations.count; i++) {
+    if (read_operation(&items).code != OP_ENTER_USER) continue;
+    if (i == 0 || !plan->uid_map) reader->broken = true;
+    return i;
+  }
+  return 0;
+}
+
 bool plan_decode(struct plan *plan, const void *bytes, size_t size) {
   const uint8_t *start = bytes;
   struct reader reader = {.at = start, .end = start + size};
@@ -258,5 +271,6 @@ bool plan_decode(struct plan *plan, const void *bytes, size_t size) {
   plan->teardown = read_blobs(&reader);
   plan->unlinks = read_blobs(&reader);
   plan->operations = read_operations(&reader);
+  if (!reader.broken) plan->outside = count_outside(plan, &reader);
   return !reader.broken && reader.at == reader.end;
 }

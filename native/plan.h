@@ -29,7 +29,7 @@
 
 #include "common.h"
 
-enum { PLAN_MAGIC = 0x50444c50, PLAN_VERSION = 7, PLAN_MAXIMUM = 64 * 1024 * 1024 };
+enum { PLAN_MAGIC = 0x50444c50, PLAN_VERSION = 8, PLAN_MAXIMUM = 64 * 1024 * 1024 };
 
 /* A spec of lib/launch checks that these numbers and encode.ts agree, by reading this very file. */
 enum opcode {
@@ -79,7 +79,9 @@ enum opcode {
   OP_PART = 44,
   OP_IDS = 45,
   OP_ATTRIBUTE = 46,
-  OP_COUNT = 47,
+  OP_MAP_IDS = 47,
+  OP_ENTER_USER = 48,
+  OP_COUNT = 49,
 };
 
 enum propagation {
@@ -166,7 +168,7 @@ struct plan {
   const char *peer; /* a mount namespace that OP_TAKE can take from; NULL: none */
   struct listener_plan listener;
   int *joined, peer_fd; /* descriptors of these, once they are opened */
-  const char *uid_map, *gid_map; /* NULL: no maps to write */
+  const char *uid_map, *gid_map; /* of the user namespace that it makes or joins; NULL: none */
   struct list shared; /* text; cgroups that others are in, too */
   struct list directories; /* text */
   struct list writes; /* text path, text value, u8 optional */
@@ -187,7 +189,8 @@ struct plan {
   struct list teardown; /* blob */
   struct list unlinks; /* blob */
   struct list operations;
-  bool again; /* not on the wire: it was started before, and what lasts is there */
+  uint32_t outside; /* not on the wire: how many operations come before OP_ENTER_USER, done by a stage with the host's rights */
+  bool again; /* nor this: it was started before, and what lasts is there */
   int passed; /* nor this: how many descriptors, from FIRST_PASSED on, its program inherits behind its streams */
   int start_fd; /* nor this: the FIFO that its start is waited for on; -1: none */
 };

@@ -16,6 +16,7 @@
 #include "clock.h"
 #include "clone.h"
 #include "listener.h"
+#include "outside.h"
 #include "slot.h"
 
 void process_clear(struct process *process) {
@@ -85,7 +86,7 @@ int process_start(struct process *process, const struct plan *plan, const struct
     process->pidfd = sys_pidfd_open(process->pid);
     return process->pidfd < 0 ? fail(failure, "pidfd_open") : 0;
   }
-  if ((kept ? kept->count : plan->join.count) == 0) {
+  if ((kept ? kept->count : plan->join.count) == 0 && plan->outside == 0) {
     process->pid = clone_child(plan, 0, stdio, link, go, CLONE_PIDFD, into, -1, &process->pidfd, failure);
     return process->pid < 0 ? -1 : 0;
   }
@@ -95,6 +96,7 @@ int process_start(struct process *process, const struct plan *plan, const struct
   if (process->stage > 0) return 0;
   if (enters) enter_named(plan, stdio, link);
   if (!kept) end_stage(link, failure, clone_stage(plan, 0, stdio, link, go, into, failure));
+  if (clone_outside(plan, stdio, failure) < 0) end_stage(link, failure, -1);
   if (namespaces_enter(kept, failure) < 0) end_stage(link, failure, -1);
   pid_t pid = clone_child(plan, namespaces_types(kept), stdio, link, go, CLONE_PARENT, into, -1, NULL, failure);
   end_stage(link, failure, pid);
@@ -145,11 +147,14 @@ _Noreturn static void enter(const struct plan *container, int pidfd, int stream,
   if (cgroup_attach(container, 0, NULL, &failure) < 0) end_stage(link, &failure, -1);
   if (set_oom_score_adj_unborn(&plan, &failure) < 0) end_stage(link, &failure, -1);
   if (set_attributes_unborn(&plan, &failure) < 0) end_stage(link, &failure, -1);
+  plan.uid_map = container->uid_map;
+  plan.gid_map = container->gid_map;
+  failure.stage = STAGE_STDIO;
+  if (outside_give_streams(&plan, stdio) < 0) end_stage(link, &failure, fail(&failure, "fchown"));
   int types = namespaces_of(container);
   failure.stage = STAGE_ENTER;
   if (types && setns(pidfd, types) < 0) end_stage(link, &failure, fail(&failure, "setns"));
   plan.create = 0;
-  plan.uid_map = NULL;
   plan.passed = container->passed;
   clone_unborn(&plan, stdio, link, -1);
 }
@@ -285,7 +290,7 @@ static int write_map(pid_t pid, const char *name, const char *map) {
 }
 
 int process_map_ids(const struct process *process, const struct plan *plan, struct failure *failure) {
-  if (!plan->uid_map || plan->again) return 0; /* its user namespace has them then */
+  if (!(plan->create & CLONE_NEWUSER) || plan->again) return 0; /* its user namespace has them then */
   failure->stage = STAGE_ID_MAP;
   if (write_map(process->pid, "uid_map", plan->uid_map) < 0 || write_map(process->pid, "gid_map", plan->gid_map) < 0)
     return fail(failure, "write");

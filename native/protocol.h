@@ -19,7 +19,7 @@ enum request_kind {
   REQUEST_PROCEED = 5, /* past the barrier */
   REQUEST_FREEZE = 6, /* first: 1 freeze, 0 thaw */
   REQUEST_SPARE = 7, /* to the launcher: the stream of a warm slot */
-  REQUEST_COPY = 8, /* to the launcher: tree, operations, results; first: enum copy_from, second: enum copy_way */
+  REQUEST_COPY = 8, /* to the launcher: tree, operations, results, maybe a user namespace; first: enum copy_from, second: enum copy_way */
   REQUEST_ATTACH = 9, /* first: 1 with stdin; stdin, stdout, stderr, a terminal's output being one */
   REQUEST_RESIZE = 10, /* a terminal; first: columns; second: rows */
   REQUEST_RESTORED = 11, /* to a monitor whose pid 1 is CRIU; first: the pid that is to be it */

@@ -78,6 +78,11 @@ static int stub_main(void *argument) {
   if (write(slot->wake[1], "r", 1) != 1) return 1;
   if (read(slot->wake[1], &word, 1) != 1) return 1;
   uint32_t kept;
+  /* What a stage opens is none of the monitor's. */
+  if (slot->plan->outside > 0 && unshare(CLONE_FILES) < 0) {
+    fail(&slot->failure, "unshare");
+    return 1;
+  }
   if (keep_namespaces(slot, &kept) < 0) return 1;
   slot->pid = clone_stage(slot->plan, kept, slot->stdio, slot->link, slot->go, slot->into, &slot->failure);
   return 0;

@@ -13,3 +13,4 @@ void test_resolve(void);
 void test_overlay(void);
 void test_dns(void);
 void test_console(void);
+void test_outside(void);

@@ -25,6 +25,7 @@ int main(void) {
   test_overlay();
   test_dns();
   test_console();
+  test_outside();
   printf("1..%d\n", count);
   return failed > 0;
 }

@@ -48,6 +48,7 @@ export async function clearAway(
   if (record.chainId !== undefined) await context.layers.release(record.chainId, `container:${record.id}`)
   const volumes = await context.database.transaction(() => {
     void context.records.remove(record.id)
+    if (record.options.userns !== undefined) void context.userIds.remove(record.id)
     // The name may be another's: one that was never reserved, or was taken anew.
     if (context.names.get(record.name) === record.id) void context.names.remove(record.name)
     return context.volumes.release(record.id, volumesOf(record), ownVolumes)

@@ -12,6 +12,7 @@ import type { Images } from '../storage/images.js'
 import type { Layers } from '../storage/layers.js'
 import type { Quotas } from '../storage/quotas/quotas.js'
 import type { Volumes } from '../storage/volumes/volumes.js'
+import type { SubIdFiles } from '../sys/read-sub-ids.js'
 import type { Levels } from './labels/levels.js'
 import type { FileDigests } from './checkpoint/file-digests.js'
 import type { HostFacts } from './generate-spec.js'
@@ -20,6 +21,7 @@ import type { ContainerRecord } from './record.js'
 import type { StartTimes } from './start-times.js'
 import type { SeccompStore } from './seccomp-store.js'
 import type { Sampler } from './stats/sampler.js'
+import type { UserIdMaps } from './userns/id-maps.js'
 
 /** What a runtime lends to its containers. */
 export interface ContainerContext {
@@ -36,6 +38,10 @@ export interface ContainerContext {
   readonly seccomp: SeccompStore
   /** Container names to ids. */
   readonly names: Table<string>
+  /** The ids that containers have to themselves, by the containers' ids. */
+  readonly userIds: Table<UserIdMaps>
+  /** Where such ids come from. */
+  readonly subIds: Required<SubIdFiles> & { readonly owner: string }
   /** Names of containers whose records this process is writing. */
   readonly comingNames: Set<string>
   /** Images that are mounted, by what unmounts them. */

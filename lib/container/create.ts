@@ -37,6 +37,8 @@ import { restartText } from './restart-policy.js'
 import { RunLock } from './run-lock.js'
 import { signalNumber } from './signals.js'
 import { joinEdits, noEdits, type SpecEdits } from './spec-edits.js'
+import { withIdMaps } from './userns/in-spec.js'
+import { settleUserNamespace, type UserNamespaceWish } from './userns/settle.js'
 import { verifyImages } from './verify-images.js'
 
 /** A container in the making: it has all that a start needs, and its record is on its way to the disk. */
@@ -71,6 +73,7 @@ export async function create(
   checkPlatform(options, image)
   await verifyImages(context, [image, ...images.values()])
   await checkNetworks(context, options)
+  const users = settleUserNamespace(context, options, image)
   const paths = containerPaths(context.root, context.runRoot, id, options.detach)
   const spec = await specOf(context, options, image, id, paths, placed.claims)
   const { seccomp, ...linux } = spec.linux ?? {}
@@ -97,7 +100,7 @@ export async function create(
   const lock = await RunLock.acquire(paths)
   if (lock === undefined) made?.()
   if (lock === undefined) throw new PodlingError('INVALID_STATE', `create container ${name}: its id is in use`)
-  const record =
+  let record =
     labels === undefined
       ? drafted
       : await label(context, drafted, labels, lock).catch((error: unknown) => {
@@ -107,6 +110,7 @@ export async function create(
   context.comingNames.add(name)
   const committed = context.database
     .transaction(() => {
+      record = withUserIds(context, record, users)
       reserve(context, record, placed.claims)
     })
     .finally(() => {
@@ -117,6 +121,8 @@ export async function create(
   try {
     // Both to their ends, or one would still make what the other's failure takes back.
     const what = `create container ${record.name}`
+    // What it is to be is known only then.
+    if (users !== undefined) await committed
     const project = options.quota === undefined ? undefined : await context.quotas.allot(id, options.quota, what)
     await settleAll(what, [
       context.driver.prepare(id, image.chainId, project),
@@ -230,7 +236,8 @@ async function specOf(
     files: { resolvConf: network.resolvConf, hosts: network.hosts, hostname },
     ...(seccomp.kind === 'file' ? { seccompProfile: await loadSeccompProfile(seccomp.path) } : {}),
     guardsProjects: options.quota !== undefined || volumes.some(({ name }) => context.volumes.hasQuota(name)),
-    host: options.privileged ? { ...context.host, devices: hostDevices() } : context.host,
+    host:
+      options.privileged && options.userns === undefined ? { ...context.host, devices: hostDevices() } : context.host,
     edits: editsOf(context, options),
   })
   validateSpec(spec)
@@ -282,7 +289,20 @@ function storedOptions(options: NormalizedOptions, image: Image): StoredOptions 
     ...(restart === undefined ? {} : { restart }),
     ...(options.quota === undefined ? {} : { quota: options.quota }),
     ...(health === undefined ? {} : { health }),
+    ...(options.userns === undefined ? {} : { userns: options.userns.mode }),
   }
+}
+
+/** @throws PodlingError `SUBIDS_TOO_FEW` */
+function withUserIds(
+  { userIds }: ContainerContext,
+  record: ContainerRecord,
+  users: UserNamespaceWish | undefined,
+): ContainerRecord {
+  if (users === undefined) return record
+  const maps = users.take(userIds)
+  void userIds.put(record.id, maps)
+  return { ...record, spec: withIdMaps(record.spec, maps) }
 }
 
 function healthOf({ health, ready }: NormalizedOptions, { config }: Image): HealthSettings | undefined {

@@ -239,8 +239,9 @@ function chooseRlimits(options: NormalizedOptions, { limits = {}, rlimits = [] }
  * A cgroup namespace too, also on cgroup v1, where Podman shares the host's: so /proc/self/cgroup tells nothing of the
  * host.
  */
-function namespaces({ network, pidns, ipc, uts }: NormalizedOptions): SpecNamespaceType[] {
+function namespaces({ network, pidns, ipc, uts, userns }: NormalizedOptions): SpecNamespaceType[] {
   return [
+    ...(userns === undefined ? [] : (['user'] as const)),
     ...(pidns === 'private' ? (['pid'] as const) : []),
     ...(network === 'host' ? [] : (['network'] as const)),
     ...(ipc === 'private' ? (['ipc'] as const) : []),
@@ -251,7 +252,9 @@ function namespaces({ network, pidns, ipc, uts }: NormalizedOptions): SpecNamesp
 }
 
 function resources(options: NormalizedOptions, edits: SpecEdits): LinuxResources {
-  const devices = [{ allow: options.privileged, access: 'rwm' }, ...edits.rules, ...options.devices.rules]
+  // A device of an image's belongs to the container's own root, whoever that is on the host: it must not open it.
+  const all = options.privileged && options.userns === undefined
+  const devices = [{ allow: all, access: 'rwm' }, ...edits.rules, ...options.devices.rules]
   return { devices, ...limitResources(options) }
 }
 

@@ -8,6 +8,8 @@ import { isFile, type LogDriver } from './log/settings.js'
 import { securityOf, type ContainerSecurity } from './security-of.js'
 import { restartText } from './restart-policy.js'
 import type { ContainerStatus } from './status.js'
+import type { UserIdMaps } from './userns/id-maps.js'
+import { idMapsOf } from './userns/in-spec.js'
 
 /** All that is known of a container. */
 export interface ContainerInspect {
@@ -42,6 +44,11 @@ export interface ContainerInspect {
   readonly logDriver: LogDriver
   /** The file that its log is written to; absent where it is no file. Those before it have numbers behind this name. */
   readonly logPath?: string
+  /** Its user namespace, where it has one of its own. */
+  readonly userNamespace?: UserIdMaps & {
+    /** `'private'`: by `uidMap` and `gidMap`. */
+    readonly mode: 'auto' | 'keep-id' | 'nomap' | 'private'
+  }
   /** What confines it. */
   readonly security: ContainerSecurity
   /** The OCI runtime spec that it runs by. A user given by name is resolved in it once the container has started. */
@@ -51,6 +58,7 @@ export interface ContainerInspect {
 export function inspect(container: Lifecycle): ContainerInspect {
   const { record, spec, status, monitor, exit, paths, network, restartCount, health } = container
   const { options } = record
+  const maps = idMapsOf(spec)
   const started = monitor?.restarting === true ? undefined : monitor?.started
   return {
     id: record.id,
@@ -73,6 +81,7 @@ export function inspect(container: Lifecycle): ContainerInspect {
     detached: options.detach,
     logDriver: options.log.driver,
     ...(isFile(options.log) ? { logPath: logPath(record, paths) } : {}),
+    ...(options.userns === undefined || maps === undefined ? {} : { userNamespace: { mode: options.userns, ...maps } }),
     security: securityOf(record, spec),
     spec: started === undefined ? spec : withResolvedUser(spec, started),
   }

@@ -1,6 +1,7 @@
 /** The mounts of a container's start that are more than the spec says: where volumes are, and what is done with them. */
 import type { MountSource } from '../launch/compile.js'
 import type { Operation } from '../launch/plan.js'
+import type { IdMaps } from '../storage/drivers/driver.js'
 import { close } from '../sys/libc.js'
 import type { Lifecycle } from './lifecycle.js'
 
@@ -13,8 +14,11 @@ export interface MountedVolumes {
   readonly first: readonly string[]
 }
 
-/** @throws PodlingError whatever a driver can't do; nothing is held then */
-export async function mountVolumes({ context, record }: Lifecycle): Promise<MountedVolumes> {
+/**
+ * @param idMaps as images' files are to be seen
+ * @throws PodlingError whatever a driver can't do; nothing is held then
+ */
+export async function mountVolumes({ context, record }: Lifecycle, idMaps?: IdMaps): Promise<MountedVolumes> {
   const { volumes } = context
   const { user } = record.spec.process ?? {}
   const sources: MountSource[] = []
@@ -24,7 +28,7 @@ export async function mountVolumes({ context, record }: Lifecycle): Promise<Moun
     for (const { destination, volume, image, subpath, chown } of record.mounts ?? []) {
       if (image !== undefined) {
         const limited = record.options.quota !== undefined
-        const root = await context.driver.mount(image.holder, { volatile: true, limited })
+        const root = await context.driver.mount(image.holder, { volatile: true, limited, idMaps })
         held.push(...root.held)
         sources.push(imageSource(destination, root.operations, subpath, sources.length))
         continue

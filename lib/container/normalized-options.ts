@@ -13,6 +13,7 @@ import type { MountRequest } from './mount-request.js'
 import type { PodChoice } from './parse-pod.js'
 import type { RestartPolicy } from './restart-policy.js'
 import type { TerminalSize } from './terminal/size.js'
+import type { UserNamespaceChoice } from './userns/choice.js'
 
 /** {@link ContainerOptions} checked and in one form: numbers for sizes, milliseconds for durations, defaults filled in. */
 export interface NormalizedOptions extends NormalizedLimits {
@@ -60,6 +61,8 @@ export interface NormalizedOptions extends NormalizedLimits {
   readonly ipc: 'private' | 'host'
   readonly pidns: 'private' | 'host'
   readonly uts: 'private' | 'host'
+  /** Undefined: that of the runtime. */
+  readonly userns: UserNamespaceChoice | undefined
   readonly umask: number
   /** Undefined: as the image says, or SIGTERM. */
   readonly stopSignal: number | undefined

@@ -13,6 +13,7 @@ import { logDrivers } from './log/settings.js'
 import { restartPattern, restartWords } from './restart-policy.js'
 import { signalNumber } from './signals.js'
 import { terminalSize } from './terminal/size.js'
+import { userNamespaceProperties } from './userns/schema.js'
 
 /** What is written to a log at a time. */
 const minimumLogSize = 64 * 1024
@@ -23,7 +24,7 @@ const minimumInodes = 16
 const maximumId = 2 ** 32 - 2
 
 /** Options that DESIGN names and that this version can't do. */
-export const unsupportedOptions: ReadonlySet<string> = new Set(['userns', 'apparmor'])
+export const unsupportedOptions: ReadonlySet<string> = new Set(['apparmor'])
 
 /** A keyword for a string that must fulfil `test`. */
 function words(keyword: string, test: (text: string) => boolean, must: string): FaultKeyword {
@@ -231,6 +232,7 @@ export const optionsSchema = {
     ipc: privateOrHost,
     pidns: privateOrHost,
     uts: privateOrHost,
+    ...userNamespaceProperties,
     umask: { type: ['string', 'integer'], mode: true, maximum: 0o777 },
     pod: {
       type: ['string', 'object'],

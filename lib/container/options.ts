@@ -8,6 +8,7 @@ import type { HealthOption } from './health/options.js'
 import type { LimitOptions } from './limits/options.js'
 import type { LogDriver, LogDriverOptions } from './log/settings.js'
 import type { TerminalSize } from './terminal/size.js'
+import type { IdMappingOption, UserNamespaceOption } from './userns/options.js'
 
 /**
  * What a container is to be: the words of podman-run(1)'s flags in camelCase. All but `image` may be left out; what is
@@ -153,7 +154,7 @@ export interface ContainerOptions extends LimitOptions {
   readonly noNewPrivileges?: boolean
   /**
    * All capabilities and devices, no seccomp filter, nothing masked or read-only (`--privileged`). Such a container can
-   * do to the host what root can.
+   * do to the host what root can; with a user namespace of its own (`userns`) it has the usual devices alone, and can't.
    * @default false
    */
   readonly privileged?: boolean
@@ -181,6 +182,22 @@ export interface ContainerOptions extends LimitOptions {
   readonly pidns?: 'private' | 'host'
   /** `'private'`: a host name of its own. `'host'`: the host's (`--uts`). @default 'private' */
   readonly uts?: 'private' | 'host'
+  /**
+   * Who its users are on the host (`--userns`, user_namespaces(7)). `'host'`: the same. `'auto'`: ids that no other container
+   * of the root has, out of the ranges of the user `containers` in /etc/subuid and /etc/subgid; also
+   * `'auto:size=8192,uidmapping=0:1000:1'`, or an object. Nothing of the image is copied for it: the kernel maps the ids of its
+   * files, which takes Linux 5.19 and a file system that can. Files of the host that are bound in keep their owners; those that
+   * are none of the container's users show as nobody's. Its root has no rights over the host, whatever its capabilities.
+   * @default 'host', or 'private' with `uidMap` or `gidMap`
+   */
+  readonly userns?: string | UserNamespaceOption
+  /**
+   * Which users of the host its users are (`--uidmap`): `['0:100000:65536']`, or `{ containerId, hostId, size }`; 0 must be
+   * among them. Up to 339 entries. @default as `gidMap`, where that is given
+   */
+  readonly uidMap?: readonly IdMappingOption[]
+  /** The same of groups (`--gidmap`). @default as `uidMap`, where that is given */
+  readonly gidMap?: readonly IdMappingOption[]
   /** The file mode creation mask, `0o022` or `'0022'` (`--umask`). @default 0o022 */
   readonly umask?: number | string
 

@@ -28,6 +28,7 @@ import { parseRestart } from './restart-policy.js'
 import { signalNumber } from './signals.js'
 import { checkSysctls } from './sysctls.js'
 import { unknownSize } from './terminal/size.js'
+import { parseUserNamespace } from './userns/parse-userns.js'
 
 const findFaults = faultFinder(optionsSchema, optionKeywords)
 
@@ -72,6 +73,7 @@ export function parseOptions(
     ready: parseReady(sound.ready, faults),
     network: podNetwork ?? parseNetwork(sound, defaultNetwork, faults),
     log: parseLog(sound, faults),
+    userns: parseUserNamespace(sound, faults),
   }
   const reached = pod?.share.includes('net') ? (inPod?.network ?? 'none') : parts.network
   faults.push(...unreachable(parts.ready, reached), ...unreadable(parts.ready, parts.log))
@@ -93,7 +95,17 @@ function normalize(
   inPod: PodFacts | undefined,
 ): Omit<
   NormalizedOptions,
-  'mounts' | 'extraHosts' | 'ulimits' | 'devices' | 'seccomp' | 'health' | 'ready' | 'network' | 'log' | 'pod'
+  | 'mounts'
+  | 'extraHosts'
+  | 'ulimits'
+  | 'devices'
+  | 'seccomp'
+  | 'health'
+  | 'ready'
+  | 'network'
+  | 'log'
+  | 'pod'
+  | 'userns'
 > {
   const { image, entrypoint, user } = options
   const limits = normalizeLimits(options)

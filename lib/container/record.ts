@@ -9,6 +9,7 @@ import type { NormalizedOptions } from './normalized-options.js'
 import type { OwnConfig } from './own-config.js'
 import type { HeldPod, PodPlace } from './pod-place.js'
 import type { RestartPolicy } from './restart-policy.js'
+import type { UserNamespaceChoice } from './userns/choice.js'
 
 /** The options that matter after the creation; all others are in the spec. */
 export type StoredOptions = Pick<
@@ -34,6 +35,8 @@ export type StoredOptions = Pick<
   readonly restart?: RestartPolicy
   /** Absent: nobody checks it. */
   readonly health?: HealthSettings
+  /** Absent: it has none of its own. Its maps are in the spec. */
+  readonly userns?: UserNamespaceChoice['mode']
 }
 
 /** The options of a container as they were given, but for those that matter while it is made alone. */

@@ -77,20 +77,38 @@ async function stoppedRoot(container: Lifecycle, withMounts: boolean): Promise<R
 
 async function runningRoot(container: Lifecycle, monitor: Monitor, verb: string): Promise<RootView> {
   const { pid } = monitor
+  const mapped = container.record.options.userns !== undefined
   let namespace: FileHandle | undefined
+  let users: FileHandle | undefined
   try {
     namespace = await open(`/proc/${String(pid)}/ns/mnt`, 'r')
+    if (mapped) users = await open(`/proc/${String(pid)}/ns/user`, 'r')
     // The monitor has not reaped it, so that the pid was its own when it was looked up, and nobody else's.
     await monitor.kill(0)
   } catch (cause) {
     await namespace?.close()
+    await users?.close()
     if (cause instanceof PodlingError && cause.code !== 'INVALID_STATE') throw cause
     throw new PodlingError('INVALID_STATE', `${verb} container ${container.record.name}: it has ended meanwhile`, {
       cause,
     })
   }
-  const tree = { kind: 'namespace', descriptor: namespace.fd } as const
-  return { tree, pid, close: closeOnce(() => namespace.close()) }
+  const opened = [namespace, ...(users === undefined ? [] : [users])]
+  const tree = {
+    kind: 'namespace',
+    descriptor: namespace.fd,
+    ...(users === undefined ? {} : { users: users.fd }),
+  } as const
+  return {
+    tree,
+    pid,
+    close: closeOnce(() =>
+      settleAll(
+        'close a root',
+        opened.map((one) => one.close()),
+      ),
+    ),
+  }
 }
 
 /**

@@ -37,6 +37,8 @@ import { seccompListener } from './seccomp-listener.js'
 import { requireStatus } from './status.js'
 import { containerStdio } from './terminal/stdio.js'
 import { launchOnUserNetwork, userNetworkOf } from './user-network.js'
+import { rootIdMaps } from './userns/id-maps.js'
+import { idMapsOf, startable } from './userns/in-spec.js'
 import { verifyImages } from './verify-images.js'
 import { writeEtcFiles } from './write-etc-files.js'
 
@@ -103,13 +105,15 @@ async function launchJoined(container: Lifecycle, joined: PodJoin, restorer: Res
   // Ours until they are given to the monitor.
   let held = attachment === undefined ? [] : givenToMonitor(attachment)
   try {
-    const volumes = await mountVolumes(container)
+    const maps = idMapsOf(record.spec)
+    const idMaps = maps && rootIdMaps(maps)
+    const volumes = await mountVolumes(container, idMaps)
     held = [...volumes.held, ...held]
     // What a bound container writes is gone with its host, so it need not be synced to disk.
     const limited = record.options.quota !== undefined
     const root = isHolder(record)
       ? { operations: holderRoot(paths), held: [] }
-      : await context.driver.mount(record.id, { volatile: !record.options.detach, limited })
+      : await context.driver.mount(record.id, { volatile: !record.options.detach, limited, idMaps })
     held = [...root.held, ...held]
     const status = attachment?.status ?? { endpoints: [], ports: [] }
     writeNetworkState(paths.network, { ...status, changed: false })
@@ -199,7 +203,7 @@ function planOf(
   const cgroup = context.cgroups.plan(cgroupOf(record), spec.linux?.resources ?? {}, record.holds?.resources)
   const log = planLog(record, paths)
   return compilePlan({
-    spec,
+    spec: startable(spec, existsSync('/dev/mqueue')),
     root,
     mountSources: [...sources, ...volumes.sources],
     cgroup,

@@ -1,5 +1,5 @@
 /** The files of /etc that the host writes for a container: at each start, as the host's own may have changed. */
-import { writeFileSync } from 'node:fs'
+import { chownSync, writeFileSync } from 'node:fs'
 import { hostname as osHostname } from 'node:os'
 import type { NetworkStatus } from '../network/attachment.js'
 import type { NetworkMode } from '../network/mode.js'
@@ -9,6 +9,8 @@ import { hostResolvConf, reachableResolvConf, readIfThere } from './host-resolve
 import { labelFile } from '../sys/file-label.js'
 import type { Lifecycle } from './lifecycle.js'
 import { resolverOf, userNetworkOf } from './user-network.js'
+import { hostIdOf, type UserIdMaps } from './userns/id-maps.js'
+import { idMapsOf } from './userns/in-spec.js'
 
 export function writeEtcFiles(container: Lifecycle, status: NetworkStatus): void {
   const { record, paths } = container
@@ -28,6 +30,15 @@ export function writeEtcFiles(container: Lifecycle, status: NetworkStatus): void
   writeFileSync(paths.hostname, `${hostname}\n`)
   const label = spec.linux?.mountLabel
   if (label !== undefined) for (const path of [paths.hosts, paths.resolvConf, paths.hostname]) labelFile(path, label)
+  giveToRoot([paths.hosts, paths.resolvConf, paths.hostname], idMapsOf(spec))
+}
+
+/** Its own root is to write them, as the host's would without a user namespace. */
+function giveToRoot(files: readonly string[], maps: UserIdMaps | undefined): void {
+  if (maps === undefined) return
+  const [uid, gid] = [hostIdOf(maps.uids, 0), hostIdOf(maps.gids, 0)]
+  if (uid === undefined || gid === undefined) return
+  for (const file of files) chownSync(file, uid, gid)
 }
 
 /** Written over, not replaced: a container that runs has this very file. */

@@ -8,6 +8,7 @@ import { PodlingError } from '../errors.js'
 import { attributeOperations, labelledMount, labelledRoot } from './labels.js'
 import { rlimitNumbers, rlimitValue } from './rlimits.js'
 import { parseMountOptions } from './mount-options.js'
+import { enterUser, hasUserNamespace } from './outside.js'
 import type { Spec, SpecCapabilities, SpecMount, SpecNamespaceType, SpecProcess } from './oci-spec.js'
 import type { Operation, Plan, PlanCgroup, PlanListener, PlanMonitor, PlanNetwork, PlanStdio } from './plan.js'
 import { machine } from '../security/seccomp-profile.js'
@@ -16,7 +17,7 @@ import { machine } from '../security/seccomp-profile.js'
 export interface LaunchInput {
   readonly spec: Spec
   /** How the root is mounted: by the storage driver's word, or the bundle's directory bound onto itself. */
-  readonly root: readonly Extract<Operation, { op: 'root-overlay' | 'root-bind' | 'mount' | 'adopt' }>[]
+  readonly root: readonly Extract<Operation, { op: 'root-overlay' | 'root-bind' | 'mount' | 'adopt' | 'map-ids' }>[]
   /** What the spec can't say of its mounts. @default nothing */
   readonly mountSources?: readonly MountSource[]
   readonly cgroup: PlanCgroup
@@ -104,6 +105,7 @@ export function compileExec(spec: Spec, process: SpecProcess, stdio: PlanStdio, 
       ...enteringPids(spec, process, [
         ...terminalOperations(process, stdio, false),
         ...limitOperations(process),
+        ...scoreOperations(process),
         ...identityOperations(spec, process),
       ]),
       ...partOperations(process, parts),
@@ -223,8 +225,10 @@ function rootOperations({
   const sources = new Map(mountSources.map((source) => [source.destination, source]))
   const label = spec.linux?.mountLabel
   const mounts = (spec.mounts ?? []).flatMap((mount) => mountOperations(mount, cgroupMounts, sources, label))
+  const users = hasUserNamespace(spec.linux ?? {})
   const { taken, rest } = takePeers(mounts)
-  return [
+  const before: Operation[] = [
+    ...(users ? scoreOperations(spec.process) : []),
     ...taken,
     // The new namespace begins as a copy of the host's with its peer groups: cut them, or mounts made here show there.
     // `slave` rather than `private` would let the host's mounts still come in; only a shared or slave root asks for it.
@@ -233,8 +237,10 @@ function rootOperations({
     ...root,
     // From the image's own files, as nothing is mounted over them yet.
     ...fillOperations(mountSources),
-    ...rest,
-    ...deviceOperations(spec).map((operation) => (confined ? borrowed(operation) : operation)),
+  ]
+  const devices = deviceOperations(spec).map((operation) => (confined || users ? borrowed(operation) : operation))
+  return [
+    ...(users ? enterUser(before, [...rest, ...devices]) : [...before, ...rest, ...devices]),
     ...terminalOperations(spec.process, stdio, true),
     ...(barrier === 'before-pivot' ? [{ op: 'barrier' } as const] : []),
     ...hooksAt('createContainer', hooks),
@@ -437,6 +443,7 @@ function processOperations({ spec, init, barrier, hold, hooks, parts, keepsKeyri
     ...(keepsKeyring === true ? [] : [{ op: 'keyring' } as const]),
     ...(parts === undefined ? hooksAt('startContainer', hooks) : []),
     ...limitOperations(process),
+    ...(hasUserNamespace(spec.linux ?? {}) ? [] : scoreOperations(process)),
     ...identityOperations(spec, process),
     // What can fail comes before it: the start is not answered.
     ...partOperations(process, parts),
@@ -463,15 +470,17 @@ function holdOperations(barrier: boolean): Operation[] {
 }
 
 function limitOperations(process: SpecProcess): Operation[] {
-  const operations: Operation[] = (process.rlimits ?? []).map(({ type, soft, hard }) => ({
+  return (process.rlimits ?? []).map(({ type, soft, hard }) => ({
     op: 'rlimit',
     // The spec was validated: its names are known ones.
     resource: rlimitNumbers[type] ?? 0,
     soft: rlimitValue(soft),
     hard: rlimitValue(hard),
   }))
-  if (process.oomScoreAdj !== undefined) operations.push({ op: 'oom-score-adj', value: process.oomScoreAdj })
-  return operations
+}
+
+function scoreOperations(process: SpecProcess | undefined): Operation[] {
+  return process?.oomScoreAdj === undefined ? [] : [{ op: 'oom-score-adj', value: process.oomScoreAdj }]
 }
 
 /** Who the process is and what it may do, in the order that the kernel's own rules leave open. */

@@ -29,6 +29,10 @@ export function describeOperation(operation: Operation): string {
       return `mount the volume at ${operation.target}`
     case 'take':
       return `find ${operation.source}${operation.subpath === undefined ? '' : `/${operation.subpath}`}`
+    case 'map-ids':
+      return `map the ids of ${operation.path}`
+    case 'enter-user':
+      return 'enter the user namespace'
     case 'fill':
       return `fill the volume ${operation.data} with what the image has at ${operation.target}`
     case 'mkdir':
@@ -112,10 +116,13 @@ function pathOf(operation: Operation | undefined, syscall: string): string | und
       return operation.target
     case 'bind':
       return syscall === 'open_tree' ? operation.source : operation.target
+    case 'take':
+      return operation.source
     case 'mkdir':
     case 'mknod':
     case 'symlink':
     case 'write-file':
+    case 'map-ids':
     case 'mask':
     case 'read-only':
     case 'mount-read-only':

@@ -15,7 +15,7 @@ import type {
 } from './plan.js'
 
 export const planMagic = 0x50444c50
-export const planVersion = 7
+export const planVersion = 8
 
 /** Numbers of the operations: `enum opcode`. */
 export const opcodes: Readonly<Record<Operation['op'], number>> = {
@@ -65,6 +65,8 @@ export const opcodes: Readonly<Record<Operation['op'], number>> = {
   part: 44,
   ids: 45,
   attribute: 46,
+  'map-ids': 47,
+  'enter-user': 48,
 }
 
 /** `enum propagation`. */
@@ -261,6 +263,14 @@ function writeFields(out: Writer, operation: Operation): void {
       out.maybe(operation.subpath)
       out.u8(operation.recursive)
       out.u8(operation.ofPeer ?? false)
+      out.maybe(operation.owner)
+      out.maybe(operation.idMaps?.uid)
+      out.maybe(operation.idMaps?.gid)
+      return
+    case 'map-ids':
+      out.text(operation.path)
+      out.text(operation.idMaps.uid)
+      out.text(operation.idMaps.gid)
       return
     case 'bind':
       out.u32(operation.taken ?? noSlot)
@@ -421,6 +431,7 @@ function writeFields(out: Writer, operation: Operation): void {
     case 'barrier':
     case 'exit':
     case 'hold':
+    case 'enter-user':
       return
   }
 }

@@ -246,13 +246,28 @@ function explainLimit(path: string, errno: string): Explanation | undefined {
   return undefined
 }
 
+/** Which file systems can is up to the kernel: ext4, xfs and btrfs can, overlay, NFS and most of FUSE can't. */
+function explainIdMap(syscall: string, errno: string): Explanation | undefined {
+  if (syscall !== 'mount_setattr idmap' || (errno !== 'EINVAL' && errno !== 'EPERM')) return undefined
+  return {
+    code: 'KERNEL_UNSUPPORTED',
+    why: `this kernel can't map the ids of the file system there (${errno})`,
+    remedy:
+      'it must be one such as ext4, xfs, btrfs, or tmpfs from Linux 6.3 on; see mount_setattr(2), ID-mapped mounts',
+  }
+}
+
 function explainOperation(failure: Failure, errno: string, operation: Operation): Explanation | undefined {
   const { syscall } = failure
   switch (operation.op) {
     case 'hook':
       return explainHook(failure, errno, operation.timeout)
+    case 'map-ids':
+      return explainIdMap(syscall, errno)
+    case 'take':
     case 'bind':
     case 'keep-root':
+      if (syscall === 'mount_setattr idmap') return explainIdMap(syscall, errno)
       if (syscall === 'open_tree' && errno === 'ENOENT') {
         return {
           code: 'MOUNT_SOURCE_NOT_FOUND',

@@ -255,13 +255,14 @@ export class Launcher {
    * @param input where it reads from, and `output` where it writes to: given away, and closed here in any case
    */
   async spawnCopier(
-    tree: { readonly kind: keyof typeof copyFrom; readonly descriptor: number },
+    tree: { readonly kind: keyof typeof copyFrom; readonly descriptor: number; readonly users?: number },
     way: keyof typeof copyWays,
     input: number,
     output: number,
   ): Promise<void> {
     try {
-      await this.#send('copy', [tree.descriptor, input, output], copyFrom[tree.kind], copyWays[way])
+      const users = tree.users === undefined ? [] : [tree.users]
+      await this.#send('copy', [tree.descriptor, input, output, ...users], copyFrom[tree.kind], copyWays[way])
     } finally {
       closeAll([input, output])
     }

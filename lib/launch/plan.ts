@@ -21,6 +21,15 @@ export interface MountAttributes {
   readonly noDirAccessTime?: boolean
 }
 
+/**
+ * Lines of uid_map and gid_map of user_namespaces(7): an id in the namespace, or on the disk, the id of the host that it is,
+ * and how many follow.
+ */
+export interface IdMapTexts {
+  readonly uid: string
+  readonly gid: string
+}
+
 export type Propagation = 'private' | 'slave' | 'shared' | 'unbindable'
 
 /**
@@ -75,7 +84,7 @@ export type Operation =
       /** Give all of it to this user, told as in `user`, before it is mounted. */
       readonly owner?: string
       /** Ids of the files to ids of the host, as uid_map and gid_map have them (mount_setattr(2), MOUNT_ATTR_IDMAP). */
-      readonly idMaps?: { readonly uid: string; readonly gid: string }
+      readonly idMaps?: IdMapTexts
     }
   /** Mount at `target` what the keeper of a volume has mounted (native/keep.c), which listens at a socket of the host. */
   | { readonly op: 'adopt'; readonly keeper: string; readonly target: string }
@@ -94,7 +103,17 @@ export type Operation =
       readonly recursive: boolean
       /** The source is a path in the plan's `peer`; one step of a plan can have it. */
       readonly ofPeer?: boolean
+      /** As of `bind`. */
+      readonly owner?: string
+      readonly idMaps?: IdMapTexts
     }
+  /** Bind a directory of the host onto itself with its ids mapped, for what the root is made of. */
+  | { readonly op: 'map-ids'; readonly path: string; readonly idMaps: IdMapTexts }
+  /**
+   * The steps before it are done with the rights of the host, by a stage; the new process begins with this one, as root of its
+   * user namespace, and has the root and what was taken from there. Stands in a plan with `idMaps` alone.
+   */
+  | { readonly op: 'enter-user' }
   /**
    * Copy what the root has at `target` into a volume that is empty. Interrupted at any point, it leaves nothing of it in
    * the volume, or goes on the next time. No directory at `target`, or something in the volume: nothing is done.
@@ -387,7 +406,7 @@ export interface Plan {
   readonly peer?: string
   readonly listener?: PlanListener
   /** uid_map and gid_map of a new user namespace (user_namespaces(7)), as their file contents. */
-  readonly idMaps?: { readonly uid: string; readonly gid: string }
+  readonly idMaps?: IdMapTexts
   readonly cgroup: PlanCgroup
   readonly stdio: PlanStdio
   readonly operations: readonly Operation[]

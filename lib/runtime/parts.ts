@@ -28,6 +28,8 @@ import { imageEvents as journalEvents } from './image-events.js'
 import { runtimeInfo, type RuntimeInfo } from './info.js'
 import { makeRoot } from './make-root.js'
 import type { RuntimePaths } from './paths.js'
+import type { UserIdMaps } from '../container/userns/id-maps.js'
+import type { SubIdSource } from './sub-ids.js'
 import { keptWithin, openStorage } from './storage.js'
 import { formatContext, sharedLabel } from '../security/selinux.js'
 import { Networks } from '../network/networks.js'
@@ -74,6 +76,7 @@ export interface RuntimeInputs {
   readonly programs: ProgramSearch
   readonly volumeDrivers: Readonly<Record<string, VolumeDriver>>
   readonly cdiSpecDirs: readonly string[]
+  readonly subIds: SubIdSource
 }
 
 /** Open the state directory, wire the modules, clean up after the dead. A failure closes what was opened. */
@@ -88,7 +91,7 @@ export async function openParts(inputs: RuntimeInputs): Promise<RuntimeParts> {
 }
 
 async function open(
-  { paths, layers: rules, policy, storageDriver, facts, programs, volumeDrivers, cdiSpecDirs }: RuntimeInputs,
+  { paths, layers: rules, policy, storageDriver, facts, programs, volumeDrivers, cdiSpecDirs, subIds }: RuntimeInputs,
   teardown: Teardown,
 ): Promise<RuntimeParts> {
   const keep = async <T>(opening: Promise<T>, close: (part: T) => Promise<void>): Promise<T> => {
@@ -192,6 +195,8 @@ async function open(
     records,
     seccomp: new SeccompStore(database.table<string>('seccomp')),
     names: database.table<string>('container-names'),
+    userIds: database.table<UserIdMaps>('container-user-ids'),
+    subIds,
     comingNames: new Set(),
     imageRoots: new Set(),
     images,

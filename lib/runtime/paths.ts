@@ -5,6 +5,7 @@ import { show } from '../schema/faults.js'
 import type { DriverChoice } from '../storage/drivers/choose.js'
 import { driverNames } from '../storage/drivers/driver.js'
 import { imagePolicyFaults } from './policy-files.js'
+import { subIdFaults } from './sub-ids.js'
 import { layerOptionFaults, type LayerOptions } from './layer-rules.js'
 import { volumeDriverFaults } from '../storage/volumes/driver.js'
 
@@ -24,7 +25,7 @@ export const DEFAULT_RUN_ROOT = '/run/podling'
 /** `c/`, half an id, `/monitor.sock` must fit behind it into the 108 bytes of a socket's address (unix(7)). */
 const LONGEST_RUN_ROOT = 107 - '/c/'.length - 32 - '/monitor.sock'.length
 
-const OPTIONS = ['root', 'runRoot', 'storageDriver', 'layers', 'volumeDrivers', 'imagePolicy', 'cdiSpecDirs']
+const OPTIONS = ['root', 'runRoot', 'storageDriver', 'layers', 'volumeDrivers', 'imagePolicy', 'cdiSpecDirs', 'subIds']
 
 const DRIVERS: readonly unknown[] = ['auto', ...driverNames]
 
@@ -74,6 +75,7 @@ function checkShape(given: object): void {
     if (value === undefined) return []
     if (name === 'layers') return layerOptionFaults(value)
     if (name === 'imagePolicy') return imagePolicyFaults(value)
+    if (name === 'subIds') return subIdFaults(value)
     if (name === 'volumeDrivers') return volumeDriverFaults(value)
     if (name === 'storageDriver') {
       if (DRIVERS.includes(value)) return []

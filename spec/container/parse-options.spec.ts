@@ -142,7 +142,7 @@ t.test('every mistake at once', (t) => {
       comand: ['x'],
       memory: '5x',
       cpus: 0,
-      userns: 'auto',
+      apparmor: 'x',
       health: { retries: 0, tcp: 80, port: 'x' },
       ports: [80, { container: 80, host: 70000 }],
       network: 'no/name',
@@ -153,7 +153,7 @@ t.test('every mistake at once', (t) => {
       sysctls: { 'kernel.panic': 1 },
     }).map((line) => line.replace(/; a container can have.*|belongs to the whole host.*/, '')),
     [
-      'userns: not supported by this version',
+      'apparmor: not supported by this version',
       'image: is required',
       'comand: unknown option; did you mean command?',
       'env.A: must be a string, got 5',
@@ -231,11 +231,11 @@ t.test('one mistake, one sentence', (t) => {
     [{ health: { http: 'x y' } }, `health.http: must be a path such as '/health', got 'x y'`],
     [{ health: { tcp: 80, interval: 0 } }, 'health.interval: must be above 0, got 0'],
     [{ health: { command: [] } }, 'health.command: must not be empty'],
-    [{ userns: 'auto' }, 'userns: not supported by this version'],
     [{ selinux: { typ: 'x' } as never }, 'selinux.typ: unknown property of selinux; did you mean type?'],
     [{ selinux: { type: 'a:b' } }, `selinux.type: must be a name of the policy such as 'container_t', got 'a:b'`],
     [{ selinux: { level: 's0:d1' } }, `selinux.level: must be a level such as 's0:c100,c200', got 's0:d1'`],
     [{ selinux: { disable: true, type: 'x_t' } }, 'selinux.type: has no effect with disable: true'],
+    [{ apparmor: 'x' }, 'apparmor: not supported by this version'],
     [{ sysctls: { 'kernel.hostname': 'x' } }, /is set by the option hostname/],
     [{ sysctls: { 'net.ipv4/../../x': 1 } }, /must be the name of a kernel parameter/],
     [{ privileged: 1 }, 'privileged: must be true or false, got 1'],
@@ -298,5 +298,5 @@ export const rightTypes: ContainerOptions[] = [
   // @ts-expect-error: no such limit
   { image: 'app', ulimits: { nofil: 1 } },
   // @ts-expect-error: not supported by this version
-  { image: 'app', userns: 'auto' },
+  { image: 'app', apparmor: 'unconfined' },
 ]

@@ -93,6 +93,9 @@ function refuseUndumpable(what: string, { record }: Lifecycle): void {
     ...(record.spec.process?.terminal ? ['tty: its terminal ends in the monitor'] : []),
     ...(stdin ? ['stdin: its other end is in the monitor'] : []),
     ...(record.pod === undefined ? [] : ['pod: its namespaces are those of others, too']),
+    ...(record.options.userns === undefined
+      ? []
+      : ["userns: CRIU can't map the ids of a root that is mounted by itself"]),
     ...(passes(record) ? ['logDriver: its streams are those of this process'] : []),
   ]
   if (hindrances.length === 0) return

@@ -1,6 +1,9 @@
 /** Every option of a container, and what it becomes in the unit file. Pure. */
 import { parseSize, type Size } from '../../schema/quantities.js'
 import type { GivenOptions } from '../record.js'
+import { mappingText } from '../userns/id-maps.js'
+import type { IdMappingOption } from '../userns/options.js'
+import { usernsText } from '../userns/userns-text.js'
 import { omit, type Entry, type Section } from './entry.js'
 import { healthEntries } from './health-entries.js'
 import { limitEntries } from './limit-entries.js'
@@ -21,6 +24,8 @@ const nothing = (): Entry[] => []
 const bytes = (size: Size): string => String(parseSize(size) ?? size)
 const pairs = (of: Readonly<Record<string, string | number>>): string[] =>
   Object.entries(of).map(([key, value]) => `${key}=${String(value)}`)
+
+const mapText = (one: IdMappingOption): string => (typeof one === 'string' ? one : mappingText(one))
 
 export const writers: Writers = {
   ...limitEntries,
@@ -97,6 +102,10 @@ export const writers: Writers = {
   ipc: (ipc, section) => section.flag('ipc', ipc),
   pidns: (pidns, section) => (pidns === 'host' ? section.flag('pid', 'host') : section.flag('pid', 'private')),
   uts: (uts, section) => section.flag('uts', uts),
+  userns: (userns, section) =>
+    section.line('UserNS', 'userns', typeof userns === 'string' ? userns : usernsText(userns)),
+  uidMap: (map, section) => map.map((one) => section.line('UIDMap', 'uidmap', mapText(one))),
+  gidMap: (map, section) => map.map((one) => section.line('GIDMap', 'gidmap', mapText(one))),
   umask: (umask, section) =>
     section.flag('umask', typeof umask === 'number' ? umask.toString(8).padStart(4, '0') : umask.padStart(4, '0')),
 

@@ -6,6 +6,8 @@ import { operationSize, unpackVersion, writeOperation, type Head } from '../unpa
 export interface Tree {
   readonly kind: 'directory' | 'namespace'
   readonly descriptor: number
+  /** A user namespace, whose ids files have. @default this process's */
+  readonly users?: number
 }
 
 /**

@@ -23,6 +23,8 @@ export type RootOperation =
       readonly at: string
     }
   | { readonly op: 'root-bind'; readonly source: string }
+  /** A directory whose files are to be seen with other ids than they have, by whatever mounts it afterwards. */
+  | { readonly op: 'map-ids'; readonly path: string; readonly idMaps: IdMaps }
   /** What a keeper has mounted (see ../volumes/keeper.ts), put at an empty directory of the host. */
   | { readonly op: 'adopt'; readonly keeper: string; readonly target: string }
   /** A layer that is mounted from its file, before the root that stands on it, at an empty directory of the host. */
@@ -35,6 +37,15 @@ export type RootOperation =
       readonly options: readonly string[]
     }
 
+/**
+ * Lines of uid_map and gid_map (user_namespaces(7)): an id on the disk, the id that it is seen as, and how many follow. The
+ * host's own root is among those that are seen: it makes what an overlay has to itself.
+ */
+export interface IdMaps {
+  readonly uid: string
+  readonly gid: string
+}
+
 export interface RootOptions {
   /**
    * The file system may leave out all syncs of what the container writes (overlay's `volatile`): an fsync(2) in the
@@ -44,6 +55,11 @@ export interface RootOptions {
   readonly volatile?: boolean
   /** What it writes has a quota: a write beyond that shall fail, and not only the flush of a cache. @default false */
   readonly limited?: boolean
+  /**
+   * The container has a user namespace, and sees the files as these say. On the disk they keep the ids that its image gives
+   * them: nothing is copied for it, and what a container changes can be committed as it is. @default as they are
+   */
+  readonly idMaps?: IdMaps | undefined
 }
 
 /** How a root comes to stand where it shall. */
@@ -79,7 +95,8 @@ export interface StorageDriver {
   prepare(containerId: string, chainId: string | undefined, project?: number): Promise<void>
   /**
    * Where the root of a prepared container comes from.
-   * @throws PodlingError STATE_INVALID when it isn't prepared; DRIVER_UNSUPPORTED when a program for it is gone
+   * @throws PodlingError STATE_INVALID when it isn't prepared; DRIVER_UNSUPPORTED when a program for it is gone, or
+   * `idMaps` are more than it can do
    */
   mount(containerId: string, options?: RootOptions): Promise<RootMount>
   /** Where the root stands in the container's mount namespace until it becomes `/`; `root.path` of its OCI spec. */

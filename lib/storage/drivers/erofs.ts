@@ -14,6 +14,7 @@ import type { RootOperation } from './driver.js'
 import type { DriverKind } from './kind.js'
 import { LayeredDriver } from './layered-driver.js'
 import { overlayObstacle } from './overlay.js'
+import { mapIds } from './map-ids.js'
 import { overlayRoot } from './overlay-options.js'
 import type { WritableLayers } from './writable-layers.js'
 
@@ -39,7 +40,12 @@ export const erofsKind: DriverKind = {
         mount(writable, container, lower, options) {
           const mounts = lower.map((layer, number) => layerMount(writable, layer, number))
           const places = mounts.map(({ target }) => target)
-          return [...mounts, overlayRoot(writable, container, places, options, rights)]
+          return [
+            ...mapIds([writable.directory], options),
+            ...mounts,
+            ...mapIds(places, options),
+            overlayRoot(writable, container, places, options, rights),
+          ]
         },
       },
       directory,

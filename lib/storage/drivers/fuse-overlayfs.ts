@@ -46,8 +46,15 @@ async function serve(
   writable: WritableLayers,
   { upper, work }: WritableLayer,
   lower: readonly string[],
-  { volatile, limited }: RootOptions,
+  { volatile, limited, idMaps }: RootOptions,
 ): Promise<RootMount> {
+  if (idMaps !== undefined) {
+    // Its own `uidmapping` maps what it reads, and not what it writes.
+    throw new PodlingError(
+      'DRIVER_UNSUPPORTED',
+      `userns: ${program} can't show the files of an image with other ids; take a root with another storageDriver`,
+    )
+  }
   const found = findProgram(program)
   if (found === undefined) throw new PodlingError('DRIVER_UNSUPPORTED', `mount a root by ${program}: ${missing}`)
   const layers = [...lower, writable.skeleton].map(escaped).join(':')

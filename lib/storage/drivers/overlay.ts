@@ -7,6 +7,7 @@ import { kernelFeatures } from '../../sys/kernel.js'
 import { directoryFormat } from '../layer-format.js'
 import type { DriverKind } from './kind.js'
 import { LayeredDriver } from './layered-driver.js'
+import { commonDirectory, mapIds } from './map-ids.js'
 import { overlayRoot } from './overlay-options.js'
 
 export const overlayKind: DriverKind = {
@@ -18,7 +19,10 @@ export const overlayKind: DriverKind = {
     return LayeredDriver.open(
       {
         name: 'overlay',
-        mount: (writable, container, lower, options) => [overlayRoot(writable, container, lower, options, rights)],
+        mount: (writable, container, lower, options) => [
+          ...mapIds([writable.directory, ...commonDirectory(lower)], options),
+          overlayRoot(writable, container, lower, options, rights),
+        ],
       },
       directory,
       layers,

@@ -19,8 +19,9 @@ import { runOperations } from '../run-operations.js'
 import { spreadDirectories } from '../spread.js'
 import type { Head, UnpackOperation } from '../unpack-operations.js'
 import { checkedId } from './container-id.js'
-import type { Changes, RootMount, StorageDriver } from './driver.js'
+import type { Changes, RootMount, RootOptions, StorageDriver } from './driver.js'
 import type { DriverKind, DriverParts } from './kind.js'
+import { mapIds } from './map-ids.js'
 import { makeSkeleton } from './skeleton.js'
 
 const ownNames = new Set(['making', 'removed', 'root', 'skeleton'])
@@ -94,9 +95,10 @@ class VfsDriver implements StorageDriver {
     })
   }
 
-  async mount(containerId: string): Promise<RootMount> {
+  async mount(containerId: string, options: RootOptions = {}): Promise<RootMount> {
     this.#chainOf(containerId)
-    const operations = [{ op: 'root-bind', source: this.rootPath(containerId) }] as const
+    const source = this.rootPath(containerId)
+    const operations = [...mapIds([source], options), { op: 'root-bind', source } as const]
     return Promise.resolve({ operations, held: [] })
   }
 

@@ -77,6 +77,11 @@ export class WritableLayers {
     return layers
   }
 
+  /** What all of it is in. */
+  get directory(): string {
+    return this.#directory
+  }
+
   /** The lowest layer of every root. */
   get skeleton(): string {
     return join(this.#directory, 'skeleton')

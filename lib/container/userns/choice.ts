@@ -1,0 +1,13 @@
+import type { IdMapping } from './id-maps.js'
+
+/** The user namespace that a container is to have, in one form. Undefined: that of the runtime. */
+export type UserNamespaceChoice =
+  | {
+      readonly mode: 'auto'
+      readonly size: number | undefined
+      readonly uidMapping: readonly IdMapping[]
+      readonly gidMapping: readonly IdMapping[]
+    }
+  | { readonly mode: 'keep-id'; readonly uid: number | undefined; readonly gid: number | undefined }
+  | { readonly mode: 'nomap' }
+  | { readonly mode: 'private'; readonly uids: readonly IdMapping[]; readonly gids: readonly IdMapping[] }
