@@ -143,6 +143,17 @@ int op_bind(struct child *child, struct reader *fields) {
 
   autoclose int made = slot < array_length(child->taken) ? child->taken[slot] : clone_source(source, subpath, recursive);
   if (slot < array_length(child->taken)) child->taken[slot] = 0;
+  /*
+   * Mounts are listed in the order that they were made in, which is to be that of the plan. Before Linux 6.15 none can be made
+   * of one that is nowhere yet; then it is that one.
+   */
+  if (made > 0 && slot < array_length(child->taken)) {
+    int again = open_tree(made, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive);
+    if (again >= 0) {
+      close(made);
+      made = again;
+    }
+  }
   if (made <= 0) return optional && errno == ENOENT ? 0 : fail(&child->failure, "open_tree");
   struct stat status;
   if (fstat(made, &status) < 0) return fail(&child->failure, "fstat");

@@ -126,6 +126,15 @@ static int label_mount(int made, const char *label, struct failure *failure) {
   return fail(failure, "fsetxattr");
 }
 
+/* The mode of the directory that a tmpfs covers, where no option says another, as with crun and runc. */
+static int keep_mode(int place, int made, struct failure *failure) {
+  struct stat status;
+  if (fstat(place, &status) < 0) return fail(failure, "fstat");
+  autoclose int root = openat(made, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (root < 0) return fail(failure, "openat");
+  return fchmod(root, status.st_mode & 07777) < 0 ? fail(failure, "fchmod") : 0;
+}
+
 int op_mount(struct child *child, struct reader *fields) {
   const char *type = read_text(fields), *source = read_text(fields), *target = read_text(fields);
   uint32_t attributes = read_u32(fields);
@@ -134,15 +143,18 @@ int op_mount(struct child *child, struct reader *fields) {
   bool copy_up = read_u8(fields) == 1;
   const char *label = read_maybe(fields);
 
+  bool keeps_mode = !copy_up && strcmp(type, "tmpfs") == 0 && !names_option(options, "mode=");
+  autoclose int found = keeps_mode ? resolve(child->root, target, O_PATH) : -1;
   autoclose int place =
       copy_up ? find_or_make_open(child->root, target) : resolve_or_make(child->root, target, MAKE_DIRECTORY);
   if (place < 0) return fail(&child->failure, "openat2");
-  /* To be filled first, and made read-only only then. */
-  uint32_t first = copy_up ? attributes & ~(uint32_t)MOUNT_ATTR_RDONLY : attributes;
+  /* To be filled first, or given its mode, and made read-only only then. */
+  uint32_t first = copy_up || keeps_mode ? attributes & ~(uint32_t)MOUNT_ATTR_RDONLY : attributes;
   autoclose int made = make_mount(type, source, first, options, NULL, &child->failure);
   if (made < 0) return -1;
   if (label && label_mount(made, label, &child->failure) < 0) return -1;
   if (copy_up && fill_mount(place, made, options, &child->failure) < 0) return -1;
+  if (found >= 0 && keep_mode(found, made, &child->failure) < 0) return -1;
   if (first != attributes) {
     struct mount_attr read_only = {.attr_set = MOUNT_ATTR_RDONLY};
     if (mount_setattr(made, "", AT_EMPTY_PATH, &read_only, sizeof(read_only)) < 0)

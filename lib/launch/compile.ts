@@ -242,6 +242,7 @@ function rootOperations({
   return [
     ...(users ? enterUser(before, [...rest, ...devices]) : [...before, ...rest, ...devices]),
     ...terminalOperations(spec.process, stdio, true),
+    ...(readOnlyDev(spec) ? [{ op: 'mount-read-only', path: '/dev' } as const] : []),
     ...(barrier === 'before-pivot' ? [{ op: 'barrier' } as const] : []),
     ...hooksAt('createContainer', hooks),
     ...(spec.process === undefined ? [] : attributeOperations(spec.process)),
@@ -310,9 +311,10 @@ function mountOperations(
   }
   const fstype = mount.type ?? 'none'
   const source = mount.source ?? fstype
+  const first = isDev(mount) ? { ...attributes, readOnly: false } : attributes
   return [
     labelledMount(
-      { op: 'mount', fstype, source, target, attributes, options: data, ...(copyUp ? { copyUp } : {}) },
+      { op: 'mount', fstype, source, target, attributes: first, options: data, ...(copyUp ? { copyUp } : {}) },
       label,
     ),
   ]
@@ -354,6 +356,15 @@ function cgroupOperations(
     ...mounts.map(({ name, source }) => bind(name, source)),
     ...(readOnly ? [{ op: 'mount-read-only', path: target } as const] : []),
   ]
+}
+
+/** One that is to be read-only gets that with all in it: devices, links, and what is mounted below. */
+function readOnlyDev({ mounts = [] }: Spec): boolean {
+  return mounts.some((mount) => isDev(mount) && parseMountOptions(mount.options ?? []).attributes.readOnly === true)
+}
+
+function isDev({ destination, type }: SpecMount): boolean {
+  return /^\/dev\/?$/.test(destination) && type === 'tmpfs'
 }
 
 /** Devices and links that the spec asks of every runtime (config-linux.md, "Default Devices", "Dev symbolic links"). */

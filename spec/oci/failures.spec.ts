@@ -1,4 +1,6 @@
 /** What comes in podling-oci's way when a container is made, and what is left of it then. */
+import { chmodSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { ociRuntime, runs } from '../fixtures/oci.js'
 
@@ -36,3 +38,33 @@ t.test('what can’t be done in the end leaves nothing behind; --debug tells wha
   t.equal((await runtime.must('ps', '--format', 'json', 'c')).split(',').length, 1)
   t.match((await runtime.call('--debug', 'state', 'c')).stderr, /level=debug msg="podling-oci [\d.]+: .* state c"/)
 })
+
+t.test(
+  'mounts as runc makes them: a /dev that is read-only in the end, the mode of what a tmpfs covers, the order',
+  async (t) => {
+    const outputs: string[] = []
+    for (const name of ['runc', 'podling-oci'] as const) {
+      const runtime = await ociRuntime(t, name)
+      const bundle = runtime.bundle((spec) => {
+        spec.mounts.find(({ destination }) => destination === '/dev')!.options!.push('ro')
+        spec.mounts.push(
+          { destination: '/tmp', type: 'tmpfs', source: 'tmpfs', options: ['nosuid'] },
+          { destination: '/tmp/new', type: 'tmpfs', source: 'tmpfs', options: ['nosuid'] },
+          { destination: '/tmp/etc', type: 'bind', source: '/etc', options: ['bind', 'shared'] },
+          { destination: '/tmp/last', type: 'tmpfs', source: 'tmpfs', options: ['mode=711'] },
+        )
+        const script = [
+          'stat -c %a /tmp /tmp/new /tmp/last',
+          'echo x 2>/dev/null >/dev/new || echo read-only',
+          'ls /dev/null /dev/pts/ptmx',
+          'while read -r _ _ _ _ at _; do echo $at; done </proc/self/mountinfo | grep tmp',
+        ]
+        spec.process.args = ['sh', '-c', script.join('; ')]
+      })
+      chmodSync(join(bundle, 'rootfs/tmp'), 0o1751)
+      outputs.push(await runtime.must('run', '--bundle', bundle, 'c'))
+    }
+    t.match(outputs[1], /^1751\n1777\n711\nread-only\n/)
+    t.equal(outputs[1], outputs[0])
+  },
+)
