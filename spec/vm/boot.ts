@@ -18,12 +18,19 @@ export interface BootOptions {
   readonly limit: number
 }
 
+/** What the guest told. */
+export interface Told {
+  /** Of the runner. */
+  readonly exitCode: number
+  /** How many tests passed, failed and were skipped. */
+  readonly sum: readonly [number, number, number]
+}
+
 /**
  * Boot, and print what the guest says.
- * @returns the exit code that the guest told
- * @throws Error with the end of the kernel's log when it told none
+ * @throws Error with the end of the kernel's log when the guest told no exit code
  */
-export async function boot({ root, repo, kernel, args, directory, limit }: BootOptions): Promise<number> {
+export async function boot({ root, repo, kernel, args, directory, limit }: BootOptions): Promise<Told> {
   const [log, status] = [join(directory, 'console'), join(directory, 'status')]
   const words = ['root=/dev/nvme0n1', 'rootwait', 'rw', 'console=ttyS0', 'panic=-1', 'mitigations=off', ...kernel, '--', ...args] // prettier-ignore
   if (words.join(' ').length > 2047) throw new Error('the command line of the kernel takes 2,047 characters')
@@ -41,14 +48,21 @@ export async function boot({ root, repo, kernel, args, directory, limit }: BootO
   const command = ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...machine]
   const qemu = spawn('setpriv', command, {
     // At the end of its input qemu takes the guest's port for unplugged, and the guest waits for ever.
-    stdio: ['pipe', 'inherit', 'inherit'],
+    stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...process.env, TMPDIR: directory },
   })
   const late = setTimeout(() => qemu.kill('SIGKILL'), limit * 1000)
-  await once(qemu, 'exit')
+  let said = ''
+  qemu.stdout.on('data', (chunk: Buffer) => {
+    process.stdout.write(chunk)
+    said = (said + chunk.toString('latin1')).slice(-4096)
+  })
+  await once(qemu, 'close')
   clearTimeout(late)
-  const told = text(status).trim()
-  if (/^\d+$/.test(told)) return Number(told)
+  const exitCode = text(status).trim()
+  const [, ...sum] = /^(\d+) passed, (\d+) failed, (\d+) skipped$/m.exec(said) ?? []
+  const [passed = 0, failed = 0, skipped = 0] = sum.map(Number)
+  if (/^\d+$/.test(exitCode)) return { exitCode: Number(exitCode), sum: [passed, failed, skipped] }
   const why = qemu.killed ? `was switched off after ${String(limit)} seconds` : 'ended'
   throw new Error(`the machine ${why} before it told an exit code; its console:\n${text(log).slice(-4000)}`)
 }

@@ -35,11 +35,13 @@ try {
   const root = rootDisk(join(repository, 'spec/vm/guest'))
   const repo = join(directory, 'repo.erofs')
   makeRepoDisk(repository, repo)
-  for (const machine of name === undefined ? names : [name as MachineName]) {
+  const chosen = name === undefined ? names : [name as MachineName]
+  const sum = [0, 0, 0]
+  for (const machine of chosen) {
     const { kernel, specs: usual } = machines[machine]
     console.log(`\n== ${machine}`)
     const startedAt = Date.now()
-    const exitCode = await boot({
+    const told = await boot({
       root,
       repo,
       kernel: process.env['CI'] === 'true' ? [...kernel, 'CI=true'] : kernel,
@@ -48,9 +50,12 @@ try {
       limit: 1800,
     })
     const seconds = Math.round((Date.now() - startedAt) / 1000)
-    console.log(`${exitCode === 0 ? 'ok' : 'not ok'} ${machine} (${String(seconds)} s from power on to power off)`)
-    if (exitCode !== 0) process.exitCode = 1
+    console.log(`${told.exitCode === 0 ? 'ok' : 'not ok'} ${machine} (${String(seconds)} s from power on to power off)`)
+    if (told.exitCode !== 0) process.exitCode = 1
+    told.sum.forEach((count, i) => (sum[i] = (sum[i] ?? 0) + count))
   }
+  const [passed, failed, skipped] = sum.map(String)
+  console.log(`\nOn ${chosen.join(' and ')}: ${passed ?? ''} passed, ${failed ?? ''} failed, ${skipped ?? ''} skipped`)
 } finally {
   rmSync(directory, { recursive: true, force: true })
 }
