@@ -15,8 +15,7 @@ export interface ParsedMountOptions {
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
-/** What each word sets. A later word wins over an earlier one, as mount(8) has it. */
-const words: Record<string, Mutable<MountAttributes>> = {
+const plainWords: Record<string, Mutable<MountAttributes>> = {
   ...mountFlags,
   atime: { accessTime: 'relatime' },
   norelatime: { accessTime: 'strictatime' },
@@ -25,6 +24,15 @@ const words: Record<string, Mutable<MountAttributes>> = {
   nodiratime: { noDirAccessTime: true },
   symfollow: { noSymFollow: false },
   nosymfollow: { noSymFollow: true },
+}
+
+/**
+ * What each word sets. A later word wins over an earlier one, as mount(8) has it. With `r` in front it is about all that is
+ * mounted below, too (`rro`); those of an `rbind` are so in any case.
+ */
+const words: Record<string, Mutable<MountAttributes>> = {
+  ...plainWords,
+  ...Object.fromEntries(Object.entries(plainWords).map(([word, attributes]) => [`r${word}`, attributes])),
 }
 
 const propagations: Record<string, Propagation> = {

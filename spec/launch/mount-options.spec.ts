@@ -1,5 +1,5 @@
 import t from 'tap'
-import { parseMountOptions } from '../../lib/launch/mount-options.js'
+import { mountWords, parseMountOptions } from '../../lib/launch/mount-options.js'
 
 t.test('words are told apart', async (t) => {
   t.strictSame(parseMountOptions(['rbind', 'ro', 'nosuid', 'noexec', 'nodev', 'rslave']), {
@@ -21,3 +21,13 @@ t.test('a later word wins', async (t) => {
 t.test('words of an object are no options', async (t) => {
   t.strictSame(parseMountOptions(['constructor', '__proto__']).data, ['constructor', '__proto__'])
 })
+
+t.test(
+  'words for all that is mounted below set what those without do, and are none of the file system’s',
+  async (t) => {
+    const { attributes, data } = parseMountOptions(['rbind', 'rro', 'rnosuid', 'rnoatime', 'rnosymfollow'])
+    t.strictSame(attributes, { readOnly: true, noSuid: true, accessTime: 'noatime', noSymFollow: true })
+    t.strictSame(data, [])
+    t.ok(mountWords.includes('rro') && mountWords.includes('rrelatime'))
+  },
+)
