@@ -55,6 +55,8 @@ const cases: readonly (readonly [Partial<ContainerOptions>, readonly string[]])[
   [{ selinux: { disable: true } }, ['--security-opt', 'label=disable']],
   [{ seccomp: 'unconfined', pidns: 'host', ipc: 'host', uts: 'host', umask: 0o27 },
     ['--security-opt', 'seccomp=unconfined', '--pid=host', '--ipc=host', '--uts=host', '--umask=0027']],
+  [{ userns: 'host' }, ['--userns', 'host']],
+  [{ uidMap: ['0:864300000:1000'], gidMap: [{ containerId: 0, hostId: 864300000, size: 1000 }] }, ['--uidmap', '0:864300000:1000', '--gidmap', '0:864300000:1000']],
   [{ memory: '64m', memorySwap: '128m', cpus: 0.5, cpuset: '0', pidsLimit: 50, oomScoreAdj: 7 },
     ['--memory=67108864', '--memory-swap=134217728', '--cpus=0.5', '--cpuset-cpus=0', '--pids-limit', '50', '--oom-score-adj=7']],
   [{ stopSignal: 'SIGUSR1', stopTimeout: '2500ms' }, ['--stop-signal', 'SIGUSR1', '--stop-timeout', '3']],
