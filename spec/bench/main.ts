@@ -1,7 +1,7 @@
 /**
  * The benchmark: `npm run bench [-- WORD... --runs N --out FILE]`.
  *
- * Words pick trials (start, rootless, bridge, exec, attach, stats, loop, many, published, parallel, pod, pull, create, storage, restore, stream, logs, traffic, events, adopt, seccomp) and subjects (floor, podling, crun, runc, bwrap, podman, libseccomp);
+ * Words pick trials (start, rootless, bridge, exec, attach, stats, loop, many, published, parallel, pod, pull, create, storage, restore, stream, logs, traffic, events, adopt, seccomp, userns) and subjects (floor, podling, crun, runc, bwrap, podman, libseccomp);
  * without words everything runs, in a network namespace of its own that stands for the host. The table goes to stdout, and to a file with --out; what is going on goes to stderr.
  */
 import { execFile } from 'node:child_process'
@@ -30,6 +30,7 @@ import { start } from './trial-start.js'
 import { stats } from './trial-stats.js'
 import { stream } from './trial-stream.js'
 import { traffic } from './trial-traffic.js'
+import { userns } from './trial-userns.js'
 import type { Context, Trial } from './trial.js'
 import { Workspace } from './workspace.js'
 
@@ -56,6 +57,7 @@ const TRIALS: readonly Trial[] = [
   events,
   adopt,
   seccomp,
+  userns,
 ]
 const SUBJECTS: ReadonlySet<string> = new Set(['floor', 'podling', 'crun', 'runc', 'bwrap', 'podman', 'libseccomp'])
 
