@@ -61,9 +61,9 @@ async function podling(place: Place, name: string, { uid, gid }: Pick<OrdinaryUs
   })
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
   const hear = async (): Promise<string> => {
-    const { value, done } = await lines.next()
-    if (done === true) throw new Error('its process ended')
-    return value
+    const next = (await lines.next()) as IteratorResult<string, undefined>
+    if (next.done === true) throw new Error('its process ended')
+    return next.value
   }
   await hear()
   return {

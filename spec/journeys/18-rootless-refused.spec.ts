@@ -36,8 +36,14 @@ const refusals: Refusal[] = [
     name: 'newuidmap without its setuid bit',
     code: 'PERMISSION_DENIED',
     words:
-      'by /usr/bin/newuidmap: it has neither its setuid bit nor file capabilities; as root: chmod u.s /usr/bin/newuidmap',
+      'by /usr/bin/newuidmap: .*: it has neither its setuid bit nor file capabilities; as root: chmod u.s /usr/bin/newuidmap',
     prepare: () => withoutRights,
+  },
+  {
+    name: 'newuidmap by a process that gains no privileges',
+    code: 'PERMISSION_DENIED',
+    words: 'by /usr/bin/newuidmap: .*: its setuid bit has no effect, as this process has no_new_privs',
+    by: 'setpriv --no-new-privs',
   },
   {
     name: 'a malformed line',

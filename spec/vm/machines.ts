@@ -11,7 +11,11 @@ export const machines = {
   /** One cgroup tree with all controllers, quotas on ext4 and XFS, and all of root's capabilities. */
   v2: {
     kernel: ['security=apparmor', 'psi=1', 'hugepages=8'],
-    specs: ['spec/journeys/13-limits.spec.ts', 'spec/cgroup/kernel.spec.ts'],
+    specs: [
+      'spec/journeys/13-limits.spec.ts',
+      'spec/journeys/18-rootless-cgroups.spec.ts',
+      'spec/cgroup/kernel.spec.ts',
+    ],
   },
   /** SELinux enforces Debian's default policy. */
   selinux: {

@@ -66,16 +66,25 @@ export function countIds(map: readonly IdMapLine[]): number {
   return map.reduce((sum, [, , count]) => sum + count, 0)
 }
 
+/** How newuidmap or newgidmap refused. */
+export interface MapRefusal {
+  /** What it said. */
+  readonly said: string
+  /** Its exit code, or the signal that killed it. */
+  readonly code: string
+  /** Whether it has the setuid bit of root. File capabilities do as well, which its words alone tell. */
+  readonly setuid: boolean
+}
+
 /** Why newuidmap or newgidmap refused, in words with a remedy. */
-export function mapProgramError(
-  program: string,
-  { said, code, isPrivileged }: { readonly said: string; readonly code: string; readonly isPrivileged: boolean },
-  path: string,
-): PodlingError {
+export function mapProgramError(program: string, refusal: MapRefusal, path: string): PodlingError {
+  const { said, code, setuid } = refusal
   const file = program === 'newuidmap' ? '/etc/subuid' : '/etc/subgid'
-  const why = isPrivileged
+  const why = !said.includes('Operation not permitted')
     ? `${said === '' ? `it ended with ${code}` : said}; look into ${file}: what it gives to this user must be no other's`
-    : 'it has neither its setuid bit nor file capabilities; ' +
-      `as root: chmod u+s ${path}, or install Debian's package uidmap anew`
+    : setuid
+      ? `${said}: its setuid bit has no effect, as this process has no_new_privs or the mount of it is nosuid; start this process without`
+      : `${said}: it has neither its setuid bit nor file capabilities; ` +
+        `as root: chmod u+s ${path}, or install Debian's package uidmap anew`
   return new PodlingError('PERMISSION_DENIED', `map the ids of containers by ${path}: ${why}`, { path })
 }

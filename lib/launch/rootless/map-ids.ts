@@ -40,11 +40,10 @@ async function runMap(program: string, path: string, pid: number, map: readonly 
     })
   })
   if (said === undefined) return
-  throw mapProgramError(program, { said: said.text, code: said.code, isPrivileged: hasRights(path) }, path)
+  throw mapProgramError(program, { said: said.text, code: said.code, setuid: isSetuidRoot(path) }, path)
 }
 
-/** Its setuid bit can be seen; of file capabilities only its own words tell. */
-function hasRights(path: string): boolean {
+function isSetuidRoot(path: string): boolean {
   const status = statSync(path, { throwIfNoEntry: false })
   return status !== undefined && (status.mode & 0o4000) !== 0 && status.uid === 0
 }
