@@ -1,5 +1,5 @@
 /** The spec of a bundle, checked, with its relative paths counted from the bundle. */
-import { readFileSync, realpathSync } from 'node:fs'
+import { lstatSync, readFileSync, realpathSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseSpec } from '../launch/validate-spec.js'
 import type { Spec, SpecMount } from '../launch/oci-spec.js'
@@ -31,6 +31,7 @@ export function readBundle(directory: string, warn: (message: string) => void): 
     if (code === 'ENOENT') throw new OciError(`rootfs (${rootfs}) does not exist`)
     throw error
   }
+  for (const mount of spec.mounts ?? []) refuseLink(rootfs, mount)
   const mounts = (spec.mounts ?? []).map((mount) => withSource(path, mount))
   return { path, rootfs, spec: { ...spec, process: linuxProcess(spec.process, warn), mounts } }
 }
@@ -42,6 +43,17 @@ function readText(bundle: string): string {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     throw new OciError(`JSON specification file config.json not found in ${bundle}`)
   }
+}
+
+/**
+ * A link would be followed inside of the root, and does no harm; but it is none of an image that means well (CVE-2023-27561),
+ * and runc refuses it.
+ */
+function refuseLink(rootfs: string, { type, destination }: SpecMount): void {
+  if (type !== 'proc' && type !== 'sysfs') return
+  const place = lstatSync(join(rootfs, destination), { throwIfNoEntry: false })
+  if (place === undefined || place.isDirectory()) return
+  throw new OciError(`filesystem ${JSON.stringify(destination)} must be mounted on ordinary directory`)
 }
 
 function withSource(bundle: string, mount: SpecMount): SpecMount {

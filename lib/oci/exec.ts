@@ -90,8 +90,9 @@ function readProcess(file: string): SpecProcess {
   } catch (error) {
     throw new OciError(`${file}: ${(error as Error).message}`, { cause: error })
   }
-  // A spec of which nothing but its process could be wrong.
-  const around = JSON.stringify({ ociVersion: '1.0.0', root: { path: '/' }, process: process ?? {} })
+  // A spec of which nothing but its process could be wrong. Without a user it is root, as runc has it.
+  const whole = { user: { uid: 0, gid: 0 }, ...(process as object | null) }
+  const around = JSON.stringify({ ociVersion: '1.0.0', root: { path: '/' }, process: whole })
   return parseSpec(around, file).process!
 }
 

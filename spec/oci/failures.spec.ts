@@ -1,5 +1,5 @@
 /** What comes in podling-oci's way when a container is made, and what is left of it then. */
-import { chmodSync } from 'node:fs'
+import { chmodSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { ociRuntime, runs } from '../fixtures/oci.js'
@@ -37,6 +37,35 @@ t.test('what can’t be done in the end leaves nothing behind; --debug tells wha
   t.match(failed, { code: 255, stderr: /exec failed: ENOENT: .*\/nowhere\/at\/all/ })
   t.equal((await runtime.must('ps', '--format', 'json', 'c')).split(',').length, 1)
   t.match((await runtime.call('--debug', 'state', 'c')).stderr, /level=debug msg="podling-oci [\d.]+: .* state c"/)
+})
+
+t.test('a /proc or /sys that is a link is refused; a process without a user is root', async (t) => {
+  const runtime = await ociRuntime(t)
+  for (const name of ['proc', 'sys']) {
+    const bundle = runtime.bundle(sleeps)
+    rmdirSync(join(bundle, 'rootfs', name))
+    symlinkSync('/tmp', join(bundle, 'rootfs', name))
+    const { code, stderr } = await runtime.call('create', '--bundle', bundle, name)
+    t.equal(code, 1)
+    t.match(stderr, /must be mounted on ordinary directory/)
+  }
+  const bundle = runtime.bundle(sleeps)
+  await runtime.must('run', '--detach', '--bundle', bundle, 'c')
+  writeFileSync(join(bundle, 'process.json'), '{"cwd": "/", "args": ["id", "-u"], "env": ["PATH=/bin"]}')
+  t.equal(await runtime.must('exec', '--process', join(bundle, 'process.json'), 'c'), '0\n')
+})
+
+t.test('what is mounted below a recursive bind is as read-only as that', async (t) => {
+  const runtime = await ociRuntime(t)
+  const bundle = runtime.bundle((spec) => {
+    spec.mounts.push({ destination: '/mnt', type: 'bind', source: '/dev', options: ['rbind', 'rro'] })
+    spec.process.args = [
+      'sh',
+      '-c',
+      'for at in /mnt /mnt/shm; do echo x 2>/dev/null >$at/podling-rro || echo $at; done',
+    ]
+  })
+  t.equal(await runtime.must('run', '--bundle', bundle, 'c'), '/mnt\n/mnt/shm\n')
 })
 
 t.test(
