@@ -14,6 +14,7 @@
 #include "health_file.h"
 #include "journal.h"
 #include "monitor.h"
+#include "stream.h"
 
 enum { READ_CHUNK = 16 * 1024, READ_CHUNKS = 16 };
 
@@ -122,7 +123,7 @@ static void begin_check(struct monitor *monitor, uint64_t now) {
   struct plan plan;
   int ends[2] = {-1, -1};
   struct peer *peer = peer_add(monitor, -1, true);
-  if (!peer || pipe2(ends, O_CLOEXEC) < 0) {
+  if (!peer || make_stream(&monitor->plan, ends, &failure) < 0) {
     /* Memory or descriptors may come back. */
     if (peer) peer->process.dead = true;
     health->due = now + monitor->plan.health.interval;

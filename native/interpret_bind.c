@@ -1,7 +1,6 @@
 /* Bind mounts: of a path of the host, of a path inside of one, with ids mapped, and with owners changed. */
 #include "child.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <string.h>
@@ -14,8 +13,7 @@
 #include "outside.h"
 #include "passwd.h"
 #include "resolve.h"
-
-enum { DEPTH_MAXIMUM = 256 };
+#include "walk.h"
 
 /*
  * A copy of the mount tree at `source`, or at `subpath` of it. That is found by one lookup that can't leave the source,
@@ -59,30 +57,12 @@ int op_keep_root(struct child *child, struct reader *fields) {
   return child->root < 0 ? fail(&child->failure, "open /") : 0;
 }
 
-static int change_owner(int parent, const char *name, const struct identity *owner, int depth, struct failure *failure) {
-  struct stat status;
-  if (fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
-    return errno == ENOENT ? 0 : fail(failure, "fstatat");
-  bool same = status.st_uid == owner->uid && status.st_gid == owner->gid;
-  if (!same && fchownat(parent, name, owner->uid, owner->gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
-    return errno == ENOENT ? 0 : fail(failure, "fchownat");
-  if (!S_ISDIR(status.st_mode)) return 0;
-  errno = ELOOP;
-  if (depth > DEPTH_MAXIMUM) return fail(failure, "fchownat");
-  /* Not into what is mounted below, nor through a link that took a directory's place. */
-  int directory = sys_openat2(parent, *name ? name : ".", O_RDONLY | O_DIRECTORY, 0, RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS);
-  if (directory < 0) return errno == EXDEV || errno == ENOENT || errno == ELOOP ? 0 : fail(failure, "openat2");
-  DIR *entries = fdopendir(directory);
-  if (!entries) {
-    close_fd(&directory);
-    return fail(failure, "fdopendir");
-  }
-  int result = 0;
-  for (struct dirent *entry; result == 0 && (entry = readdir(entries));)
-    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-      result = change_owner(directory, entry->d_name, owner, depth + 1, failure);
-  closedir(entries);
-  return result;
+static int change_owner(int parent, const char *name, const struct stat *status, const void *context,
+                        struct failure *failure) {
+  const struct identity *owner = context;
+  if (status->st_uid == owner->uid && status->st_gid == owner->gid) return 0;
+  if (fchownat(parent, name, owner->uid, owner->gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0 || errno == ENOENT) return 0;
+  return fail(failure, "fchownat");
 }
 
 /* All of it becomes the user's, as the container's own /etc/passwd says who that is. */
@@ -94,7 +74,7 @@ static int give_to(struct child *child, int mount, const char *user) {
     owner.uid = id_outside(child->plan->uid_map, owner.uid);
     owner.gid = id_outside(child->plan->gid_map, owner.gid);
   }
-  return change_owner(mount, "", &owner, 0, &child->failure);
+  return walk_tree(mount, "", change_owner, &owner, &child->failure);
 }
 
 static int map_ids(int mount, const char *uid_map, const char *gid_map, unsigned recursive, struct failure *failure) {
@@ -140,6 +120,8 @@ int op_bind(struct child *child, struct reader *fields) {
   attributes.propagation = propagation_flag(read_u8(fields));
   bool optional = read_u8(fields) == 1;
   const char *owner = read_maybe(fields), *uid_map = read_maybe(fields), *gid_map = read_maybe(fields);
+  const char *label = read_maybe(fields);
+  struct list kept = read_texts(fields);
 
   autoclose int made = slot < array_length(child->taken) ? child->taken[slot] : clone_source(source, subpath, recursive);
   if (slot < array_length(child->taken)) child->taken[slot] = 0;
@@ -159,6 +141,7 @@ int op_bind(struct child *child, struct reader *fields) {
   if (fstat(made, &status) < 0) return fail(&child->failure, "fstat");
   if (uid_map && gid_map && map_ids(made, uid_map, gid_map, recursive, &child->failure) < 0) return -1;
   if (owner && give_to(child, made, owner) < 0) return -1;
+  if (label && relabel_tree(made, label, kept, &child->failure) < 0) return -1;
   bool needed = attributes.attr_set || attributes.attr_clr || attributes.propagation;
   if (needed && mount_setattr(made, "", AT_EMPTY_PATH | recursive, &attributes, sizeof(attributes)) < 0)
     return fail(&child->failure, "mount_setattr");

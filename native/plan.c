@@ -9,7 +9,7 @@ static const char *const shapes[OP_COUNT] = {
     [OP_ROOT_OVERLAY] = "TmmTt",
     [OP_ROOT_BIND] = "t",
     [OP_MOUNT] = "tttuuTbm",
-    [OP_BIND] = "utmtbuubbmmm",
+    [OP_BIND] = "utmtbuubbmmmmT",
     [OP_MKDIR] = "tuuu",
     [OP_MKNOD] = "tbuuuuu",
     [OP_SYMLINK] = "tt",
@@ -251,6 +251,7 @@ bool plan_decode(struct plan *plan, const void *bytes, size_t size) {
     if (i == 0 ? plan->stdio[i] == STDIO_LOG : input) reader.broken = true;
     if ((plan->stdio[i] == STDIO_TERMINAL) != (plan->stdio[0] == STDIO_TERMINAL)) reader.broken = true;
   }
+  plan->stream_label = read_maybe(&reader);
   plan->has_monitor = read_u8(&reader) == 1;
   if (plan->has_monitor) {
     plan->lifetime = read_u8(&reader);

@@ -15,7 +15,7 @@
  *          list of text shared; list of text directories; list of {text path, text value, u8 optional} writes;
  *          maybe into;
  *          list of text attach; maybe unified; maybe freezer; maybe oomEvents; blob deviceProgram
- *          u8 stdin, u8 stdout, u8 stderr
+ *          u8 stdin, u8 stdout, u8 stderr; maybe streamLabel
  *          u8 monitor, {u8 lifetime, text socket, text exitFile, log,
  *                       u8 journal, {text path, u32 limit, text members} when 1,
  *                       u8 restart, u32 maximum,
@@ -176,6 +176,7 @@ struct plan {
   const char *into, *unified, *freezer, *oom_events; /* NULL when absent */
   struct blob device_program;
   uint8_t stdio[3]; /* enum stdio_mode */
+  const char *stream_label; /* of SELinux, for the pipes of these; NULL: as pipes are */
   bool has_monitor;
   uint8_t lifetime;
   const char *socket, *exit_file;

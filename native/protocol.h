@@ -102,6 +102,7 @@ enum reason {
   REASON_HOOK_EXITED = 13, /* `error` is its status */
   REASON_HOOK_KILLED = 14, /* `error` is the signal */
   REASON_HOOK_LATE = 15,
+  REASON_KEEPS_LABEL = 16,
 };
 
 struct failure {

@@ -5,6 +5,7 @@
 #include "cgroup.h"
 #include "monitor.h"
 #include "netlink.h"
+#include "stream.h"
 
 int monitor_open_stdio(struct monitor *monitor, int stdio[3], int ours[3], struct failure *failure) {
   failure->stage = STAGE_STDIO;
@@ -18,7 +19,7 @@ int monitor_open_stdio(struct monitor *monitor, int stdio[3], int ours[3], struc
         break;
       case STDIO_LOG: {
         int ends[2];
-        if (pipe2(ends, O_CLOEXEC) < 0) return fail(failure, "pipe2");
+        if (make_stream(&monitor->plan, ends, failure) < 0) return -1;
         fcntl(ends[0], F_SETFL, O_NONBLOCK);
         monitor->main.console.outputs[fd - 1] = ends[0];
         stdio[fd] = ours[fd] = ends[1];
@@ -27,7 +28,7 @@ int monitor_open_stdio(struct monitor *monitor, int stdio[3], int ours[3], struc
       case STDIO_OPEN:
       case STDIO_ONCE: {
         int ends[2];
-        if (pipe2(ends, O_CLOEXEC) < 0) return fail(failure, "pipe2");
+        if (make_stream(&monitor->plan, ends, failure) < 0) return -1;
         fcntl(ends[1], F_SETFL, O_NONBLOCK);
         monitor->main.console.input = ends[1];
         monitor->main.console.once = monitor->plan.stdio[fd] == STDIO_ONCE;

@@ -72,6 +72,8 @@ static void sample(struct writer *out) {
   put_u8(out, STDIO_LOG);
   put_u8(out, STDIO_PASS);
   put_u8(out, 1);
+  put_text(out, "u:r:t:s0");
+  put_u8(out, 1);
   put_u8(out, LIFETIME_DETACHED);
   put_text(out, "/run/s");
   put_text(out, "/run/e");

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { PodlingError } from '../errors.js'
 import type { Spec } from '../launch/oci-spec.js'
 import { validateSpec } from '../launch/validate-spec.js'
@@ -65,7 +65,6 @@ export async function create(
   const asked = withinReach(context, parseOptions(given, context.defaultNetwork, pod && podFacts(pod)), given)
   const labels = chooseSelinux(context.host, asked, pod?.spec.linux?.mountLabel)
   const image = await context.images.get(asked.image)
-  checkLabels(asked)
   const id = randomId()
   const images = await findImages(context, asked, id)
   const placed = placeVolumes(asked.mounts, image.config.volumes, (name) => context.volumes.dataPath(name), images)
@@ -181,15 +180,6 @@ async function findImages(
     found.set(destination, { holder, id: image.id, ...(chainId === undefined ? {} : { chainId }) })
   }
   return found
-}
-
-/** Where there is no SELinux, `z` and `Z` say nothing, as with Podman. */
-function checkLabels({ mounts }: NormalizedOptions): void {
-  if (!mounts.some(({ extras }) => extras?.relabel === true) || !existsSync('/sys/fs/selinux/enforce')) return
-  throw new PodlingError(
-    'INVALID_OPTION',
-    'volumes: z and Z are not supported by this version where SELinux is on; label the files by chcon(1)',
-  )
 }
 
 function makeDirectory(path: string): Promise<void> {

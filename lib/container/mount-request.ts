@@ -1,6 +1,9 @@
 /** A mount as the options ask for it: what the OCI spec says of it, and what that has no words for. Pure. */
 import type { SpecMount } from '../launch/oci-spec.js'
 
+/** Whose files are to be, to SELinux: this container's alone, or those of all containers. */
+export type Relabel = 'private' | 'shared'
+
 /** What the spec has no words for. */
 export interface MountExtras {
   /** It is a volume: where its data is, is still to be found. Without a name it is the container's own. */
@@ -13,8 +16,8 @@ export interface MountExtras {
   readonly image?: string
   /** A path inside of the source. */
   readonly subpath?: string
-  /** It is to have the label of one container, or of all (`:Z`, `:z`). */
-  readonly relabel?: boolean
+  /** SELinux is to call it as what this container has, or as what all have (`:Z`, `:z`). */
+  readonly relabel?: Relabel
   /** All of it is given to the container's user (`:U`). */
   readonly chown?: boolean
 }

@@ -2,6 +2,7 @@
 import type { MountSource } from '../launch/compile.js'
 import type { Operation } from '../launch/plan.js'
 import type { IdMaps } from '../storage/drivers/driver.js'
+import { relabelling } from '../security/relabel.js'
 import { close } from '../sys/libc.js'
 import type { Lifecycle } from './lifecycle.js'
 
@@ -21,11 +22,12 @@ export interface MountedVolumes {
 export async function mountVolumes({ context, record }: Lifecycle, idMaps?: IdMaps): Promise<MountedVolumes> {
   const { volumes } = context
   const { user } = record.spec.process ?? {}
+  const mountLabel = record.spec.linux?.mountLabel
   const sources: MountSource[] = []
   const held: number[] = []
   const first: string[] = []
   try {
-    for (const { destination, volume, image, subpath, chown } of record.mounts ?? []) {
+    for (const { destination, volume, image, subpath, chown, relabel } of record.mounts ?? []) {
       if (image !== undefined) {
         const limited = record.options.quota !== undefined
         const root = await context.driver.mount(image.holder, { volatile: true, limited, idMaps })
@@ -34,7 +36,12 @@ export async function mountVolumes({ context, record }: Lifecycle, idMaps?: IdMa
         continue
       }
       const owner = user?.username ?? `${String(user?.uid ?? 0)}:${String(user?.gid ?? 0)}`
-      const common = { destination, ...(chown === true ? { owner } : {}) }
+      const common = {
+        destination,
+        ...(chown === true ? { owner } : {}),
+        // Where there is no SELinux, `z` and `Z` say nothing, as with Podman.
+        ...(relabel === undefined || mountLabel === undefined ? {} : { relabel: relabelling(relabel, mountLabel) }),
+      }
       if (volume === undefined) {
         sources.push(common)
         continue

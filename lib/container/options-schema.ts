@@ -303,7 +303,7 @@ const idMap = {
   required: ['uids', 'gids'],
   properties: { uids: idRanges, gids: idRanges },
 }
-const mountOwner = { chown: flag, idmap: idMap }
+const mountOwner = { chown: flag, idmap: idMap, relabel: { enum: ['private', 'shared'] } }
 
 /** The shape of one of `mounts`, by its type. */
 export const mountSchemas = {

@@ -369,6 +369,11 @@ export interface TmpfsMountOption extends MountFlagOptions {
 export interface MountOwnerOptions {
   /** Give all that is in it to the container's user, on the host too (`U` of `--volume`). @default false */
   readonly chown?: boolean
+  /**
+   * Where SELinux is on, have all that is in it called as what this container alone has, or as what all have (`Z` and `z` of
+   * `--volume`), on the host too. What the machine itself is made of is refused, /etc and the like. @default as it is
+   */
+  readonly relabel?: 'private' | 'shared'
   /** Show its files as others' than they are stored as (`idmap` of `--volume`, mount_setattr(2)). @default as they are stored */
   readonly idmap?: IdMapOption
 }

@@ -1,7 +1,7 @@
 /** `mounts`, `volumes` and `tmpfs` to the mounts of an OCI spec, with Podman's defaults. Pure. */
 import { faultFinder, joinPath, show, type Fault, under } from '../schema/faults.js'
 import { cleanPath, isBelowRoot } from './mount-paths.js'
-import type { MountRequest } from './mount-request.js'
+import type { MountExtras, MountRequest } from './mount-request.js'
 import { checkWords, has, splitWords, type Report } from './mount-words.js'
 import type {
   BindMountOption,
@@ -9,6 +9,7 @@ import type {
   IdMapOption,
   ImageMountOption,
   MountFlagOptions,
+  MountOwnerOptions,
   TmpfsMountOption,
   VolumeMountOption,
 } from './options.js'
@@ -101,6 +102,7 @@ function parseMount(value: unknown, report: Report, at: string, faults: Fault[])
 }
 
 function bindMount(option: BindMountOption): MountRequest {
+  const extras = ownership(option)
   return {
     destination: cleanPath(option.target),
     type: 'bind',
@@ -112,8 +114,12 @@ function bindMount(option: BindMountOption): MountRequest {
       ...flagWords(option, []),
     ],
     ...idMappings(option.idmap),
-    ...(option.chown === true ? { extras: { chown: true } } : {}),
+    ...(Object.keys(extras).length === 0 ? {} : { extras }),
   }
+}
+
+function ownership({ chown, relabel }: MountOwnerOptions): Pick<MountExtras, 'chown' | 'relabel'> {
+  return { ...(chown === true ? { chown } : {}), ...(relabel === undefined ? {} : { relabel }) }
 }
 
 function volumeMount(option: VolumeMountOption): MountRequest {
@@ -131,7 +137,7 @@ function volumeMount(option: VolumeMountOption): MountRequest {
         copy: option.noCopy !== true && subpath === undefined,
       },
       ...(subpath === undefined ? {} : { subpath }),
-      ...(option.chown === true ? { chown: true } : {}),
+      ...ownership(option),
     },
   }
 }

@@ -114,7 +114,10 @@ function volumeOf(name: string | undefined, { destination, options, ids }: Commo
 }
 
 function ownership(options: readonly string[]): Pick<MountExtras, 'chown' | 'relabel'> {
-  return { ...(has(options, owner) ? { chown: true } : {}), ...(has(options, labels) ? { relabel: true } : {}) }
+  return {
+    ...(has(options, owner) ? { chown: true } : {}),
+    ...(has(options, labels) ? { relabel: options.includes('Z') ? 'private' : 'shared' } : {}),
+  }
 }
 
 /** A volume for a path that the image says is one (VOLUME of its Dockerfile). */

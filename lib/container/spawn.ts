@@ -1,12 +1,13 @@
 import { PodlingError } from '../errors.js'
 import { show } from '../schema/faults.js'
 import { compileExec } from '../launch/compile.js'
+import { labelledPipe } from '../sys/labelled-pipe.js'
 import { execProcess } from './exec-process.js'
 import type { Lifecycle } from './lifecycle.js'
 import { ContainerProcess, type ProcessStreams } from './process.js'
 import { requireStatus } from './status.js'
 import type { SpawnOptions } from './spawn-options.js'
-import { inputEnd, outputEnd, type Output } from './stream-ends.js'
+import { inputEnd, outputEnd, type MakePipe, type Output } from './stream-ends.js'
 import { defaultDetachKeys, parseDetachKeys } from './terminal/detach-keys.js'
 import { detachableStreams } from './terminal/streams.js'
 
@@ -26,7 +27,7 @@ export async function spawn(container: Lifecycle, argv: readonly string[], optio
   const monitor = container.requireMonitor('exec in')
   const { spec } = container
   const program = execProcess(spec, argv, options, monitor.started, context.host.capabilities ?? [])
-  const { give, destroy, ...spawned } = options.tty ? onTerminal(options) : onPipes(options)
+  const { give, destroy, ...spawned } = options.tty ? onTerminal(options) : onPipes(options, pipesOf(container))
   const mode = options.tty ? 'terminal' : 'pass'
   try {
     const started = await monitor.exec(compileExec(spec, program, { stdin: mode, stdout: mode, stderr: mode }), give)
@@ -48,13 +49,19 @@ interface Ends extends Omit<Spawned, 'process'> {
   readonly destroy: () => void
 }
 
-function onPipes({ detachKeys }: SpawnOptions): Ends {
+/** SELinux lets a container use no pipe of ours, but one that is called as its own files are. */
+function pipesOf({ spec, paths }: Lifecycle): MakePipe | undefined {
+  const label = spec.linux?.mountLabel
+  return label === undefined ? undefined : () => labelledPipe(paths.runDirectory, label)
+}
+
+function onPipes({ detachKeys }: SpawnOptions, make: MakePipe | undefined): Ends {
   if (detachKeys !== undefined && detachKeys !== '') {
     throw new PodlingError('INVALID_OPTION', 'detachKeys: has no effect without tty: true; leave it out')
   }
-  const input = inputEnd()
-  const stdout = outputEnd()
-  const stderr = outputEnd()
+  const input = inputEnd(make)
+  const stdout = outputEnd(make)
+  const stderr = outputEnd(make)
   return {
     streams: { stdin: input.stream, stdout: stdout.stream, stderr: stderr.stream },
     stdout,

@@ -18,12 +18,15 @@ export interface OutputEnd extends Output {
   readonly give: number
 }
 
+/** How a pipe is made, with a wish for its size in bytes. */
+export type MakePipe = (options?: { readonly size?: number }) => { readonly read: number; readonly write: number }
+
 /** Bytes that a pipe holds. With the usual 64 KiB a fast writer waits for the reader after each of its reads. */
 const PIPE_SIZE = 1024 * 1024
 
 /** A pipe that the process writes to directly: a slow reader here slows the writer there, and nothing is copied between. */
-export function outputEnd(): OutputEnd {
-  const { read, write } = pipe({ size: PIPE_SIZE })
+export function outputEnd(make: MakePipe = pipe): OutputEnd {
+  const { read, write } = make({ size: PIPE_SIZE })
   const socket = openEnd(read, write, { readable: true, writable: false })
   return {
     stream: socket,
@@ -48,8 +51,8 @@ export function outputEnd(): OutputEnd {
 }
 
 /** The host's end of a process's input, and the end to give to the process. */
-export function inputEnd(): { readonly stream: Writable; readonly give: number } {
-  const { read, write } = pipe()
+export function inputEnd(make: MakePipe = pipe): { readonly stream: Writable; readonly give: number } {
+  const { read, write } = make()
   const socket = openEnd(write, read, { readable: false, writable: true })
   // A process may end before it has read all: the writer's callback tells, the host must not crash of it.
   socket.on('error', () => undefined)

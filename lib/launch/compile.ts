@@ -64,6 +64,8 @@ export interface MountSource {
   readonly taken?: number
   /** Who gets all of it. */
   readonly owner?: string
+  /** What SELinux is to call all of it. */
+  readonly relabel?: { readonly label: string; readonly kept: readonly string[] }
 }
 
 /** The plan that makes a container's pid 1. */
@@ -80,6 +82,8 @@ export function compilePlan(input: LaunchInput): Plan {
     ...idMaps(linux),
     cgroup,
     stdio,
+    // One that a container may use whose processes have no label of their own, too.
+    ...(monitor === undefined || !linux.mountLabel ? {} : { streamLabel: linux.mountLabel }),
     ...(monitor === undefined ? {} : { monitor }),
     ...(network === undefined
       ? {}
@@ -293,7 +297,7 @@ function mountOperations(
     return cgroupOperations(target, cgroupMounts, attributes.readOnly ?? false, label)
   }
   if (bind !== undefined || mount.type === 'bind') {
-    const { source = mount.source ?? '', subpath, taken, owner } = sources.get(target) ?? {}
+    const { source = mount.source ?? '', subpath, taken, owner, relabel } = sources.get(target) ?? {}
     return [
       {
         op: 'bind',
@@ -305,6 +309,7 @@ function mountOperations(
         ...(propagation === undefined ? {} : { propagation }),
         ...(taken === undefined ? {} : { taken }),
         ...(owner === undefined ? {} : { owner }),
+        ...(relabel === undefined ? {} : { relabel }),
         ...idMaps(mount),
       },
     ]

@@ -284,6 +284,8 @@ function writeFields(out: Writer, operation: Operation): void {
       out.maybe(operation.owner)
       out.maybe(operation.idMaps?.uid)
       out.maybe(operation.idMaps?.gid)
+      out.maybe(operation.relabel?.label)
+      out.texts(operation.relabel?.kept ?? [])
       return
     case 'fill':
       out.text(operation.data)
@@ -506,6 +508,7 @@ export function encodePlan(plan: Plan): Buffer {
     out.u8(stdioModes[plan.stdio.stdin])
     out.u8(stdioModes[plan.stdio.stdout])
     out.u8(stdioModes[plan.stdio.stderr])
+    out.maybe(plan.streamLabel)
     out.u8(plan.monitor !== undefined)
     if (plan.monitor !== undefined) {
       out.u8(lifetimes[plan.monitor.lifetime])

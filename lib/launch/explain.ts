@@ -142,6 +142,12 @@ function explainReason({ reason, syscall }: Failure, errno: string, operation?: 
       }
     case 'too-large':
       return { code: database, why: `/${syscall} is too large`, remedy: 'mend the image' }
+    case 'keeps-label':
+      return {
+        code: 'INVALID_OPTION',
+        why: 'what the machine itself is made of keeps its labels',
+        remedy: 'mount a directory of its own, or leave z and Z (relabel) out',
+      }
     case 'hook-exited':
     case 'hook-killed':
     case 'hook-late':

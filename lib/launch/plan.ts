@@ -83,6 +83,11 @@ export type Operation =
       readonly taken?: number
       /** Give all of it to this user, told as in `user`, before it is mounted. */
       readonly owner?: string
+      /**
+       * Have SELinux call all of it so (xattr(7)), before it is mounted; none of the `kept` paths of the host may be its top.
+       * Nothing that is mounted below, and through no link.
+       */
+      readonly relabel?: { readonly label: string; readonly kept: readonly string[] }
       /** Ids of the files to ids of the host, as uid_map and gid_map have them (mount_setattr(2), MOUNT_ATTR_IDMAP). */
       readonly idMaps?: IdMapTexts
     }
@@ -409,6 +414,8 @@ export interface Plan {
   readonly idMaps?: IdMapTexts
   readonly cgroup: PlanCgroup
   readonly stdio: PlanStdio
+  /** What SELinux is to call the pipes of these that the monitor makes. @default as the monitor */
+  readonly streamLabel?: string
   readonly operations: readonly Operation[]
   readonly network?: PlanNetwork
   readonly monitor?: PlanMonitor

@@ -116,6 +116,7 @@ export const reasons = {
   'hook-exited': 13,
   'hook-killed': 14,
   'hook-late': 15,
+  'keeps-label': 16,
 } as const
 export type Reason = keyof typeof reasons
 

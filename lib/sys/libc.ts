@@ -61,6 +61,7 @@ const c = {
   recv: library.func('int64_t recv(int fd, _Out_ void *bytes, size_t length, int flags)'),
   syscall: library.func('long syscall(long number, long a, long b, long c, long d, long e)'),
   openat2: library.func('syscall', 'long', ['long', 'int', 'const char *', 'const void *', 'size_t']),
+  mkfifo: library.func('int mkfifo(const char *path, uint32_t mode)'),
   lsetxattr: library.func(
     'int lsetxattr(const char *path, const char *name, const char *value, size_t size, int flags)',
   ),
@@ -428,4 +429,9 @@ export function setAttribute(path: string, name: string, value: string): 'EOPNOT
   const errno = errnoName(koffi.errno())
   if (errno === 'EOPNOTSUPP' || errno === 'ENOTSUP') return 'EOPNOTSUPP'
   throw systemError('setxattr', errno, `set the attribute ${name} of ${path}`, path)
+}
+
+/** mkfifo(3), mode 0600. */
+export function makeFifo(path: string): void {
+  check(Number(c.mkfifo(path, 0o600)), 'mkfifo', `make the FIFO ${path}`, path)
 }

@@ -231,6 +231,11 @@ t.test('one mistake, one sentence', (t) => {
     [{ health: { http: 'x y' } }, `health.http: must be a path such as '/health', got 'x y'`],
     [{ health: { tcp: 80, interval: 0 } }, 'health.interval: must be above 0, got 0'],
     [{ health: { command: [] } }, 'health.command: must not be empty'],
+    [
+      { mounts: [{ type: 'bind', source: '/a', target: '/b', relabel: 'all' as never }] },
+      /^mounts\[0\]\.relabel: must be .*private.*shared/,
+    ],
+    [{ volumes: ['/a:/b:z,Z'] }, /^volumes\[0\]: options z and Z contradict each other/],
     [{ selinux: { typ: 'x' } as never }, 'selinux.typ: unknown property of selinux; did you mean type?'],
     [{ selinux: { type: 'a:b' } }, `selinux.type: must be a name of the policy such as 'container_t', got 'a:b'`],
     [{ selinux: { level: 's0:d1' } }, `selinux.level: must be a level such as 's0:c100,c200', got 's0:d1'`],

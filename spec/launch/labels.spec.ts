@@ -68,6 +68,21 @@ t.test('a start by labels', async (t) => {
   )
 })
 
+t.test('what the monitor makes is called so, too, and what is bound where that is asked for', async (t) => {
+  t.equal(compilePlan(input).streamLabel, undefined, 'there is no monitor')
+  const relabel = { label: mountLabel, kept: ['/etc'] }
+  const plan = compilePlan({
+    ...input,
+    monitor: { lifetime: 'bound', socket: '/s', exitFile: '/e' },
+    mountSources: [{ destination: '/bound', relabel }],
+  })
+  t.equal(plan.streamLabel, mountLabel)
+  t.match(
+    plan.operations.find((one) => one.op === 'bind' && one.target === '/bound'),
+    { source: '/x', relabel },
+  )
+})
+
 t.test('an exec by labels', async (t) => {
   const { operations } = compileExec(spec, process, { stdin: 'null', stdout: 'pass', stderr: 'pass' })
   t.strictSame(

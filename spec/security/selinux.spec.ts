@@ -10,6 +10,7 @@ import {
   sharedLabel,
   usualPolicy,
 } from '../../lib/security/selinux.js'
+import { relabelling } from '../../lib/security/relabel.js'
 
 t.test('contexts', async (t) => {
   t.strictSame(parseContext('system_u:object_r:etc_t:s0:c1,c2'), {
@@ -76,4 +77,12 @@ t.test('labels of what is shared', async (t) => {
   t.equal(sharedLabel('system_u:object_r:container_file_t:s0-s0:c0.c1023'), 'system_u:object_r:container_file_t:s0')
   t.equal(sharedLabel('system_u:object_r:container_file_t'), 'system_u:object_r:container_file_t')
   t.equal(levelOf('a:b:c:s0:c1,c2'), 's0:c1,c2')
+})
+
+t.test('what is relabelled', async (t) => {
+  const own = 'system_u:object_r:container_file_t:s0:c1,c2'
+  t.equal(relabelling('private', own).label, own)
+  t.equal(relabelling('shared', own).label, 'system_u:object_r:container_file_t:s0')
+  for (const path of ['/', '/etc', '/usr', '/home', '/var/lib'])
+    t.ok(relabelling('shared', own).kept.includes(path), path)
 })

@@ -1,7 +1,14 @@
 /** `mounts`, `volumes` and `tmpfs` in the words of podman-run(1). Pure. */
 import { parseSize } from '../../schema/quantities.js'
 import { parseMode } from '../options-schema.js'
-import type { IdMapOption, IdMapRange, ImageMountOption, MountOption, TmpfsMountOption } from '../options.js'
+import type {
+  IdMapOption,
+  IdMapRange,
+  ImageMountOption,
+  MountOption,
+  MountOwnerOptions,
+  TmpfsMountOption,
+} from '../options.js'
 import { omit, type Entry, type Section } from './entry.js'
 import { isPlain } from './unit-text.js'
 
@@ -115,8 +122,12 @@ function flagWords(mount: {
   return [...(readOnly === true ? ['ro'] : []), ...one(noSuid, 'suid'), ...one(noDev, 'dev'), ...one(noExec, 'exec')]
 }
 
-function ownerWords({ chown, idmap }: { readonly chown?: boolean; readonly idmap?: IdMapOption }): string[] {
-  return [...(chown === true ? ['U'] : []), ...(idmap === undefined ? [] : [idMapWord(idmap)])]
+function ownerWords({ chown, relabel, idmap }: MountOwnerOptions): string[] {
+  return [
+    ...(chown === true ? ['U'] : []),
+    ...(relabel === undefined ? [] : [relabel === 'private' ? 'Z' : 'z']),
+    ...(idmap === undefined ? [] : [idMapWord(idmap)]),
+  ]
 }
 
 function idMapWord({ uids, gids }: IdMapOption): string {
