@@ -20,7 +20,7 @@ export const machines = {
   /** SELinux enforces Debian's default policy. */
   selinux: {
     kernel: ['security=selinux', 'enforcing=1', 'psi=1'],
-    specs: ['spec/journeys/01-run.spec.ts', 'spec/cgroup/kernel.spec.ts'],
+    specs: ['spec/journeys/01-run.spec.ts', 'spec/security/selinux-kernel.spec.ts', 'spec/cgroup/kernel.spec.ts'],
   },
 } as const satisfies Record<string, Machine>
 
