@@ -83,6 +83,8 @@ async function openDelegated(found: Layout | undefined, components: readonly str
   if (found?.v2 === undefined) return none
   try {
     const places = await makePlaces({ ...found, v1: new Map() }, components)
+    // Whose parent is there already may be another's.
+    if (places.unified === undefined || !(await writable(places.unified))) return none
     return found.mode === 'v2' ? new V2Cgroups(places, false) : new HybridCgroups(places, false)
   } catch (error) {
     if (error instanceof PodlingError && error.code === 'CGROUP_UNAVAILABLE') return none

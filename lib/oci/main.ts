@@ -3,8 +3,8 @@
  * podling-oci: an OCI runtime by the command line of runc(8), for engines that call one. Each command is one file of this
  * folder; this one takes the words apart and says what went wrong.
  */
-import { existsSync } from 'node:fs'
 import { commands } from './commands.js'
+import { defaultRoot } from './confined.js'
 import { parseFlags, UsageError, type CommandLine } from './command-line.js'
 import { Log } from './log.js'
 import { print } from './print.js'
@@ -43,7 +43,7 @@ async function main(words: readonly string[]): Promise<number> {
     log.debug(`podling-oci ${packageVersion()}: ${words.join(' ')}`)
     try {
       return await run({
-        store: new Store(global.value('root') ?? defaultRoot()),
+        store: new Store(global.value('root') ?? defaultRoot(process.env)),
         log,
         systemdCgroup: global.has('systemd-cgroup'),
         line,
@@ -86,13 +86,6 @@ function openLog(line: CommandLine): Log {
   const format = line.value('log-format') ?? 'text'
   if (format !== 'text' && format !== 'json') throw new UsageError(`invalid log-format: ${format}`)
   return new Log({ file: line.value('log') || undefined, format, debug: line.has('debug') })
-}
-
-/** Where runc would have it: below /run, or in the runtime directory of an ordinary user. */
-function defaultRoot(): string {
-  const own = process.env['XDG_RUNTIME_DIR']
-  if (process.geteuid?.() !== 0 && own !== undefined && existsSync(own)) return `${own}/podling-oci`
-  return '/run/podling-oci'
 }
 
 /** Meant for this process, or it is none of our business. */

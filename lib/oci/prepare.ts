@@ -10,6 +10,7 @@ import type { SpecProcess } from '../launch/oci-spec.js'
 import type { Plan, PlanStdio } from '../launch/plan.js'
 import type { Bundle } from './bundle.js'
 import { askedResources } from './resources.js'
+import { isConfinedHere } from './confined.js'
 import { cgroupPlace, type CgroupPlace } from './cgroup-place.js'
 
 export interface Prepared {
@@ -27,7 +28,7 @@ export interface PrepareOptions {
 /** @throws PodlingError for limits that can't be had here */
 export async function prepare(id: string, { path, rootfs, spec }: Bundle, options: PrepareOptions): Promise<Prepared> {
   const place = cgroupPlace(spec.linux?.cgroupsPath, id)
-  const cgroups = await openCgroups({ parent: place.parent })
+  const cgroups = await openCgroups({ parent: place.parent, rootless: isConfinedHere() })
   const cgroup = cgroups.plan(place.name, askedResources(spec.linux?.resources ?? {}))
   const hooks = hooksInside({ id, spec }, { runDirectory: path })
   const stopsForHooks = (['prestart', 'createRuntime'] as const).some((at) => hooksOf(spec.hooks, at).length > 0)
@@ -42,7 +43,7 @@ export async function prepare(id: string, { path, rootfs, spec }: Bundle, option
     hooks,
     ...seccompListener({ id, spec }, path),
     parts: 'until-start',
-    confined: (spec.linux?.namespaces ?? []).some(({ type }) => type === 'user'),
+    confined: isConfinedHere() || (spec.linux?.namespaces ?? []).some(({ type }) => type === 'user'),
     keepsKeyring: options.keepsKeyring,
     ...(stopsForHooks ? { barrier: 'before-pivot' } : {}),
   })

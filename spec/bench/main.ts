@@ -1,7 +1,7 @@
 /**
  * The benchmark: `npm run bench [-- WORD... --runs N --out FILE]`.
  *
- * Words pick trials (start, rootless, bridge, exec, attach, stats, loop, many, published, parallel, pod, pull, create, storage, restore, stream, logs, traffic, events, adopt, seccomp, userns) and subjects (floor, podling, crun, runc, bwrap, podman, libseccomp);
+ * Words pick trials (start, rootless, bridge, exec, oci, attach, stats, loop, many, published, parallel, pod, pull, create, storage, restore, stream, logs, traffic, events, adopt, seccomp, userns) and subjects (floor, podling, crun, runc, bwrap, podman, libseccomp);
  * without words everything runs, in a network namespace of its own that stands for the host. The table goes to stdout, and to a file with --out; what is going on goes to stderr.
  */
 import { execFile } from 'node:child_process'
@@ -19,6 +19,7 @@ import { exec } from './trial-exec.js'
 import { logs } from './trial-logs.js'
 import { loop } from './trial-loop.js'
 import { many } from './trial-many.js'
+import { oci } from './trial-oci.js'
 import { parallel } from './trial-parallel.js'
 import { pod } from './trial-pod.js'
 import { published } from './trial-published.js'
@@ -40,6 +41,7 @@ const TRIALS: readonly Trial[] = [
   rootless,
   bridge,
   exec,
+  oci,
   attach,
   stats,
   loop,
