@@ -142,7 +142,13 @@ export type { CgroupMode } from './cgroup/layout.js'
 export type * from './cgroup/resources.js'
 export type * from './security/linux-seccomp.js'
 export type { SelinuxLabels, SelinuxOption } from './security/selinux.js'
-export type { LandlockAccess, LandlockOption, LandlockRules, LandlockScope } from './security/landlock.js'
+export type {
+  LandlockAccess,
+  LandlockFileRight,
+  LandlockOption,
+  LandlockRules,
+  LandlockScope,
+} from './security/landlock.js'
 export type { SeccompCondition, SeccompProfile, SeccompProfileRule } from './security/seccomp-profile.js'
 export type * from './launch/oci-spec.js'
 

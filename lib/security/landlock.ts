@@ -22,25 +22,45 @@ const fileRights = {
   refer: { bit: 13, abi: 2 },
   truncate: { bit: 14, abi: 3 },
   ioctl_dev: { bit: 15, abi: 5 },
-} as const
+} as const satisfies Record<LandlockFileRight, { readonly bit: number; readonly abi: number }>
 const portRights = { bind_tcp: { bit: 0, abi: 4 }, connect_tcp: { bit: 1, abi: 4 } } as const
-const scopeRights = { abstract_unix_socket: { bit: 0, abi: 6 }, signal: { bit: 1, abi: 6 } } as const
+const scopeRights = { abstract_unix_socket: { bit: 0, abi: 6 }, signal: { bit: 1, abi: 6 } } as const satisfies Record<
+  LandlockScope,
+  { readonly bit: number; readonly abi: number }
+>
 
-type FileRight = keyof typeof fileRights
+/** A right on files, by its name in landlock(7). */
+export type LandlockFileRight =
+  | 'execute'
+  | 'write_file'
+  | 'read_file'
+  | 'read_dir'
+  | 'remove_dir'
+  | 'remove_file'
+  | 'make_char'
+  | 'make_dir'
+  | 'make_reg'
+  | 'make_sock'
+  | 'make_fifo'
+  | 'make_block'
+  | 'make_sym'
+  | 'refer'
+  | 'truncate'
+  | 'ioctl_dev'
 type PortRight = keyof typeof portRights
 /** What of the world outside can't be reached: abstract Unix sockets, or processes by signals. */
-export type LandlockScope = keyof typeof scopeRights
+export type LandlockScope = 'abstract_unix_socket' | 'signal'
 
 /** Several rights by one word. */
-const groups: Readonly<Record<'read' | 'write', readonly FileRight[]>> = {
+const groups: Readonly<Record<'read' | 'write', readonly LandlockFileRight[]>> = {
   read: ['read_file', 'read_dir'],
-  write: (Object.keys(fileRights) as FileRight[]).filter(
+  write: (Object.keys(fileRights) as LandlockFileRight[]).filter(
     (name) => !['execute', 'read_file', 'read_dir', 'ioctl_dev'].includes(name),
   ),
 }
 
 /** A right of landlock(7), or `'read'`: files and directories; `'write'`: change, make, remove and move them. */
-export type LandlockAccess = FileRight | keyof typeof groups
+export type LandlockAccess = 'read' | 'write' | LandlockFileRight
 
 export const landlockAccesses: readonly string[] = [...Object.keys(groups), ...Object.keys(fileRights)]
 export const landlockPortAccesses: readonly string[] = Object.keys(portRights)
@@ -65,11 +85,11 @@ export interface LandlockOption {
 export interface LandlockRules {
   /** All that is forbidden, but for what rules allow. */
   readonly handled: {
-    readonly files: readonly FileRight[]
+    readonly files: readonly LandlockFileRight[]
     readonly ports: readonly PortRight[]
     readonly scopes: readonly LandlockScope[]
   }
-  readonly paths: readonly { readonly path: string; readonly access: readonly FileRight[] }[]
+  readonly paths: readonly { readonly path: string; readonly access: readonly LandlockFileRight[] }[]
   readonly ports: readonly { readonly port: number; readonly access: readonly PortRight[] }[]
   /** What was asked for and this kernel can't do; with `bestEffort` alone. */
   readonly missing: readonly string[]
@@ -80,7 +100,7 @@ export interface LandlockRules {
  * @throws PodlingError `KERNEL_UNSUPPORTED` when it can't do all of it, unless `bestEffort` is said
  */
 export function landlockRules(option: LandlockOption, abi: number): LandlockRules {
-  const files = option.paths === undefined ? [] : split(fileRights, Object.keys(fileRights) as FileRight[], abi)
+  const files = option.paths === undefined ? [] : split(fileRights, Object.keys(fileRights) as LandlockFileRight[], abi)
   const ports = option.ports === undefined ? [] : split(portRights, Object.keys(portRights) as PortRight[], abi)
   const scopes = split(scopeRights, option.scopes ?? [], abi)
   const all = [...files, ...ports, ...scopes]
@@ -140,7 +160,7 @@ function mask<N extends string>(table: Table<N>, names: readonly N[]): bigint {
   return names.reduce((bits, name) => bits | (1n << BigInt(table[name].bit)), 0n)
 }
 
-function expand(access: readonly LandlockAccess[]): FileRight[] {
+function expand(access: readonly LandlockAccess[]): LandlockFileRight[] {
   return [...new Set(access.flatMap((word) => (word === 'read' || word === 'write' ? groups[word] : [word])))]
 }
 
