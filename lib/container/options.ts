@@ -187,7 +187,8 @@ export interface ContainerOptions extends LimitOptions {
    * of the root has, out of the ranges of the user `containers` in /etc/subuid and /etc/subgid; also
    * `'auto:size=8192,uidmapping=0:1000:1'`, or an object. Nothing of the image is copied for it: the kernel maps the ids of its
    * files, which takes Linux 5.19 and a file system that can. Files of the host that are bound in keep their owners; those that
-   * are none of the container's users show as nobody's. Its root has no rights over the host, whatever its capabilities.
+   * are none of the container's users show as nobody's. Its root has no rights over the host, whatever its capabilities; mounts that
+   * are shared with the host only receive. As root alone in this version, and not in a pod.
    * @default 'host', or 'private' with `uidMap` or `gidMap`
    */
   readonly userns?: string | UserNamespaceOption

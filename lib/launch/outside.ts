@@ -21,7 +21,8 @@ export function hasUserNamespace({ namespaces = [], uidMappings = [] }: SpecLinu
 export function enterUser(before: readonly Operation[], within: readonly Operation[]): Operation[] {
   const taken: Operation[] = []
   const rest = within.map((operation): Operation => {
-    if (operation.op !== 'bind' || operation.taken !== undefined) return operation
+    if (operation.op !== 'bind') return operation
+    if (operation.taken !== undefined) return receivingOnly(operation)
     const { source, subpath, recursive, owner, idMaps, ...bind } = operation
     const slot = firstSlot + taken.length
     taken.push({
@@ -36,6 +37,14 @@ export function enterUser(before: readonly Operation[], within: readonly Operati
     return { ...bind, source, recursive, taken: slot, ...(subpath === undefined ? {} : { subpath }) }
   })
   return [...mappedOnce(before), ...taken, { op: 'enter-user' }, ...rest]
+}
+
+/**
+ * What the host mounts there comes in. What the container's root mounts must not show on the host, whose root it is not: nor
+ * does it with crun, where the kernel itself makes a shared mount one that receives alone (mount_namespaces(7)).
+ */
+function receivingOnly(bind: Extract<Operation, { op: 'bind' }>): Operation {
+  return bind.propagation === 'shared' ? { ...bind, propagation: 'slave' } : bind
 }
 
 /** Roots of several images stand on the same directories, and a mount can't be mapped twice (mount_setattr(2), EPERM). */

@@ -27,20 +27,22 @@ t.test('all that is found on the host comes before the user namespace', (t) => {
     { destination: '/dev', type: 'tmpfs', source: 'tmpfs' },
     { destination: '/a', type: 'bind', source: '/host/a', options: ['bind', 'ro'] },
     { destination: '/s', type: 'bind', source: '/host/s', options: ['rbind', 'rslave'] },
+    { destination: '/shared', type: 'bind', source: '/host/shared', options: ['rbind', 'rshared'] },
     { destination: '/m', type: 'bind', source: '/host/m', uidMappings: mapping, gidMappings: mapping },
   ]
   const all = operations({ mounts }, { mountSources: [{ destination: '/a', subpath: 'x', owner: 'app' }] })
   const at = all.findIndex(({ op }) => op === 'enter-user')
   const before = all.slice(0, at)
-  t.match(before.slice(0, 4), [
+  t.match(before.slice(0, 5), [
     { op: 'oom-score-adj', value: 5 },
     { op: 'take', slot: 0, source: '/host/s' },
+    { op: 'take', slot: 1, source: '/host/shared' },
     { op: 'propagation' },
     { op: 'root-bind', source: '/r' },
   ])
-  t.match(before[4], { op: 'take', slot: 64, source: '/host/a', subpath: 'x', owner: 'app', recursive: false })
-  t.match(before[5], { op: 'take', slot: 65, source: '/host/m', idMaps })
-  t.match(before[6], { op: 'take', source: '/dev/null' }, 'devices are those of the host')
+  t.match(before[5], { op: 'take', slot: 64, source: '/host/a', subpath: 'x', owner: 'app', recursive: false })
+  t.match(before[6], { op: 'take', slot: 65, source: '/host/m', idMaps })
+  t.match(before[7], { op: 'take', source: '/dev/null' }, 'devices are those of the host')
   const after = all.slice(at)
   const binds = after.flatMap((operation) => (operation.op === 'bind' ? [operation] : []))
   t.ok(
@@ -49,6 +51,11 @@ t.test('all that is found on the host comes before the user namespace', (t) => {
   t.match(
     binds.find(({ target }) => target === '/a'),
     { taken: 64, attributes: { readOnly: true } },
+  )
+  t.match(
+    binds.find(({ target }) => target === '/shared'),
+    { taken: 1, propagation: 'slave' },
+    'what is mounted inside stays inside',
   )
   t.notOk(after.some(({ op }) => ['mknod', 'take', 'root-bind', 'fill', 'oom-score-adj'].includes(op)))
   t.end()
