@@ -10,6 +10,7 @@
  * neither a host is connected nor a container alive.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -108,10 +109,19 @@ static int failed(const char *what, const char *about) {
   return 1;
 }
 
+/* The file itself may come, and be another one. */
+static int open_resolv_conf(struct dns_server *server, const char *path) {
+  const char *slash = strrchr(path, '/');
+  char directory[PATH_MAX];
+  snprintf(directory, sizeof(directory), "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+  server->resolv_directory = open(directory[0] == '\0' ? "/" : directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  server->resolv_conf = slash ? slash + 1 : path;
+  return server->resolv_directory;
+}
+
 int dns_main(char *const *arguments, size_t count) {
   static struct dns_server server = {.control = -1, .names = -1, .proc = -1, .watch = -1};
   const char *name = arguments[0], *directory = arguments[1];
-  server.resolv_conf = strcmp(arguments[2], "-") == 0 ? NULL : arguments[2];
   sys_close_range(REPORT_FD + 1, ~0U, 0);
   setsid();
   if (chdir("/") < 0) return 1;
@@ -128,6 +138,7 @@ int dns_main(char *const *arguments, size_t count) {
     dprintf(REPORT_FD, "busy\n");
     return 0;
   }
+  if (strcmp(arguments[2], "-") != 0 && open_resolv_conf(&server, arguments[2]) < 0) return failed("open", arguments[2]);
   if (dns_open_names(&server, directory) < 0) return failed("open", directory);
   for (size_t i = 4; i < count; i++) {
     if (dns_add_listener(&server, arguments[i], strcmp(arguments[3], "movable") == 0) < 0) return failed("bind", arguments[i]);

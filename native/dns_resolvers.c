@@ -47,13 +47,13 @@ static void parse(const struct dns_server *server, const char *text) {
 static void read_host(const struct dns_server *server) {
   static char text[FILE_MAXIMUM];
   struct stat status = {0};
-  bool there = stat(server->resolv_conf, &status) == 0;
+  bool there = fstatat(server->resolv_directory, server->resolv_conf, &status, 0) == 0;
   if (host.known && status.st_ino == host.inode && memcmp(&status.st_mtim, &host.changed, sizeof(host.changed)) == 0) return;
   host.known = true;
   host.inode = status.st_ino;
   host.changed = status.st_mtim;
   host.count = 0;
-  if (there && read_file_at(AT_FDCWD, server->resolv_conf, text, sizeof(text)) >= 0) parse(server, text);
+  if (there && read_file_at(server->resolv_directory, server->resolv_conf, text, sizeof(text)) >= 0) parse(server, text);
   /* resolv.conf(5): without any, the one of this machine. */
   if (host.count == 0) dns_address_from_text("127.0.0.1", &host.list[host.count++]);
 }

@@ -14,6 +14,8 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "owner.h"
+
 enum { NOBODY = 65534, DESCRIPTORS = 16384 };
 
 #if defined(__x86_64__)
@@ -81,6 +83,7 @@ int dns_enter_sandbox(void) {
       setresuid(NOBODY, NOBODY, NOBODY) < 0 && errno != EINVAL) {
     return -1;
   }
+  if (give_up_capabilities() < 0) return -1;
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return -1;
   /* A kernel without seccomp(2) leaves it at that. */

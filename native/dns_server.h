@@ -26,7 +26,8 @@ struct dns_server {
   struct dns_listener listeners[DNS_LISTENERS];
   size_t listener_count;
   struct dns_entry *entries;
-  const char *resolv_conf; /* NULL: what containers don't know nobody knows */
+  int resolv_directory; /* that it is in: one that nobody else may look into */
+  const char *resolv_conf; /* its name there; NULL: what containers don't know nobody knows */
   int names; /* the directory of their files */
   int proc;
   int watch; /* inotify(7) of that directory */

@@ -12,6 +12,7 @@
  *                                      answer questions for the names of one network (dns.c); tell on 3 how it began
  *   podling-helper keep ...            keep a volume mounted for its containers (keep.c)
  *   podling-helper own PROGRAM...      run a program as root of the network namespace on 5 (owner.c)
+ *   podling-helper space SOCKET USERS  keep a network namespace, and do for hosts what must be done in it (space.c)
  *   podling-helper attend PROGRAM...   run a program that goes into the background until the stream on 3 ends (attend.c)
  */
 #include <stdio.h>
@@ -28,6 +29,7 @@
 #include "owner.h"
 #include "rootless.h"
 #include "sealed.h"
+#include "space.h"
 #include "unpack.h"
 
 /* Copy arguments and blank them out: an init is this program too, and shows its command line to its container. */
@@ -65,9 +67,10 @@ int main(int argc, char **argv) {
   if (argc == 3 && strcmp(argv[1], "unpack") == 0) return unpack_main(0, 1, argv[2]);
   if (argc >= 7 && strcmp(argv[1], "dns") == 0) return dns_main(argv + 2, (size_t)argc - 2);
   if (argc >= 3 && strcmp(argv[1], "keep") == 0) return keep_main(argv + 2);
+  if (argc == 4 && strcmp(argv[1], "space") == 0) return space_main(argv[2], argv[3]);
   if (argc >= 3 && strcmp(argv[1], "own") == 0) return own_main(argv + 2);
   if (argc >= 3 && strcmp(argv[1], "attend") == 0) return attend_main(argv + 2);
   fputs("usage: podling-helper launcher|rootless [DIRECTORY...] | podling-helper unpack DIRECTORY | podling-helper dns ... |\n"
-        "podling-helper detach ... | podling-helper keep ... | podling-helper own|attend PROGRAM...\n", stderr);
+        "podling-helper detach ... | podling-helper keep ... | podling-helper space ... | podling-helper own|attend PROGRAM...\n", stderr);
   return 2;
 }

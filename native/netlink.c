@@ -1,6 +1,8 @@
 #include "netlink.h"
 
+#include <fcntl.h>
 #include <linux/netlink.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -32,9 +34,33 @@ static int transact(int socket, const void *message, size_t size) {
   return send(socket, message, size, 0) < 0 ? -1 : acknowledged(socket);
 }
 
+/*
+ * One for all monitors, who inherit it: nf_tables lets the last close of a socket wait until what was removed is freed, an
+ * RCU grace period later, and holds a lock meanwhile that every change of the firewall needs.
+ */
+static int firewall = -1;
+
+void netlink_open_firewall(void) {
+  firewall = open_netlink(NETLINK_NETFILTER);
+  int size = BUFFER; /* thousands of ports are one batch */
+  if (firewall >= 0) setsockopt(firewall, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+}
+
+/* For good: what is taken down in the end is there as well. */
+static int enter_space(const struct plan *plan, struct failure *failure) {
+  autoclose int space = open(plan->space, O_RDONLY | O_CLOEXEC);
+  if (space < 0) return fail(failure, "open");
+  if (setns(space, CLONE_NEWNET) < 0) return fail(failure, "setns");
+  close_fd(&firewall);
+  netlink_open_firewall();
+  return 0;
+}
+
 int netlink_make_links(const struct plan *plan, pid_t pid, struct failure *failure) {
-  if (plan->links.count == 0) return 0;
   failure->stage = STAGE_LINK;
+  failure->index = plan->links.count;
+  if (plan->space && enter_space(plan, failure) < 0) return -1;
+  if (plan->links.count == 0) return 0;
   autoclose int socket = open_netlink(NETLINK_ROUTE);
   if (socket < 0) return fail(failure, "socket");
   struct reader items = plan->links.items;
@@ -54,18 +80,6 @@ int netlink_make_links(const struct plan *plan, pid_t pid, struct failure *failu
     if (transact(socket, message, blob.size) < 0) return fail(failure, "netlink");
   }
   return 0;
-}
-
-/*
- * One for all monitors, who inherit it: nf_tables lets the last close of a socket wait until what was removed is freed, an
- * RCU grace period later, and holds a lock meanwhile that every change of the firewall needs.
- */
-static int firewall = -1;
-
-void netlink_open_firewall(void) {
-  firewall = open_netlink(NETLINK_NETFILTER);
-  int size = BUFFER; /* thousands of ports are one batch */
-  if (firewall >= 0) setsockopt(firewall, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
 }
 
 static void remove_links(const struct plan *plan) {

@@ -268,6 +268,7 @@ bool plan_decode(struct plan *plan, const void *bytes, size_t size) {
     if (plan->restart > RESTART_ON_REQUEST) reader.broken = true;
     if (read_u8(&reader) == 1) plan->health = read_health(&reader);
   }
+  plan->space = read_maybe(&reader);
   plan->links = read_list(&reader, "yu");
   plan->teardown = read_blobs(&reader);
   plan->unlinks = read_blobs(&reader);

@@ -22,14 +22,14 @@
  *                       u8 health, {u64 interval, u64 timeout, u64 startPeriod, u64 startInterval, u32 retries, u8 action,
  *                                   u32 stopSignal, u64 stopTimeout, u8 whenRestored, text file, blob check} when 1} when 1
  *          log: u8 driver, {u8 stopsWhenFull, text target, text fields, u64 maxSize, u32 maxFiles} when not 0
- *          list of {blob message, u32 pidAt} links; list of blob teardown; list of blob unlinks
+ *          maybe space; list of {blob message, u32 pidAt} links; list of blob teardown; list of blob unlinks
  *          list of {u32 opcode, u32 length, fields} operations
  */
 #pragma once
 
 #include "common.h"
 
-enum { PLAN_MAGIC = 0x50444c50, PLAN_VERSION = 8, PLAN_MAXIMUM = 64 * 1024 * 1024 };
+enum { PLAN_MAGIC = 0x50444c50, PLAN_VERSION = 9, PLAN_MAXIMUM = 64 * 1024 * 1024 };
 
 /* A spec of lib/launch checks that these numbers and encode.ts agree, by reading this very file. */
 enum opcode {
@@ -186,6 +186,7 @@ struct plan {
   uint8_t restart; /* enum restart_policy */
   uint32_t restart_maximum; /* of restarts on failure; 0: none */
   struct health_plan health;
+  const char *space; /* the network namespace that all this is done in; NULL: the one we are in */
   struct list links; /* blob message, u32 offset of the pid in it; NO_PID: nowhere */
   struct list teardown; /* blob */
   struct list unlinks; /* blob */

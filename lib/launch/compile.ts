@@ -87,7 +87,14 @@ export function compilePlan(input: LaunchInput): Plan {
     ...(monitor === undefined ? {} : { monitor }),
     ...(network === undefined
       ? {}
-      : { network: { links: network.links, teardown: network.teardown, unlinks: network.unlinks ?? [] } }),
+      : {
+          network: {
+            links: network.links,
+            teardown: network.teardown,
+            unlinks: network.unlinks ?? [],
+            ...(network.space === undefined ? {} : { space: network.space }),
+          },
+        }),
     operations: [
       ...rootOperations(input).map((operation) => labelledRoot(operation, linux.mountLabel ?? '')),
       ...namespaceOperations(spec, network?.operations ?? []),

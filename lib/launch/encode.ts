@@ -15,7 +15,7 @@ import type {
 } from './plan.js'
 
 export const planMagic = 0x50444c50
-export const planVersion = 8
+export const planVersion = 9
 
 /** Numbers of the operations: `enum opcode`. */
 export const opcodes: Readonly<Record<Operation['op'], number>> = {
@@ -527,6 +527,7 @@ export function encodePlan(plan: Plan): Buffer {
       out.u32(maximum)
       writeHealth(out, plan.monitor.health)
     }
+    out.maybe(plan.network?.space)
     out.list(plan.network?.links ?? [], ({ message, pidAt = noPid }) => {
       out.blob(message)
       out.u32(pidAt)

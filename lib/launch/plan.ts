@@ -310,7 +310,7 @@ export interface PlanStdio {
   readonly stderr: 'null' | 'log' | 'pass' | 'terminal'
 }
 
-/** What the monitor does in the host's network namespace. */
+/** What the monitor does in the network namespace that has the container's networks. */
 export interface PlanNetwork {
   /** Messages of rtnetlink(7), with their ACK flag set, sent in this order once the new process has a pid. */
   readonly links: readonly {
@@ -322,6 +322,8 @@ export interface PlanNetwork {
   readonly teardown: readonly Uint8Array[]
   /** Messages of rtnetlink(7) that remove the links again, sent when others are left in the namespace of one that ends. */
   readonly unlinks?: readonly Uint8Array[]
+  /** The path of a network namespace that it enters for all this, and stays in. @default the one that it is in */
+  readonly space?: string
 }
 
 /** What follows the end of a container. */

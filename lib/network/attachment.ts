@@ -84,6 +84,8 @@ export interface NetworkLaunch {
   readonly teardown: readonly Uint8Array[]
   /** Removes the links from the host's side; without it they go with the container's network namespace. */
   readonly unlinks: readonly Uint8Array[]
+  /** The path of the network namespace that the monitor does all this in. @default the one that it is in */
+  readonly space?: string
 }
 
 export interface Attachment {

@@ -4,7 +4,7 @@ import { formatCidr, macFor, overlaps } from './address.js'
 import type { Firewall } from './firewall.js'
 import { letDockerForward, stopLettingDockerForward } from './docker-rules.js'
 import { withRemedy } from './host-support.js'
-import { readSysctl, writeSysctl, type HostNetwork } from './host-network.js'
+import type { HostNetwork } from './host-network.js'
 import { deleteLink, linkUp, newAddress, newBridge, noLinkLocal, setAlias, type Link } from './netlink/rtnetlink.js'
 import { NetlinkError } from './netlink/socket.js'
 import { addressOf, aliasOf, cidrOf, rulesOf, type NetworkRecord } from './network-record.js'
@@ -56,7 +56,7 @@ export function makeBridge(host: HostNetwork, firewall: Firewall, record: Networ
 function assertIPv6(host: HostNetwork, what: string): void {
   const why = !host.hasIPv6()
     ? 'in this kernel'
-    : ['all', 'default'].some((name) => readSysctl(`net/ipv6/conf/${name}/disable_ipv6`) === '1')
+    : ['all', 'default'].some((name) => host.readSysctl(`net/ipv6/conf/${name}/disable_ipv6`) === '1')
       ? 'on this host (the sysctl net.ipv6.conf.default.disable_ipv6)'
       : undefined
   if (why === undefined) return
@@ -89,19 +89,19 @@ function setUp(
   firewall.addBridge(rulesOf(record))
   // Else what this host sends from 127.0.0.1 to a published port could not leave through the bridge; the firewall's
   // `guard` sees to it that nothing else comes of it.
-  writeSysctl(`net/ipv4/conf/${record.interface}/route_localnet`, '1')
+  host.writeSysctl(`net/ipv4/conf/${record.interface}/route_localnet`, '1')
   for (const { subnet, gateway } of record.subnets) {
     if (gateway === undefined) continue
     const { family, prefix } = cidrOf(subnet)
     if (family === 6) {
-      writeSysctl(`net/ipv6/conf/${record.interface}/accept_ra`, '0')
+      host.writeSysctl(`net/ipv6/conf/${record.interface}/accept_ra`, '0')
       // What the host forwards to a container, it asks the neighbours for by this address, and without one not at all.
       host.unlessThere(newAddress(index, linkLocal), what)
     }
     host.unlessThere(newAddress(index, { family, address: addressOf(gateway), prefix }), what)
   }
   host.route.request(linkUp({ index }), what)
-  if (!record.internal) switchForwardingOn(six)
+  if (!record.internal) switchForwardingOn(host, six)
   letDockerForward(host, record.interface)
 }
 
@@ -109,11 +109,11 @@ function setUp(
 const linkLocal = { family: 6, address: Buffer.from('fe800000000000000000000000000001', 'hex'), prefix: 64 } as const
 
 /** A host that forwards is a router, and routers don't take IPv6 routes from others unless told to (`accept_ra` 2). */
-function switchForwardingOn(six: boolean): void {
-  writeSysctl('net/ipv4/ip_forward', '1')
-  if (!six || readSysctl('net/ipv6/conf/all/forwarding') === '1') return
-  if (readSysctl('net/ipv6/conf/all/accept_ra') === '1') writeSysctl('net/ipv6/conf/all/accept_ra', '2')
-  writeSysctl('net/ipv6/conf/all/forwarding', '1')
+function switchForwardingOn(host: HostNetwork, six: boolean): void {
+  host.writeSysctl('net/ipv4/ip_forward', '1')
+  if (!six || host.readSysctl('net/ipv6/conf/all/forwarding') === '1') return
+  if (host.readSysctl('net/ipv6/conf/all/accept_ra') === '1') host.writeSysctl('net/ipv6/conf/all/accept_ra', '2')
+  host.writeSysctl('net/ipv6/conf/all/forwarding', '1')
 }
 
 function assertFree(host: HostNetwork, record: NetworkRecord, what: string): void {

@@ -9,6 +9,7 @@ import { type AddressPool } from './address-pool.js'
 import type { BoundPort, Endpoint, EndpointOptions, NetworkStatus } from './attachment.js'
 import { EntryTaken, type Entry, type Firewall } from './firewall.js'
 import { leaseElement, portElement } from './firewall-table.js'
+import type { Forward } from './network-space.js'
 import { addressOf, takesPorts, type NetworkRecord } from './network-record.js'
 import type { PortRequest } from './ports.js'
 import { holdPorts, type Publication } from './publication.js'
@@ -110,6 +111,27 @@ export function entriesOf(
       return [portElement({ protocol, family, hostAddress, hostPort: host, address, port }, container)]
     }),
   ]
+}
+
+/**
+ * Where what comes to the sockets of published ports is to go.
+ * @param held in the order of the ports
+ */
+export function forwardsOf(
+  { endpoints, ports }: NetworkStatus,
+  held: readonly number[],
+  find: (network: string) => NetworkRecord | undefined,
+): Forward[] {
+  const way = endpoints.find(({ network }) => {
+    const record = find(network)
+    return record !== undefined && takesPorts(record)
+  })
+  const targets = way?.addresses.map((text) => addressOf(text.replace(/\/.*/, ''))) ?? []
+  return held.flatMap((fd, index) => {
+    const port = ports[index]
+    const address = targets.find(({ length }) => port !== undefined && length === addressOf(port.ip).length)
+    return port === undefined || address === undefined ? [] : [{ fd, port, address }]
+  })
 }
 
 function leasesOf({ record, pools, options }: Place, what: string): Lease[] {

@@ -70,7 +70,7 @@ export class Connector {
     const prepared = []
     for (const wanted of networks) prepared.push(await this.#prepare(wanted))
     const places = prepared.map(({ place }) => place)
-    if (ports.some(({ protocol }) => protocol === 'sctp')) assertSctp()
+    if (ports.some(({ protocol }) => protocol === 'sctp')) assertSctp(this.#host)
     const claimed = claim(this.#firewall, container, places, ports)
     try {
       const joined = this.#join(prepared, claimed, new Set())

@@ -68,7 +68,7 @@ export class Firewall {
 
   /** Is there anything that could be taken out? */
   get possible(): boolean {
-    return this.#obstacle() === undefined
+    return this.#host.space.isThere && this.#obstacle() === undefined
   }
 
   /** @throws PodlingError `KERNEL_UNSUPPORTED`, `PERMISSION_DENIED` with what helps, where the host can't have such a table */

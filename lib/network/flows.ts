@@ -6,7 +6,7 @@
 import { PodlingError } from '../errors.js'
 import { toNumber } from './address.js'
 import { protocolNumbers, type Protocol } from './firewall-table.js'
-import { readSysctl, type HostNetwork } from './host-network.js'
+import type { HostNetwork } from './host-network.js'
 import { deleteFlow, deleteFlowsTo, getFlows, parseFlow } from './netlink/conntrack.js'
 import { encode, flags, type Request } from './netlink/message.js'
 import { NetlinkError } from './netlink/socket.js'
@@ -25,8 +25,8 @@ export function lingers(protocol: Protocol): boolean {
  * A translation needs a tracked connection, and a kernel may be built to track no SCTP.
  * @throws PodlingError `KERNEL_UNSUPPORTED`
  */
-export function assertSctp(): void {
-  if (readSysctl('net/netfilter/nf_conntrack_sctp_timeout_established') !== undefined) return
+export function assertSctp(host: HostNetwork): void {
+  if (host.readSysctl('net/netfilter/nf_conntrack_sctp_timeout_established') !== undefined) return
   throw new PodlingError(
     'KERNEL_UNSUPPORTED',
     'publish SCTP ports: this kernel tracks no SCTP (CONFIG_NF_CT_PROTO_SCTP); reach the container at its own address',

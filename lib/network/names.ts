@@ -10,7 +10,8 @@ import { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { PodlingError } from '../errors.js'
 import { processStart } from '../sys/process-start.js'
-import { close, connectUnix, errnoName, pipe, reap, spawnHelper } from '../sys/libc.js'
+import { close, connectUnix, errnoName, pipe, reap } from '../sys/libc.js'
+import type { NetworkSpace } from './network-space.js'
 
 /** Names work with and without this domain; native/dns_names.c has it too. */
 export const namesDomain = 'dns.podling'
@@ -18,10 +19,8 @@ export const namesDomain = 'dns.podling'
 export interface NamesSetup {
   /** A directory of the run directory, the same for all hosts on one root. */
   readonly directory: string
-  /** The helper program. */
-  readonly helper: string
-  /** Where the host's resolvers stand. @default '/etc/resolv.conf' */
-  readonly resolvConf?: string
+  /** Where the networks are. */
+  readonly space: Pick<NetworkSpace, 'enter' | 'openSocket' | 'beginNames' | 'resolvConf'>
   /**
    * Lead what containers ask at port 53 to other ports. @default where another program has port 53 of an address, there are no
    * names
@@ -64,8 +63,12 @@ interface Responder {
   readonly pid: number | undefined
 }
 
+const AF_UNIX = 1
+const SOCK_STREAM = 1
 const connectTries = 20
 const endPatience = 100
+const reviveTries = 20
+const revivePause = 100
 
 export class Names {
   readonly #setup: NamesSetup
@@ -160,17 +163,19 @@ export class Names {
   async #start(network: NamedNetwork): Promise<void> {
     const address = `podling-dns-${hash(this.#directory(network.id))}`
     let pid: number | undefined
+    await this.#setup.space.enter()
     for (let attempt = 1; attempt <= connectTries; attempt++) {
-      const connection = tryConnect(address)
+      const connection = tryConnect(this.#setup.space, address)
       const places = connection === undefined ? undefined : await placesFrom(connection)
       if (connection !== undefined && places !== undefined) {
         this.#setup.redirect?.(network.id, places)
         this.#keep(network, connection, pid)
         return
       }
-      pid = await this.#spawn(network, address)
+      const begun = await this.#begin(network, address)
+      pid = begun?.pid
       // Another host has begun one that is not ready yet, or it is about to end.
-      if (pid === undefined) await delay(attempt)
+      if (begun === undefined) await delay(attempt)
     }
     throw new PodlingError(
       'NAMES_FAILED',
@@ -185,11 +190,25 @@ export class Names {
       this.#responders.delete(network.id)
       if (pid !== undefined) reapLater(pid)
       // It was killed. All it knew stands in files, so another one goes on from there.
-      const published = this.#published.get(network.id)
-      if (!this.#closed && published !== undefined) this.#ensure(published.network).catch(() => undefined)
+      this.#revive(network.id).catch(() => undefined)
     })
     connection.resume()
     connection.unref()
+  }
+
+  /** What kills it may kill all that it is begun by as well, and that comes again after a moment. */
+  async #revive(network: string): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      const published = this.#published.get(network)
+      if (this.#closed || published === undefined) return
+      try {
+        await this.#ensure(published.network)
+        return
+      } catch (error) {
+        if (attempt === reviveTries) throw error
+        await delay(revivePause, undefined, { ref: false })
+      }
+    }
   }
 
   async #letGo(network: string): Promise<void> {
@@ -203,19 +222,17 @@ export class Names {
     while (responder.pid !== undefined && performance.now() < until && !reap(responder.pid)) await delay(1)
   }
 
-  /** @returns its pid; undefined when there is one already */
-  async #spawn(network: NamedNetwork, address: string): Promise<number | undefined> {
-    const { helper, resolvConf = '/etc/resolv.conf', redirect } = this.#setup
+  /** @returns undefined when there is one already; its pid where it is a child of this process */
+  async #begin(network: NamedNetwork, address: string): Promise<{ readonly pid: number | undefined } | undefined> {
+    const { space, redirect } = this.#setup
     const report = pipe()
-    let pid: number
+    let pid: number | undefined
     try {
-      pid = spawnHelper(
-        helper,
+      pid = space.beginNames(
         [
-          'dns',
           address,
           this.#directory(network.id),
-          network.forward ? resolvConf : '-',
+          network.forward ? space.resolvConf : '-',
           redirect === undefined ? 'fixed' : 'movable',
           ...network.gateways,
         ],
@@ -228,8 +245,8 @@ export class Names {
       close(report.write)
     }
     const said = await readAll(report.read)
-    if (said === 'ready\n') return pid
-    reapLater(pid)
+    if (said === 'ready\n') return { pid }
+    if (pid !== undefined) reapLater(pid)
     if (said === 'busy\n') return undefined
     throw startError(network, said)
   }
@@ -259,9 +276,10 @@ function hash(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 32)
 }
 
-function tryConnect(address: string): Socket | undefined {
+function tryConnect(space: Pick<NetworkSpace, 'openSocket'>, address: string): Socket | undefined {
+  const open = (): number => space.openSocket(AF_UNIX, SOCK_STREAM, 0, 'look for a responder for names')
   try {
-    return new Socket({ fd: connectUnix(`\0${address}`), readable: true, writable: true })
+    return new Socket({ fd: connectUnix(`\0${address}`, open), readable: true, writable: true })
   } catch (error) {
     if (error instanceof PodlingError && (error.errno === 'ECONNREFUSED' || error.errno === 'EAGAIN')) return undefined
     throw error

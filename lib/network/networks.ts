@@ -1,6 +1,7 @@
 import type { TellEvent } from '../event/event.js'
 import { networkEvent } from './network-event.js'
 import { PodlingError } from '../errors.js'
+import { afterUndo } from '../teardown.js'
 import type { Database } from '../storage/database.js'
 import { contains } from './address.js'
 import { attach } from './attach.js'
@@ -15,9 +16,10 @@ import { forgetFlowsTo } from './flows.js'
 import { HostNetwork } from './host-network.js'
 import { parseNetworkOptions, type NetworkOptions } from './network-options.js'
 import { defaultNetwork, networkOf, rulesOf, type Network, type NetworkRecord } from './network-record.js'
+import type { NetworkSpace } from './network-space.js'
 import { NetworkStore } from './network-store.js'
 import { Names } from './names.js'
-import { entriesOf } from './claim.js'
+import { entriesOf, forwardsOf } from './claim.js'
 import { Naming } from './naming.js'
 import { Presence } from './presence.js'
 
@@ -29,8 +31,8 @@ export interface NetworksSetup {
   readonly lockFile: string
   /** A directory of the run directory, for the names of containers. */
   readonly namesDirectory: string
-  /** The native helper, which answers for names. */
-  readonly helper: string
+  /** Where bridges are. */
+  readonly space: NetworkSpace
   /** A directory of the root, for what CNI plugins must be told once a container is gone. */
   readonly cniDirectory: string
   readonly tell: TellEvent
@@ -43,7 +45,7 @@ export interface RemoveNetworkOptions {
 
 /** The networks of a root. */
 export class Networks {
-  readonly #host = new HostNetwork()
+  readonly #host: HostNetwork
   readonly #store: NetworkStore
   readonly #firewall: Firewall
   readonly #connector: Connector
@@ -55,8 +57,9 @@ export class Networks {
   #containers: ContainerAccess | undefined
 
   /** @internal Use {@link Runtime.networks}. */
-  constructor({ database, instance, lockFile, namesDirectory, helper, cniDirectory, tell }: NetworksSetup) {
+  constructor({ database, instance, lockFile, namesDirectory, space, cniDirectory, tell }: NetworksSetup) {
     this.#tell = tell
+    this.#host = new HostNetwork(space)
     this.#store = new NetworkStore(database, this.#host, instance)
     this.#firewall = new Firewall(this.#host, instance, () =>
       this.#store
@@ -69,7 +72,7 @@ export class Networks {
     this.#presence = new Presence(lockFile)
     const names = new Names({
       directory: namesDirectory,
-      helper,
+      space,
       redirect: (network, places) => {
         this.#firewall.redirectNames(network, places)
       },
@@ -85,14 +88,21 @@ export class Networks {
   /**
    * Make a network. Its bridge comes into being with the first container on it. With `cni` it is one of CNI plugins, which
    * run when a container comes or goes.
-   * @throws PodlingError `INVALID_OPTION` with all mistakes at once, `NETWORK_EXISTS`, `SUBNET_OVERLAPS`, `SUBNET_EXHAUSTED`
+   * @throws PodlingError `INVALID_OPTION` with all mistakes at once, `NETWORK_EXISTS`, `SUBNET_OVERLAPS`, `SUBNET_EXHAUSTED`;
+   * `PERMISSION_DENIED` for what an ordinary user can't have: macvlan, and CNI plugins
    */
   async create(options: NetworkOptions | CniNetworkOptions): Promise<Network> {
     const record = isCni(options)
-      ? await this.#store.createCni(await parseCniOptions(options))
-      : await this.#store.create(parseNetworkOptions(options))
+      ? await this.#store.createCni(this.#allowed(await parseCniOptions(options)))
+      : await this.#store.create(this.#allowed(parseNetworkOptions(options)))
     this.#tell(networkEvent(record, 'create'))
     return networkOf(record)
+  }
+
+  #allowed<T extends { readonly name: string; readonly driver?: string }>(options: T): T {
+    const { limits } = this.#host.space
+    if (limits === undefined || options.driver === 'bridge') return options
+    throw new PodlingError('PERMISSION_DENIED', `create network ${options.name}: ${limits}`)
   }
 
   /** One network by name, id or at least 12 digits of the id. @throws PodlingError `NETWORK_NOT_FOUND` */
@@ -118,6 +128,7 @@ export class Networks {
     if (record.name === defaultNetwork) {
       throw new PodlingError('INVALID_OPTION', `remove network ${defaultNetwork}: it is the default network`)
     }
+    await this.#host.space.find()
     if (!force) await this.#assertUnused(record)
     else await this.#disconnectAll(record)
     await this.#host.exclusively(async () => {
@@ -132,6 +143,7 @@ export class Networks {
 
   /** The link of the host that was made for a network. */
   #removeLink(record: NetworkRecord): void {
+    if (!this.#host.space.isThere) return
     if (record.driver === 'bridge') removeBridge(this.#host, this.#firewall, record)
     else if (record.driver === 'cni') this.#cni.removeLink(record)
   }
@@ -173,11 +185,18 @@ export class Networks {
   async connect(network: string, container: string, options: EndpointOptions = {}): Promise<void> {
     const record = await this.#store.get(network)
     await this.#presence.enter()
+    await this.#host.space.enter()
     await this.#access().withRunning(container, async (running) => {
       if (!running.ownNetwork) {
         throw new PodlingError(
           'INVALID_STATE',
           `connect container ${running.name} to network ${network}: it has no network namespace of its own`,
+        )
+      }
+      if (!this.#host.space.isKeptBy(running.monitorPid)) {
+        throw new PodlingError(
+          'INVALID_STATE',
+          `connect container ${running.name} to network ${network}: it was started without one, and an ordinary user's networks last as long as the containers that were; start it on a network`,
         )
       }
       await this.#by(record).connect(running, record, options)
@@ -193,6 +212,7 @@ export class Networks {
    */
   async disconnect(network: string, container: string): Promise<void> {
     const record = await this.#store.get(network)
+    await this.#host.space.enter()
     await this.#access().withRunning(container, async (running) => {
       await this.#by(record).disconnect(running, record)
       this.#tell(networkEvent(record, 'disconnect', running.id))
@@ -237,11 +257,29 @@ export class Networks {
       seen.add(record.id)
       networks.push({ record, options, slot })
     }
+    const { limits } = this.#host.space
+    if (limits !== undefined && request.ports.some(({ protocol }) => protocol === 'sctp')) {
+      throw new PodlingError('INVALID_OPTION', `publish SCTP ports: ${limits}`)
+    }
     const byPlugins = networks.filter(({ record }) => record.driver === 'cni').length
-    if (byPlugins < networks.length) this.#firewall.assertPossible()
     await this.#presence.enter()
+    await this.#host.space.enter()
+    if (byPlugins < networks.length) this.#firewall.assertPossible()
     if (byPlugins < networks.length) await this.#restore()
-    return await attach({ connector: this.#connector, cni: this.#cni }, request, networks)
+    return await this.#passed(request, await attach({ connector: this.#connector, cni: this.#cni }, request, networks))
+  }
+
+  /** Where bridges are elsewhere, sockets of the host hold the ports all the same, and what comes to them is sent on. */
+  async #passed({ container }: AttachRequest, attachment: Attachment): Promise<Attachment> {
+    const { launch, status, held } = attachment
+    try {
+      const pass = this.#host.space.pass(forwardsOf(status, held, (name) => this.#store.find(name)))
+      return pass === undefined
+        ? attachment
+        : { ...attachment, held: pass.held, launch: { ...launch, space: pass.path } }
+    } catch (error) {
+      throw await afterUndo(error, () => this.release(container))
+    }
   }
 
   /** After `nft flush ruleset`: what running containers have is theirs all the same. */
@@ -262,6 +300,7 @@ export class Networks {
    * its addresses may be another's soon.
    */
   unlink(container: string, slots: readonly number[]): void {
+    if (!this.#host.space.isThere) return
     for (const slot of slots) this.#connector.removeHostLink(container, slot)
   }
 
@@ -271,6 +310,7 @@ export class Networks {
    */
   async release(container: string): Promise<void> {
     this.naming.withdraw(container)
+    if (!(await this.#host.space.find())) return
     await this.#host.exclusively(() => {
       this.#giveBack(this.#firewall.claims().filter(({ element }) => element.comment === container))
     })
@@ -295,6 +335,7 @@ export class Networks {
     // Containers are on networks that the database knows.
     if (records.length === 0) return failures
     await this.naming.sweep(lives)
+    if (!(await this.#host.space.find())) return failures
     await this.#host.exclusively(async () => {
       this.#giveBack(await this.#deadClaims())
     })
@@ -329,6 +370,7 @@ export class Networks {
   async #removeIfUnused(): Promise<void> {
     await this.#presence.whenAlone(() =>
       this.#host.exclusively(async () => {
+        if (!this.#host.space.isThere) return
         if (this.#firewall.claims().length > 0 || (await this.#cni.inUse())) return
         for (const record of this.#store.all()) this.#removeLink(record)
         this.#firewall.removeTable()

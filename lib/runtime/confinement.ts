@@ -103,7 +103,7 @@ function nameOf(): string | undefined {
 }
 
 /** Of the containers that may run. */
-function monitorSockets(runRoot: string): string[] {
+export function monitorSockets(runRoot: string): string[] {
   try {
     return readdirSync(`${runRoot}/c`).map((name) => `${runRoot}/c/${name}/monitor.sock`)
   } catch (error) {

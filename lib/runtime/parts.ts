@@ -1,7 +1,7 @@
 import { accessSync, constants } from 'node:fs'
 import { EventEmitter } from 'eventemitter3'
 import { openCgroups } from '../cgroup/open.js'
-import { enterNamespaces, lookAround, userNamespaceInfo } from './confinement.js'
+import { enterNamespaces, lookAround, monitorSockets, userNamespaceInfo } from './confinement.js'
 import { Containers } from '../container/containers.js'
 import type { ContainerContext } from '../container/context.js'
 import { FileDigests } from '../container/checkpoint/file-digests.js'
@@ -33,7 +33,9 @@ import type { SubIdSource } from './sub-ids.js'
 import { keptWithin, openStorage } from './storage.js'
 import { formatContext, sharedLabel } from '../security/selinux.js'
 import { Networks } from '../network/networks.js'
+import { OwnSpace } from '../network/own-space.js'
 import { Pods } from '../pod/pods.js'
+import { SharedSpace } from '../network/rootless/shared-space.js'
 import { programDirectories } from '../network/user-mode.js'
 import { BlobStamps } from '../storage/blob-stamps.js'
 import { ContentStore } from '../storage/content.js'
@@ -157,7 +159,14 @@ async function open(
         instance: paths.cgroupParent,
         lockFile: `${paths.runRoot}/networks.lock`,
         namesDirectory: `${paths.runRoot}/names`,
-        helper: findHelper(),
+        space: rootless
+          ? new SharedSpace({
+              directory: `${paths.runRoot}/network`,
+              helper: findHelper(),
+              userNamespace: () => `/proc/${String(launcher.pid)}/ns/user`,
+              monitorSockets: () => monitorSockets(paths.runRoot),
+            })
+          : new OwnSpace(findHelper()),
         cniDirectory: `${paths.root}/cni`,
         tell,
       }),

@@ -57,6 +57,7 @@ const c = {
   getsockopt: library.func(
     'int getsockopt(int fd, int level, int option, _Out_ void *value, _Inout_ uint32_t *length)',
   ),
+  recvmsg: library.func('recvmsg', 'int64_t', ['int', koffi.pointer(msghdr), 'int']),
   send: library.func('int64_t send(int fd, const void *bytes, size_t length, int flags)'),
   recv: library.func('int64_t recv(int fd, _Out_ void *bytes, size_t length, int flags)'),
   syscall: library.func('long syscall(long number, long a, long b, long c, long d, long e)'),
@@ -132,9 +133,11 @@ const AF_UNIX = 1
 const SOCK_STREAM = 1
 const SOL_SOCKET = 1
 const SO_PEERCRED = 17
+const SO_RCVTIMEO = 20
 const SCM_RIGHTS = 1
 const MSG_DONTWAIT = 0x40
 const MSG_NOSIGNAL = 0x4000
+const MSG_CMSG_CLOEXEC = 0x40000000
 const WNOHANG = 1
 const FALLOC_FL_KEEP_SIZE = 1
 const FIONREAD = 0x541b
@@ -181,22 +184,74 @@ export function close(fd: number): void {
   check(c.close(fd) as number, 'close', `close descriptor ${String(fd)}`)
 }
 
-/**
- * Connect to a unix(7) stream socket. The address has room for 107 bytes: reach a longer path through an open directory,
- * `/proc/self/fd/N/name`. A local connect never waits for the other side.
- * @returns a non-blocking, close-on-exec descriptor.
- */
-export function connectUnix(path: string): number {
+/** `struct sockaddr_un`, of an abstract address too. */
+function unixAddress(path: string): Buffer {
   const address = Buffer.alloc(110)
   const size = address.write(path, 2)
   if (size !== Buffer.byteLength(path) || size > 107)
     throw systemError('connect', 'ENAMETOOLONG', `connect to ${path}`, path)
   address.writeUInt16LE(AF_UNIX, 0)
-  const fd = check(c.socket(AF_UNIX, SOCK_STREAM | O_CLOEXEC | O_NONBLOCK, 0) as number, 'socket', 'make a socket')
+  return address
+}
+
+/**
+ * Connect to a unix(7) stream socket. The address has room for 107 bytes: reach a longer path through an open directory,
+ * `/proc/self/fd/N/name`. A local connect never waits for the other side.
+ * @param open makes the socket, where it is to be of another network namespace
+ * @returns a non-blocking, close-on-exec descriptor.
+ */
+export function connectUnix(
+  path: string,
+  open = (): number =>
+    check(c.socket(AF_UNIX, SOCK_STREAM | O_CLOEXEC | O_NONBLOCK, 0) as number, 'socket', 'make a socket'),
+): number {
+  const address = unixAddress(path)
+  const fd = open()
   if ((c.connect(fd, address, address.length) as number) === 0) return fd
   const errno = errnoName(koffi.errno())
   close(fd)
   throw systemError('connect', errno, `connect to ${path}`, path)
+}
+
+/**
+ * Connect to a unix(7) socket that keeps messages apart (SOCK_SEQPACKET).
+ * @param patience seconds that a receive waits, then fails with `EAGAIN`
+ * @returns a blocking, close-on-exec descriptor
+ */
+export function connectPackets(path: string, patience: number): number {
+  const address = unixAddress(path)
+  const fd = check(c.socket(AF_UNIX, SOCK_SEQPACKET | O_CLOEXEC, 0) as number, 'socket', 'make a socket')
+  try {
+    // struct timeval of a 64-bit machine.
+    const time = [patience, 0, 0, 0]
+    check(c.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, time, 16) as number, 'setsockopt', `connect to ${path}`)
+    check(c.connect(fd, address, address.length) as number, 'connect', `connect to ${path}`, path)
+    return fd
+  } catch (error) {
+    close(fd)
+    throw error
+  }
+}
+
+/** Receive one message with at most one descriptor, which is closed by exec. Waits as long as the socket does. */
+export function receiveDescriptor(
+  socket: number,
+  room: Buffer,
+  what: string,
+): { readonly size: number; readonly fd: number | undefined } {
+  const control = Buffer.alloc(24)
+  const message = {
+    name: null,
+    nameLength: 0,
+    parts: [{ base: room, length: room.length }],
+    partCount: 1,
+    control,
+    controlLength: control.length,
+    flags: 0,
+  }
+  const size = check(Number(c.recvmsg(socket, message, MSG_CMSG_CLOEXEC)), 'recvmsg', what)
+  const has = control.readInt32LE(8) === SOL_SOCKET && control.readInt32LE(12) === SCM_RIGHTS
+  return { size, fd: has ? control.readInt32LE(16) : undefined }
 }
 
 /**

@@ -10,6 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { findHelper } from '../../lib/launch/helper-path.js'
+import { OwnSpace } from '../../lib/network/own-space.js'
 import { Names, namesDomain, type NamedNetwork } from '../../lib/network/names.js'
 import { temporaryDirectory } from '../fixtures/directory.js'
 import { rejectsWith } from '../fixtures/errors.js'
@@ -51,8 +52,7 @@ async function setup(t: Test, resolvConf = 'nameserver 127.0.0.53\noptions edns0
   const open = (file = 'resolv.conf') => {
     const names = new Names({
       directory: join(directory, 'names'),
-      helper: findHelper(),
-      resolvConf: join(directory, file),
+      space: new OwnSpace(findHelper(), join(directory, file)),
     })
     t.teardown(() => names.close())
     return names
@@ -85,7 +85,7 @@ async function until(what: () => boolean): Promise<void> {
 
 if (process.argv[2] === 'host') {
   const [directory = '', network = '', container = ''] = process.argv.slice(3)
-  const names = new Names({ directory, helper: findHelper() })
+  const names = new Names({ directory, space: new OwnSpace(findHelper()) })
   await names.publish(JSON.parse(network) as NamedNetwork, JSON.parse(container) as Parameters<Names['publish']>[1])
   process.send?.('published')
   setInterval(() => undefined, 1000)

@@ -70,11 +70,11 @@ export class NetlinkSocket {
   }
 
   /** @throws PodlingError `KERNEL_UNSUPPORTED` where the kernel has no such protocol. */
-  static open(protocol: keyof typeof protocols): NetlinkSocket {
+  static open(protocol: keyof typeof protocols, make: typeof openSocket = openSocket): NetlinkSocket {
     const what = `open a netlink socket (${protocol})`
     let fd: number
     try {
-      fd = openSocket(AF_NETLINK, SOCK_RAW, protocols[protocol], what)
+      fd = make(AF_NETLINK, SOCK_RAW, protocols[protocol], what)
     } catch (error) {
       if (!(error instanceof PodlingError) || error.errno !== 'EPROTONOSUPPORT') throw error
       const module = protocol === 'netfilter' ? 'nfnetlink and nf_tables' : 'rtnetlink'

@@ -1,44 +1,21 @@
 /** pasta, which is the default network of an ordinary user, and slirp4netns. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { Runtime, type ContainerOptions } from 'podling'
+import type { ContainerOptions } from 'podling'
 import { askTcp, askUdp } from '../../fixtures/ask-port.js'
-import { busyboxRootfs } from '../../fixtures/runtime.js'
+import { openRuntime, processesNamed, startOtherHost } from '../../fixtures/rootless-networks.js'
 
-const runtime = await Runtime.open()
-const answer = readFileSync(process.env['ANSWER'] ?? '')
-const add = [{ name: 'bin/answer', mode: 0o755, content: answer }]
-const image = await runtime.images.import(await busyboxRootfs({ add }), { ref: 'answer:test' })
+const { runtime, image } = await openRuntime()
 
 const server = {
-  image: image.id,
+  image,
   command: ['answer', '80', '81', '82', '53'],
   ports: ['8080:80', '9000-9002:80-82', '127.0.0.1:9090:80', '5353:53/udp', 80],
   ready: { port: 80 },
 } satisfies ContainerOptions
 
-/** Pids of the programs that serve the containers of this user, in this network namespace. */
-function programs(name: RegExp): number[] {
-  const own = readlinkSync('/proc/self/ns/net')
-  return readdirSync('/proc')
-    .filter((pid) => /^\d+$/.test(pid))
-    .filter((pid) => {
-      try {
-        return name.test(readFileSync(`/proc/${pid}/comm`, 'utf8')) && readlinkSync(`/proc/${pid}/ns/net`) === own
-      } catch {
-        // It has ended, or is another user's.
-        return false
-      }
-    })
-    .map(Number)
-}
-
 async function allEnded(): Promise<void> {
-  while (programs(/^(pasta|slirp4netns)/).length > 0) await delay(10)
+  while (processesNamed(/^(pasta|slirp4netns)/).length > 0) await delay(10)
 }
 
 for (const network of [undefined, 'slirp4netns'] as const) {
@@ -73,18 +50,12 @@ for (const network of [undefined, 'slirp4netns'] as const) {
 
   t.test(`${network ?? 'pasta'}: a detached container outlives its host, a bound one does not`, async (t) => {
     for (const detach of [false, true]) {
-      const program = fileURLToPath(new URL('../../fixtures/rootless-host.js', import.meta.url))
-      const host = spawn(process.execPath, [program, JSON.stringify({ ...options, detach })], {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      })
-      const [line] = (await once(host.stdout, 'data')) as [Buffer]
-      const { id } = JSON.parse(line.toString()) as { id: string }
+      const host = await startOtherHost({ ...options, detach })
       t.equal(await askTcp('127.0.0.1', 8080), '80')
-      host.kill('SIGKILL')
-      await once(host, 'close')
+      await host.kill()
       if (detach) {
         t.equal(await askTcp('127.0.0.1', 8080), '80', 'its ports are there')
-        await (await runtime.containers.get(id)).remove({ force: true })
+        await (await runtime.containers.get(host.id)).remove({ force: true })
       }
       await allEnded()
       t.match(await askTcp('127.0.0.1', 8080), /^error/, 'nothing is left of it')
@@ -94,7 +65,7 @@ for (const network of [undefined, 'slirp4netns'] as const) {
 
 t.test('a pasta that is killed is run again', async (t) => {
   await using container = await runtime.run(server)
-  const before = programs(/^pasta/)
+  const before = processesNamed(/^pasta/)
   t.not(before.length, 0)
   for (const pid of before) process.kill(pid, 'SIGKILL')
   while ((await askTcp('127.0.0.1', 8080)) !== '80') await delay(10)

@@ -1,0 +1,4 @@
+/** Bridges of an ordinary user. */
+import { testOnOwnHost } from '../fixtures/rootless-machine.js'
+
+testOnOwnHost(import.meta.url, 'network-bridges')
