@@ -103,6 +103,8 @@ static void sample(struct writer *out) {
   put_text(out, "/run/h");
   put_u32(out, 5);
   put(out, "check", 5);
+  put_u8(out, 1);
+  put_text(out, "/run/user/1000/network/socket");
   put_u32(out, 1);
   put_u32(out, 4);
   put(out, "link", 4);
