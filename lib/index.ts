@@ -141,6 +141,7 @@ export type { PortObject, PortOption } from './network/ports.js'
 export type { CgroupMode } from './cgroup/layout.js'
 export type * from './cgroup/resources.js'
 export type * from './security/linux-seccomp.js'
+export type { ApparmorState } from './container/labels/choose-apparmor.js'
 export type { SelinuxLabels, SelinuxOption } from './security/selinux.js'
 export type {
   LandlockAccess,

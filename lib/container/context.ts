@@ -13,6 +13,7 @@ import type { Layers } from '../storage/layers.js'
 import type { Quotas } from '../storage/quotas/quotas.js'
 import type { Volumes } from '../storage/volumes/volumes.js'
 import type { SubIdFiles } from '../sys/read-sub-ids.js'
+import type { Apparmor } from './labels/choose-apparmor.js'
 import type { Levels } from './labels/levels.js'
 import type { FileDigests } from './checkpoint/file-digests.js'
 import type { HostFacts } from './generate-spec.js'
@@ -53,6 +54,7 @@ export interface ContainerContext {
   readonly quotas: Quotas
   /** Of containers and pods. */
   readonly levels: Levels
+  readonly apparmor: Apparmor
   readonly cgroups: Cgroups
   readonly launcher: Launcher
   readonly openCopier: OpenCopier

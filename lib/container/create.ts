@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { PodlingError } from '../errors.js'
 import type { Spec } from '../launch/oci-spec.js'
 import { validateSpec } from '../launch/validate-spec.js'
+import { chooseApparmor, withProfile } from './labels/choose-apparmor.js'
 import { chooseSelinux, withLabels, type AllotLabels } from './labels/choose-labels.js'
 import { loadSeccompProfile } from '../security/seccomp-profile.js'
 import { formatPlatform, parsePlatform } from '../image/platform.js'
@@ -64,6 +65,7 @@ export async function create(
   const pod = findPodFor(context, given)
   const asked = withinReach(context, parseOptions(given, context.defaultNetwork, pod && podFacts(pod)), given)
   const labels = chooseSelinux(context.host, asked, pod?.spec.linux?.mountLabel)
+  const apparmor = await chooseApparmor(context.apparmor, asked)
   const image = await context.images.get(asked.image)
   const id = randomId()
   const images = await findImages(context, asked, id)
@@ -88,7 +90,8 @@ export async function create(
     own: ownConfig(asked),
     ...(placed.uses.length === 0 ? {} : { mounts: placed.uses }),
     ...podPlace(options),
-    spec: { ...spec, linux },
+    spec: withProfile({ ...spec, linux }, apparmor),
+    ...(apparmor === undefined ? {} : { apparmor }),
     ...(restoring && options.detach ? { restoring } : {}),
     given: givenOptions(given),
     ...(seccomp === undefined ? {} : { seccomp: context.seccomp.keyOf(seccomp) }),

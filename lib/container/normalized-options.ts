@@ -58,6 +58,7 @@ export interface NormalizedOptions extends NormalizedLimits {
   readonly unmask: 'ALL' | readonly string[]
   readonly landlock?: LandlockOption
   readonly selinux?: SelinuxOption
+  readonly apparmor?: string
   readonly ipc: 'private' | 'host'
   readonly pidns: 'private' | 'host'
   readonly uts: 'private' | 'host'

@@ -6,7 +6,7 @@ import { findCapability, isAll, unknownCapability } from '../security/capabiliti
 import { volumeName, volumeNameWords } from '../storage/volumes/volume.js'
 import { durationWords, parseDuration, parseSize, sizeWords } from '../schema/quantities.js'
 import { hooksSchema } from './hooks/parse-hooks.js'
-import { selinuxSchema } from './labels/label-options.js'
+import { apparmorSchema, selinuxSchema } from './labels/label-options.js'
 import { landlockSchema } from './landlock-schema.js'
 import { limitKeywords, limitProperties } from './limits/schema.js'
 import { logDrivers } from './log/settings.js'
@@ -22,9 +22,6 @@ const minimumQuota = 1024 * 1024
 const minimumInodes = 16
 /** 2^32-1 is how the kernel says 'no id'. */
 const maximumId = 2 ** 32 - 2
-
-/** Options that DESIGN names and that this version can't do. */
-export const unsupportedOptions: ReadonlySet<string> = new Set(['apparmor'])
 
 /** A keyword for a string that must fulfil `test`. */
 function words(keyword: string, test: (text: string) => boolean, must: string): FaultKeyword {
@@ -229,6 +226,7 @@ export const optionsSchema = {
     unmask: { type: ['string', 'array'], items: text },
     landlock: landlockSchema,
     selinux: selinuxSchema,
+    apparmor: apparmorSchema,
     ipc: privateOrHost,
     pidns: privateOrHost,
     uts: privateOrHost,

@@ -176,6 +176,13 @@ export interface ContainerOptions extends LimitOptions {
    * `pidns: 'host'`; nothing elsewhere
    */
   readonly selinux?: SelinuxOption
+  /**
+   * The AppArmor profile of its programs, which must be loaded, or `'unconfined'` (`--security-opt apparmor=`). Where there is
+   * no AppArmor, a profile is refused.
+   * @default `'podling-default'`, which is loaded at its first use, where AppArmor is on and this process may load it; else,
+   * and with `privileged`, unconfined
+   */
+  readonly apparmor?: string
   /** `'private'`: System V IPC, POSIX queues and /dev/shm of its own. `'host'`: the host's (`--ipc`). @default 'private' */
   readonly ipc?: 'private' | 'host'
   /** `'private'`: sees its own processes only. `'host'`: sees the host's (`--pid`). @default 'private' */

@@ -17,7 +17,7 @@ import { limitContradictions, normalizeLimits } from './limits/parse-limits.js'
 import type { NormalizedOptions, ReadyCondition, SeccompChoice } from './normalized-options.js'
 import type { QuotaLimits } from '../storage/quotas/quotas.js'
 import type { ContainerOptions, StorageOption } from './options.js'
-import { optionKeywords, optionsSchema, parseMode, unsupportedOptions } from './options-schema.js'
+import { optionKeywords, optionsSchema, parseMode } from './options-schema.js'
 import { parseLog } from './log/parse-log.js'
 import { isKept, type LogSettings } from './log/settings.js'
 import { parseMounts } from './parse-mounts.js'
@@ -49,12 +49,8 @@ export function parseOptions(
   if (typeof options !== 'object' || (options as unknown) === null || Array.isArray(options)) {
     throw new PodlingError('INVALID_OPTION', `container options: must be an object, got ${show(options)}`)
   }
-  const all = Object.entries(withoutUndefined(options) as object) as [string, unknown][]
-  const given = Object.fromEntries(all.filter(([name]) => !unsupportedOptions.has(name)))
-  const faults: Fault[] = [
-    ...all.flatMap(([path]) => (path in given ? [] : [{ path, message: 'not supported by this version' }])),
-    ...findFaults(given),
-  ]
+  const given = withoutUndefined(options) as Record<string, unknown>
+  const faults: Fault[] = findFaults(given)
   // What is misshapen has been told of; the rest is looked at all the same, so that every mistake is told at once.
   const wrong = new Set(faults.map(({ path }) => path.split(/[.[]/)[0] ?? ''))
   const sound = Object.fromEntries(
@@ -139,6 +135,7 @@ function normalize(
     unmask: options.unmask ?? [],
     ...(options.landlock === undefined ? {} : { landlock: options.landlock }),
     ...(options.selinux === undefined ? {} : { selinux: options.selinux }),
+    ...(options.apparmor === undefined ? {} : { apparmor: options.apparmor }),
     ipc: options.ipc ?? 'private',
     pidns: options.pidns ?? 'private',
     uts: options.uts ?? 'private',

@@ -3,6 +3,7 @@ import type { Table } from '../storage/database.js'
 import type { QuotaLimits } from '../storage/quotas/quotas.js'
 import type { HealthSettings } from './health/parse-health.js'
 import type { VolumeClaim } from '../storage/volumes/volume-records.js'
+import type { ApparmorState } from './labels/choose-apparmor.js'
 import type { MountedImageUse, MountUse } from './mount-request.js'
 import type { ContainerOptions } from './options.js'
 import type { NormalizedOptions } from './normalized-options.js'
@@ -62,6 +63,8 @@ export interface ContainerRecord {
   readonly mounts?: readonly MountUse[]
   /** Without its seccomp rules. */
   readonly spec: Spec
+  /** Absent: there was no AppArmor when it was made. */
+  readonly apparmor?: ApparmorState
   /** The pod that it is in. */
   readonly pod?: PodPlace
   /** It is no container, but the process that holds the namespaces of a pod. */

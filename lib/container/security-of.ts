@@ -1,4 +1,5 @@
 /** What confines a container, in one place: for `inspect()`. Pure. */
+import type { ApparmorState } from './labels/choose-apparmor.js'
 import type { LandlockRules } from '../security/landlock.js'
 import type { SelinuxLabels } from '../security/selinux.js'
 import type { Spec } from '../launch/oci-spec.js'
@@ -21,9 +22,11 @@ export interface ContainerSecurity {
   readonly landlock?: LandlockRules
   /** Absent: there was no SELinux when it was made. */
   readonly selinux?: SelinuxLabels
+  /** Absent: there was no AppArmor when it was made. */
+  readonly apparmor?: ApparmorState
 }
 
-export function securityOf({ given, seccomp }: ContainerRecord, spec: Spec): ContainerSecurity {
+export function securityOf({ given, seccomp, apparmor }: ContainerRecord, spec: Spec): ContainerSecurity {
   const { process, linux, root } = spec
   const { landlock, selinuxLabel } = process ?? {}
   const { mountLabel } = linux ?? {}
@@ -36,6 +39,7 @@ export function securityOf({ given, seccomp }: ContainerRecord, spec: Spec): Con
     maskedPaths: linux?.maskedPaths ?? [],
     readonlyPaths: linux?.readonlyPaths ?? [],
     ...(landlock === undefined ? {} : { landlock }),
+    ...(apparmor === undefined ? {} : { apparmor }),
     ...(mountLabel === undefined
       ? {}
       : { selinux: { ...(selinuxLabel === undefined ? {} : { process: selinuxLabel }), mount: mountLabel } }),

@@ -31,6 +31,7 @@ import type { RuntimePaths } from './paths.js'
 import type { UserIdMaps } from '../container/userns/id-maps.js'
 import type { SubIdSource } from './sub-ids.js'
 import { keptWithin, openStorage } from './storage.js'
+import { isApparmorOn, loadDefaultProfile, loadedProfiles } from '../security/apparmor-machine.js'
 import { formatContext, sharedLabel } from '../security/selinux.js'
 import { Networks } from '../network/networks.js'
 import { OwnSpace } from '../network/own-space.js'
@@ -213,6 +214,11 @@ async function open(
     driver,
     quotas,
     levels: new Levels(database),
+    apparmor: {
+      isOn: isApparmorOn,
+      loaded: loadedProfiles,
+      loadDefault: () => loadDefaultProfile(findProgram),
+    },
     cgroups,
     launcher,
     openCopier: copierBy(launcher),

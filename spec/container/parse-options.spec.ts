@@ -142,7 +142,7 @@ t.test('every mistake at once', (t) => {
       comand: ['x'],
       memory: '5x',
       cpus: 0,
-      apparmor: 'x',
+      apparmor: 'a b',
       health: { retries: 0, tcp: 80, port: 'x' },
       ports: [80, { container: 80, host: 70000 }],
       network: 'no/name',
@@ -153,13 +153,13 @@ t.test('every mistake at once', (t) => {
       sysctls: { 'kernel.panic': 1 },
     }).map((line) => line.replace(/; a container can have.*|belongs to the whole host.*/, '')),
     [
-      'apparmor: not supported by this version',
       'image: is required',
       'comand: unknown option; did you mean command?',
       'env.A: must be a string, got 5',
       `memory: must be a number of bytes or a size such as '512m' or '1.5g', got '5x'`,
       'cpus: must be 0.01..1000000, got 0',
       `capAdd[0]: 'NET_ADMN' is no capability; did you mean NET_ADMIN?`,
+      "apparmor: must be 'unconfined' or the name of a loaded profile, got 'a b'",
       'mounts[0].red: unknown property of a bind mount',
       `mounts[0].source: must be an absolute path, got 'a'`,
       `mounts[0].target: must be a path below '/', got '/'`,
@@ -236,11 +236,13 @@ t.test('one mistake, one sentence', (t) => {
       /^mounts\[0\]\.relabel: must be .*private.*shared/,
     ],
     [{ volumes: ['/a:/b:z,Z'] }, /^volumes\[0\]: options z and Z contradict each other/],
+    [{ apparmor: 'a b' }, `apparmor: must be 'unconfined' or the name of a loaded profile, got 'a b'`],
+    [{ apparmor: 'mine', privileged: true }, 'apparmor: has no effect with privileged: true; leave one of them out'],
     [{ selinux: { typ: 'x' } as never }, 'selinux.typ: unknown property of selinux; did you mean type?'],
     [{ selinux: { type: 'a:b' } }, `selinux.type: must be a name of the policy such as 'container_t', got 'a:b'`],
     [{ selinux: { level: 's0:d1' } }, `selinux.level: must be a level such as 's0:c100,c200', got 's0:d1'`],
     [{ selinux: { disable: true, type: 'x_t' } }, 'selinux.type: has no effect with disable: true'],
-    [{ apparmor: 'x' }, 'apparmor: not supported by this version'],
+    [{ apparmor: 'a b' }, `apparmor: must be 'unconfined' or the name of a loaded profile, got 'a b'`],
     [{ sysctls: { 'kernel.hostname': 'x' } }, /is set by the option hostname/],
     [{ sysctls: { 'net.ipv4/../../x': 1 } }, /must be the name of a kernel parameter/],
     [{ privileged: 1 }, 'privileged: must be true or false, got 1'],
@@ -302,6 +304,6 @@ export const rightTypes: ContainerOptions[] = [
   { image: 'app', mounts: [{ type: 'bind', target: '/x' }] },
   // @ts-expect-error: no such limit
   { image: 'app', ulimits: { nofil: 1 } },
-  // @ts-expect-error: not supported by this version
-  { image: 'app', apparmor: 'unconfined' },
+  // @ts-expect-error: a profile goes by its name
+  { image: 'app', apparmor: false },
 ]

@@ -217,6 +217,12 @@ t.test('a label without SELinux', { skip: existsSync('/sys/fs/selinux/enforce') 
   t.equal(await output({ selinux: { disable: true }, command: ['echo', 'hi'] }), 'hi', 'none is none')
 })
 
+const apparmor = existsSync('/sys/module/apparmor/parameters/enabled')
+t.test('a profile without AppArmor', { skip: apparmor && 'there is AppArmor' }, async (t) => {
+  await fails(t, { apparmor: 'mine' }, 'KERNEL_UNSUPPORTED', /no AppArmor.*; boot with .* leave the option/)
+  t.equal(await output({ apparmor: 'unconfined', command: ['echo', 'hi'] }), 'hi', 'none is none')
+})
+
 t.test('seccomp profiles', async (t) => {
   const dir = t.testdir({ rubbish: 'not json\u001b[31m', empty: '{}' })
   await fails(t, { seccomp: `${dir}/missing` }, 'SECCOMP_PROFILE_INVALID', /missing can't be read.*ENOENT/)

@@ -5,10 +5,11 @@ import t from 'tap'
 import { isSelinuxOn } from '../../lib/security/selinux-machine.js'
 import { temporaryDirectory } from '../fixtures/directory.js'
 import { testRuntime } from '../fixtures/runtime.js'
+import { impossibleHere } from '../peers.js'
 import type { ContainerOptions } from '../../lib/index.js'
 
 const enforces = isSelinuxOn() && readFileSync('/sys/fs/selinux/enforce', 'latin1').startsWith('1')
-const skip = !enforces && 'this kernel has no SELinux, or only warns'
+const skip = !enforces && `${impossibleHere} its kernel has no SELinux, or only warns`
 
 const setup = await testRuntime()
 t.teardown(() => setup[Symbol.asyncDispose]())

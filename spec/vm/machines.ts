@@ -14,6 +14,7 @@ export const machines = {
     specs: [
       'spec/journeys/13-limits.spec.ts',
       'spec/journeys/18-rootless-cgroups.spec.ts',
+      'spec/security/apparmor-kernel.spec.ts',
       'spec/cgroup/kernel.spec.ts',
     ],
   },

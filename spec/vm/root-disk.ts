@@ -11,7 +11,18 @@ import { newestKernel, unpackKernel } from './kernel.js'
 
 /** Beside what is essential to Debian. What specs need of them is told by spec/peers.ts; the rest is for the guest itself. */
 const packages = [
-  ...['attr', 'busybox-static', 'criu', 'e2fsprogs', 'fuse-overlayfs', 'gocryptfs', 'iproute2', 'nftables', 'passt'],
+  ...[
+    'apparmor',
+    'attr',
+    'busybox-static',
+    'criu',
+    'e2fsprogs',
+    'fuse-overlayfs',
+    'gocryptfs',
+    'iproute2',
+    'nftables',
+    'passt',
+  ],
   ...['strace', 'uidmap', 'xfsprogs'],
   ...['gcc', 'libc6-dev', 'libstdc++6', 'make'],
   ...['kmod', 'mount', 'passwd', 'policycoreutils', 'procps', 'selinux-policy-default'],

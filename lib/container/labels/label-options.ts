@@ -1,4 +1,4 @@
-/** The shape of `selinux`, and what of it says nothing. */
+/** The shapes of `selinux` and `apparmor`, and what of them says nothing. */
 import type { Fault } from '../../schema/faults.js'
 import type { ContainerOptions } from '../options.js'
 
@@ -20,9 +20,19 @@ export const selinuxSchema = {
   },
 } as const
 
-export function labelFaults({ selinux = {} }: ContainerOptions): Fault[] {
-  if (selinux.disable !== true) return []
-  return Object.keys(selinux)
-    .filter((name) => name !== 'disable')
-    .map((name) => ({ path: `selinux.${name}`, message: 'has no effect with disable: true' }))
+export const apparmorSchema = {
+  type: 'string',
+  pattern: '^[!-~]+$',
+  says: "'unconfined' or the name of a loaded profile",
+} as const
+
+export function labelFaults({ selinux = {}, apparmor = 'unconfined', privileged }: ContainerOptions): Fault[] {
+  const faults: Fault[] = []
+  if (selinux.disable === true) {
+    for (const name of Object.keys(selinux).filter((one) => one !== 'disable'))
+      faults.push({ path: `selinux.${name}`, message: 'has no effect with disable: true' })
+  }
+  if (privileged === true && apparmor !== 'unconfined')
+    faults.push({ path: 'apparmor', message: 'has no effect with privileged: true; leave one of them out' })
+  return faults
 }

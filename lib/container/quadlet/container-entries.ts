@@ -7,7 +7,7 @@ import { usernsText } from '../userns/userns-text.js'
 import { omit, type Entry, type Section } from './entry.js'
 import { healthEntries } from './health-entries.js'
 import { limitEntries } from './limit-entries.js'
-import { selinuxEntries } from './label-entries.js'
+import { apparmorEntries, selinuxEntries } from './label-entries.js'
 import { mountEntries, volumeOption } from './mount-entries.js'
 import { portText } from './network-entries.js'
 
@@ -98,6 +98,7 @@ export const writers: Writers = {
   },
   landlock: () => omit('landlock: Podman has nothing like it'),
   selinux: selinuxEntries,
+  apparmor: apparmorEntries,
   // Podman's own default lets others join it, which changes nothing for who is in it.
   ipc: (ipc, section) => section.flag('ipc', ipc),
   pidns: (pidns, section) => (pidns === 'host' ? section.flag('pid', 'host') : section.flag('pid', 'private')),

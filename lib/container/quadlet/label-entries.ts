@@ -1,4 +1,4 @@
-/** `selinux` in the words of podman-systemd.unit(5), and of `--security-opt label=` where these lack one. Pure. */
+/** `selinux` and `apparmor` in the words of podman-systemd.unit(5), and of `--security-opt label=` where these lack one. Pure. */
 import type { SelinuxOption } from '../../security/selinux.js'
 import type { Entry, Section } from './entry.js'
 
@@ -16,4 +16,9 @@ export function selinuxEntries(option: SelinuxOption, section: Section): Entry[]
     ...line('SecurityLabelFileType', 'filetype', fileType),
     ...line('SecurityLabelLevel', 'level', level),
   ]
+}
+
+/** AppArmor= is of podman 5.8. */
+export function apparmorEntries(profile: string, section: Section): Entry[] {
+  return [section.flag('security-opt', `apparmor=${profile}`)]
 }
