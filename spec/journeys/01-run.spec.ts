@@ -95,7 +95,7 @@ t.test('bind mounts, read-only and not', async (t) => {
   const host = t.testdir({ file: 'from the host\n' })
   const { out } = await lines({
     ...sh('cat /data/file; echo changed > /data/file; touch /ro/x 2>/dev/null || echo refused'),
-    volumes: [`${host}:/data`, `${host}:/ro:ro`],
+    volumes: [`${host}:/data:z`, `${host}:/ro:ro,z`],
   })
   t.strictSame(out, ['from the host', 'refused'])
 })
