@@ -12,6 +12,8 @@ export const machines = {
   v2: {
     kernel: ['security=apparmor', 'psi=1', 'hugepages=8'],
     specs: [
+      'spec/storage/quotas-ext4.spec.ts',
+      'spec/storage/quotas-xfs.spec.ts',
       'spec/journeys/13-limits.spec.ts',
       'spec/journeys/18-rootless-cgroups.spec.ts',
       'spec/security/apparmor-kernel.spec.ts',
