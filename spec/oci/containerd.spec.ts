@@ -80,9 +80,10 @@ if (inOwnNetwork(import.meta.url, { mounts: true })) {
           (text) => text !== '',
         ),
       )
-      tell('exec', await exec('e1', [], 'sh', '-c', 'echo out; echo err >&2; exit 9'))
+      // ctr closes its ends of the streams when the process has ended, whether all has come by then or not.
+      tell('exec', await exec('e1', [], 'sh', '-c', 'echo out; echo err >&2; sleep 0.5; exit 9'))
       tell('exec of nothing', await exec('e2', [], 'nothing'))
-      tell('exec as another', await exec('e3', ['--user', '1234', '--cwd', '/tmp'], 'sh', '-c', 'id; pwd'))
+      tell('exec as another', await exec('e3', ['--user', '1234', '--cwd', '/tmp'], 'sh', '-c', 'id; pwd; sleep 0.5'))
       const terminal = ['tasks', 'exec', '--exec-id', 'e4', '--tty', name, 'sh', '-c', terminalScript]
       tell('exec in a terminal', await inTerminal(t, ctr.argv(...terminal), ctr.env))
       tell('processes', (await ctr.must('tasks', 'ps', name)).replace(/\d+/g, 'PID').split('\n').slice(0, 2))
