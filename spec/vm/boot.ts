@@ -14,9 +14,12 @@ export interface BootOptions {
   readonly args: readonly string[]
   /** A directory for what the machine writes while it runs. */
   readonly directory: string
-  /** Seconds until it is switched off by force. */
+  /** Seconds from its first word on until it is switched off by force. */
   readonly limit: number
 }
+
+/** Seconds. It takes 4 to 30. */
+const FIRST_WORD = 240
 
 /** What the guest told. */
 export interface Told {
@@ -51,9 +54,14 @@ export async function boot({ root, repo, kernel, args, directory, limit }: BootO
     stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...process.env, TMPDIR: directory },
   })
-  const late = setTimeout(() => qemu.kill('SIGKILL'), limit * 1000)
+  const after = (seconds: number): NodeJS.Timeout => setTimeout(() => qemu.kill('SIGKILL'), seconds * 1000)
+  let late = after(FIRST_WORD)
   let said = ''
   qemu.stdout.on('data', (chunk: Buffer) => {
+    if (said === '') {
+      clearTimeout(late)
+      late = after(limit)
+    }
     process.stdout.write(chunk)
     said = (said + chunk.toString('latin1')).slice(-4096)
   })
@@ -63,7 +71,8 @@ export async function boot({ root, repo, kernel, args, directory, limit }: BootO
   const [, ...sum] = /^(\d+) passed, (\d+) failed, (\d+) skipped$/m.exec(said) ?? []
   const [passed = 0, failed = 0, skipped = 0] = sum.map(Number)
   if (/^\d+$/.test(exitCode)) return { exitCode: Number(exitCode), sum: [passed, failed, skipped] }
-  const why = qemu.killed ? `was switched off after ${String(limit)} seconds` : 'ended'
+  const patience = said === '' ? FIRST_WORD : limit
+  const why = qemu.killed ? `was switched off after ${String(patience)} seconds` : 'ended'
   throw new Error(`the machine ${why} before it told an exit code; its console:\n${text(log).slice(-4000)}`)
 }
 
