@@ -95,6 +95,6 @@ function planOf(operations: readonly NetworkOperation[]): Plan {
     join: [],
     cgroup: { directories: [], writes: [], attach: [] },
     stdio: { stdin: 'null', stdout: 'null', stderr: 'null' },
-    operations: [...operations, { op: 'enter-pids' }, { op: 'exit' }],
+    operations: [...operations, { op: 'exit' }],
   }
 }
