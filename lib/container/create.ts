@@ -273,6 +273,7 @@ function storedOptions(options: NormalizedOptions, image: Image): StoredOptions 
     stopTimeout,
     network,
     extraHosts,
+    ...(options.hostGateway === undefined ? {} : { hostGateway: options.hostGateway }),
     dns,
     dnsSearch,
     dnsOptions,

@@ -3,24 +3,34 @@
  * /etc/hostname. Pure: what the host has comes in as text.
  */
 
+/** What has the place of an address in extraHosts where the host is meant, as Podman and Docker have it. */
+export const hostGateway = 'host-gateway'
+
 export interface EtcHostsInput {
   readonly hostname: string
-  /** `name:address` pairs; the name `host-gateway` isn't known here. */
+  /** An address may be {@link hostGateway}, where `gateway` is given. */
   readonly extraHosts: readonly { readonly name: string; readonly address: string }[]
+  /** Where it finds services of the host. @default nowhere */
+  readonly gateway?: string | undefined
   /** The container's own addresses, which its host name stands for; the loopback ones where it has none. */
   readonly addresses: readonly string[]
   /** The text of the host's /etc/hosts, which a container on the host's network shares. */
   readonly base?: string
 }
 
+/** Podman's and Docker's names for the host. */
+const hostNames = ['host.containers.internal', 'host.docker.internal']
+
 /** hosts(5) */
-export function etcHosts({ hostname, extraHosts, addresses, base }: EtcHostsInput): string {
-  const lines = extraHosts.map(({ name, address }) => `${address}\t${name}`)
+export function etcHosts({ hostname, extraHosts, gateway, addresses, base }: EtcHostsInput): string {
+  const lines = extraHosts.map(({ name, address }) => `${address === hostGateway ? (gateway ?? '') : address}\t${name}`)
   if (base === undefined) {
     lines.push('127.0.0.1\tlocalhost', '::1\tlocalhost ip6-localhost ip6-loopback')
   } else {
     lines.push(base.trimEnd())
   }
+  const names = hostNames.filter((name) => !extraHosts.some((one) => one.name === name))
+  if (gateway !== undefined && names.length > 0) lines.push(`${gateway}\t${names.join(' ')}`)
   for (const address of addresses.length > 0 ? addresses : ['127.0.0.1']) lines.push(`${address}\t${hostname}`)
   return `${lines.join('\n')}\n`
 }

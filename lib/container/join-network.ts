@@ -3,10 +3,11 @@ import { close } from '../sys/libc.js'
 import { PodlingError } from '../errors.js'
 import type { Spec } from '../launch/oci-spec.js'
 import type { Attachment } from '../network/attachment.js'
+import type { ContainerContext } from './context.js'
 import { isHolder } from './find-pod.js'
 import type { Lifecycle } from './lifecycle.js'
 import { Monitor } from '../launch/monitor.js'
-import { containerPaths } from './record.js'
+import { containerPaths, type ContainerRecord } from './record.js'
 
 /** A message may carry 253 descriptors (unix(7), SCM_MAX_FD), and the launch has some of its own. */
 const mostHeld = 240
@@ -21,14 +22,25 @@ export async function withNetworkPath(container: Lifecycle): Promise<Spec> {
   return { ...spec, linux: { ...spec.linux, namespaces } }
 }
 
-async function namespaceOf({ context, record }: Lifecycle, name: string): Promise<string> {
-  const what = `join the network of container ${name}`
-  const { root, runRoot, names, records } = context
+/** @throws PodlingError `CONTAINER_NOT_FOUND` */
+export function otherContainer(
+  { names, records }: ContainerContext,
+  record: ContainerRecord,
+  name: string,
+): ContainerRecord {
   const id = names.get(name) ?? name
   const other = records.get(id) ?? [...records.entries()].find(([key]) => id.length >= 12 && key.startsWith(id))?.[1]
-  if (other === undefined || other.id === record.id) {
-    throw new PodlingError('CONTAINER_NOT_FOUND', `${what}: no other container has this name or id on this root`)
-  }
+  if (other !== undefined && other.id !== record.id) return other
+  throw new PodlingError(
+    'CONTAINER_NOT_FOUND',
+    `join the network of container ${name}: no other container has this name or id on this root`,
+  )
+}
+
+async function namespaceOf({ context, record }: Lifecycle, name: string): Promise<string> {
+  const what = `join the network of container ${name}`
+  const { root, runRoot } = context
+  const other = otherContainer(context, record, name)
   let monitor: Monitor
   try {
     monitor = await Monitor.connect(containerPaths(root, runRoot, other.id, other.options.detach).socket)

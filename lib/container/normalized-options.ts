@@ -33,7 +33,10 @@ export interface NormalizedOptions extends NormalizedLimits {
   readonly mounts: readonly MountRequest[]
   readonly readOnly: boolean
   readonly network: NetworkMode
+  /** The address of one may be `host-gateway`. */
   readonly extraHosts: readonly { readonly name: string; readonly address: string }[]
+  /** Absent: it is told of. */
+  readonly hostGateway?: false
   readonly dns: readonly string[]
   readonly dnsSearch: readonly string[]
   readonly dnsOptions: readonly string[]

@@ -184,6 +184,7 @@ export const optionsSchema = {
     ip6: { type: 'string' },
     mac: { type: 'string' },
     extraHosts: texts,
+    hostGateway: flag,
     dns: { type: 'array', items: { type: 'string', address: true } },
     dnsSearch: {
       type: 'array',

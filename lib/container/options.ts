@@ -93,8 +93,19 @@ export interface ContainerOptions extends LimitOptions {
   readonly ip6?: string
   /** Of its link on its (first) network, `'02:00:00:00:00:01'` (`--mac-address`). @default one made from its address */
   readonly mac?: string
-  /** Lines of /etc/hosts, `'name:address'` (`--add-host`). */
+  /**
+   * Lines of /etc/hosts, `'name:address'`; `'name:host-gateway'`: the address by which it reaches services of the host
+   * (`--add-host`).
+   */
   readonly extraHosts?: readonly string[]
+  /**
+   * The names host.containers.internal and host.docker.internal lead to the host, as with Podman: by a bridge's own address, or,
+   * with pasta, by one that stands for the host's. Services that listen on the host's loopback alone are not reached.
+   * `false`: there are no such names, and pasta has no such address. What a host without Podling lets in from its networks,
+   * it lets in all the same: that is its firewall's to say.
+   * @default true
+   */
+  readonly hostGateway?: boolean
   /** Addresses of name servers for /etc/resolv.conf (`--dns`). @default the host's */
   readonly dns?: readonly string[]
   /**

@@ -7,6 +7,7 @@ import { parseNetworkMode, type DefaultNetwork, type NetworkMode } from '../netw
 import { capabilityName, isAll, type CapabilityName } from '../security/capabilities.js'
 import { seccompProfileFaults } from '../security/seccomp-profile.js'
 import { nearestName } from '../schema/nearest-name.js'
+import { hostGateway } from './etc-files.js'
 import { parseDevices } from './devices/parse-devices.js'
 import { hookFaults } from './hooks/parse-hooks.js'
 import { parseHealth } from './health/parse-health.js'
@@ -75,6 +76,7 @@ export function parseOptions(
   faults.push(...unreachable(parts.ready, reached), ...unreadable(parts.ready, parts.log))
   faults.push(
     ...contradictions(sound),
+    ...gatewayFaults(sound, parts.extraHosts, parts.network),
     ...checkSysctls(sound),
     ...limitContradictions(sound, normalizeLimits(sound)),
     ...hookFaults(sound),
@@ -117,6 +119,7 @@ function normalize(
     labels: options.labels ?? {},
     annotations: options.annotations ?? {},
     readOnly: options.readOnly ?? false,
+    ...(options.hostGateway === false ? { hostGateway: false } : {}),
     dns: options.dns ?? [],
     dnsSearch: options.dnsSearch ?? [],
     dnsOptions: options.dnsOptions ?? [],
@@ -185,16 +188,28 @@ export function parseExtraHosts(
   return (entries ?? []).flatMap((entry, index) => {
     const colon = entry.indexOf(':')
     const [names, address] = [entry.slice(0, colon), entry.slice(colon + 1).replace(/^\[(.*)\]$/, '$1')]
-    if (colon > 0 && isIP(address) !== 0 && names.split(';').every((name) => /^[a-zA-Z0-9_.-]+$/.test(name))) {
+    if (
+      colon > 0 &&
+      (isIP(address) !== 0 || address === hostGateway) &&
+      names.split(';').every((name) => /^[a-zA-Z0-9_.-]+$/.test(name))
+    ) {
       return names.split(';').map((name) => ({ name, address }))
     }
-    const message =
-      address === 'host-gateway'
-        ? 'host-gateway is not supported by this version'
-        : `must be 'name:address' such as 'db:10.0.0.2', got ${show(entry)}`
+    const message = `must be 'name:address' such as 'db:10.0.0.2', got ${show(entry)}`
     faults.push({ path: `extraHosts[${String(index)}]`, message })
     return []
   })
+}
+
+/** The host has a name there, and no way leads to it. */
+export function gatewayFaults(
+  { hostGateway: wanted }: Pick<ContainerOptions, 'hostGateway'>,
+  hosts: NormalizedOptions['extraHosts'],
+  network: NetworkMode,
+): Fault[] {
+  const none = wanted === false ? 'hostGateway: false' : network === 'none' ? "network: 'none'" : undefined
+  if (none === undefined || !hosts.some(({ address }) => address === hostGateway)) return []
+  return [{ path: 'extraHosts', message: `host-gateway has no meaning with ${none}` }]
 }
 
 function parseUlimits(ulimits: ContainerOptions['ulimits'], faults: Fault[]): NormalizedOptions['ulimits'] {

@@ -36,6 +36,7 @@ export const ofNetwork = [
   'ip6',
   'mac',
   'extraHosts',
+  'hostGateway',
   'dns',
   'dnsSearch',
   'dnsOptions',

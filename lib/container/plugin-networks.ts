@@ -23,7 +23,7 @@ export async function launchOnPluginNetworks(
     const status = await attach(`/proc/${String(monitor.pid)}/ns/net`)
     // Its monitor knows nothing of it.
     writeNetworkState(paths.network, { ...status, changed: true })
-    writeEtcFiles(container, status)
+    await writeEtcFiles(container, status)
     await beforeCommand(container, monitor)
     await context.networks.naming.publish(
       { id: record.id, name: record.name, dns: record.options.dns, pid: monitor.monitorPid },

@@ -22,6 +22,7 @@ export type StoredOptions = Pick<
   | 'stopTimeout'
   | 'network'
   | 'extraHosts'
+  | 'hostGateway'
   | 'dns'
   | 'dnsSearch'
   | 'dnsOptions'

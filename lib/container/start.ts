@@ -117,7 +117,7 @@ async function launchJoined(container: Lifecycle, joined: PodJoin, restorer: Res
     held = [...root.held, ...held]
     const status = attachment?.status ?? { endpoints: [], ports: [] }
     writeNetworkState(paths.network, { ...status, changed: false })
-    writeEtcFiles(container, status)
+    await writeEtcFiles(container, status)
     // Known before it runs: as long as this process lives, then as long as its own monitor does.
     const { naming } = context.networks
     const holder = { id: record.id, name: record.name, dns: record.options.dns }

@@ -51,6 +51,7 @@ export async function launchOnUserNetwork(
         lifetime: lifetime.read,
         helper: findHelper(),
         directory: paths.runDirectory,
+        hostGateway: container.record.options.hostGateway !== false,
       })
       writeNetworkState(paths.network, { endpoints: [], ports, changed: false })
       await beforeCommand(container, monitor)

@@ -5,6 +5,7 @@ import type { NetworkStatus } from '../network/attachment.js'
 import type { NetworkMode } from '../network/mode.js'
 import { namesDomain } from '../network/names.js'
 import { etcHosts, resolvConf } from './etc-files.js'
+import { hostGatewayOf } from './host-gateway.js'
 import { hostResolvConf, reachableResolvConf, readIfThere } from './host-resolver.js'
 import { labelFile } from '../sys/file-label.js'
 import type { Lifecycle } from './lifecycle.js'
@@ -12,8 +13,10 @@ import { resolverOf, userNetworkOf } from './user-network.js'
 import { hostIdOf, type UserIdMaps } from './userns/id-maps.js'
 import { idMapsOf } from './userns/in-spec.js'
 
-export function writeEtcFiles(container: Lifecycle, status: NetworkStatus): void {
-  const { record, paths } = container
+/** @throws PodlingError `NETWORK_FAILED` when they are to name the host, and there is no way to it */
+export async function writeEtcFiles(container: Lifecycle, status: NetworkStatus): Promise<void> {
+  const { context, record, paths } = container
+  const gateway = await hostGatewayOf(context, record, status)
   const { options, spec } = record
   const hostname = spec.hostname ?? osHostname()
   const hosts = options.network === 'host' ? readIfThere('/etc/hosts') : undefined
@@ -22,6 +25,7 @@ export function writeEtcFiles(container: Lifecycle, status: NetworkStatus): void
     etcHosts({
       hostname,
       extraHosts: options.extraHosts,
+      gateway,
       addresses: status.endpoints.flatMap(({ addresses }) => addresses.map((text) => text.split('/')[0] ?? '')),
       ...(hosts === undefined ? {} : { base: hosts }),
     }),

@@ -22,6 +22,8 @@ export interface NetworkSpace {
   readonly isThere: boolean
   /** What can't be had here, in words; undefined where all can. */
   readonly limits: string | undefined
+  /** Where what is in it finds the host: at the gateways of bridges, or at an address that is asked for; undefined: nowhere. */
+  readonly host: 'gateways' | (() => Promise<string | undefined>)
   /** Where a responder for names finds whom to ask for the rest. */
   readonly resolvConf: string
   /** Make it, or come to what others have made. */

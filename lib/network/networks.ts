@@ -5,7 +5,7 @@ import { afterUndo } from '../teardown.js'
 import type { Database } from '../storage/database.js'
 import { contains } from './address.js'
 import { attach } from './attach.js'
-import type { Attachment, AttachRequest, EndpointOptions } from './attachment.js'
+import type { Attachment, AttachRequest, EndpointOptions, NetworkStatus } from './attachment.js'
 import { removeBridge } from './bridge.js'
 import { CniNetworks } from './cni/networks.js'
 import { parseCniOptions, type CniNetworkOptions } from './cni/options.js'
@@ -13,6 +13,7 @@ import { blocksOf, Connector, type Wanted } from './connector.js'
 import type { ContainerAccess } from './container-access.js'
 import { Firewall, type Entry } from './firewall.js'
 import { forgetFlowsTo } from './flows.js'
+import { gatewayOfNetworks } from './host-gateway.js'
 import { HostNetwork } from './host-network.js'
 import { parseNetworkOptions, type NetworkOptions } from './network-options.js'
 import { defaultNetwork, networkOf, rulesOf, type Network, type NetworkRecord } from './network-record.js'
@@ -267,6 +268,11 @@ export class Networks {
     if (byPlugins < networks.length) this.#firewall.assertPossible()
     if (byPlugins < networks.length) await this.#restore()
     return await this.#passed(request, await attach({ connector: this.#connector, cni: this.#cni }, request, networks))
+  }
+
+  /** @internal Where a container that has this finds services of the host; undefined: nowhere. */
+  async hostGateway({ endpoints }: NetworkStatus): Promise<string | undefined> {
+    return await gatewayOfNetworks(endpoints, this.#host.space, (name) => this.#store.find(name))
   }
 
   /** Where bridges are elsewhere, sockets of the host hold the ports all the same, and what comes to them is sent on. */

@@ -13,6 +13,7 @@ const lockRetry = 1
 export class OwnSpace implements NetworkSpace {
   readonly isThere = true
   readonly limits = undefined
+  readonly host = 'gateways'
   readonly resolvConf: string
   readonly #helper: string
 

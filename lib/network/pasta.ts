@@ -1,11 +1,12 @@
 /** The network `pasta` (passt(1)): the container has the host's own addresses, and no NAT between. */
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { PodlingError } from '../errors.js'
 import type { BoundPort } from './attachment.js'
 import {
   findProgram,
+  lookForProgram,
   tapError,
   withFreePorts,
   type UserModeFacts,
@@ -15,6 +16,33 @@ import {
 
 /** An address that nobody has (RFC 3927); pasta takes what is sent there for questions to the host's resolver. */
 export const pastaFacts: UserModeFacts = { resolver: '169.254.1.1' }
+
+/** Another one, Podman's for this, which pasta takes for the host's own address. */
+const hostAddress = '169.254.1.2'
+const mapHost = '--map-guest-addr'
+
+const mappers = new Map<string, Promise<boolean>>()
+
+/** @returns undefined where there is no pasta, or one from before passt 2024_08_14, which has no address for the host */
+export async function gatewayOfPasta(directories?: readonly string[]): Promise<string | undefined> {
+  const program = lookForProgram('pasta', directories)
+  return program !== undefined && (await mapsHost(program)) ? hostAddress : undefined
+}
+
+/** Asked once: a program that is replaced meanwhile is not replaced by an older one. */
+async function mapsHost(program: string): Promise<boolean> {
+  const known = mappers.get(program) ?? says(program, ['--help'], mapHost)
+  mappers.set(program, known)
+  return await known
+}
+
+function says(program: string, args: string[], word: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    execFile(program, args, { cwd: '/', env: {} }, (_, ...texts) => {
+      resolve(texts.join('').includes(word))
+    })
+  })
+}
 
 /** native/attend.h has it too. */
 const attendedNetns = '/tmp/netns'
@@ -26,18 +54,19 @@ const attendedNetns = '/tmp/netns'
  */
 export async function startPasta(request: UserModeRequest): Promise<UserModeNetwork> {
   const program = findProgram('pasta', 'passt', request.programs)
-  return withFreePorts(request.ports, 'pasta', (ports) => run(program, request, ports))
+  const options = request.hostGateway && (await mapsHost(program)) ? [mapHost, hostAddress] : []
+  return withFreePorts(request.ports, 'pasta', (ports) => run(program, request, [...pastaArguments(ports), ...options]))
 }
 
 async function run(
   program: string,
   { netns, lifetime, helper }: UserModeRequest,
-  ports: readonly BoundPort[],
+  args: readonly string[],
 ): Promise<void> {
   const namespace = openSync(netns, 'r')
   let child
   try {
-    child = spawn(helper, ['attend', program, ...pastaArguments(ports)], {
+    child = spawn(helper, ['attend', program, ...args], {
       cwd: '/',
       env: {},
       stdio: ['ignore', 'ignore', 'pipe', lifetime, namespace],

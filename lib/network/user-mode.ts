@@ -20,6 +20,8 @@ export interface UserModeRequest {
   readonly helper: string
   /** A directory of the container's own, for sockets. */
   readonly directory: string
+  /** May it have an address that stands for the host? */
+  readonly hostGateway: boolean
   /** Where programs are looked for. @default {@link programDirectories} */
   readonly programs?: readonly string[]
 }
@@ -43,16 +45,24 @@ export const programDirectories: readonly string[] = [
   '/sbin',
 ]
 
+export function lookForProgram(name: string, directories = programDirectories): string | undefined {
+  return directories
+    .map((directory) => `${directory}/${name}`)
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK)
+        return true
+      } catch {
+        // The next one may have it.
+        return false
+      }
+    })
+}
+
 /** @throws PodlingError `NETWORK_PROGRAM_NOT_FOUND` */
 export function findProgram(name: string, debianPackage: string, directories = programDirectories): string {
-  for (const directory of directories) {
-    try {
-      accessSync(`${directory}/${name}`, constants.X_OK)
-      return `${directory}/${name}`
-    } catch {
-      // The next one may have it.
-    }
-  }
+  const found = lookForProgram(name, directories)
+  if (found !== undefined) return found
   throw new PodlingError(
     'NETWORK_PROGRAM_NOT_FOUND',
     `network ${name}: there is no program ${name} in ${directories.join(', ')}; install it (apt install ${debianPackage}), or use another network: ${otherThan(name)}, 'none' or 'host'`,

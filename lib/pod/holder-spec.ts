@@ -36,6 +36,7 @@ export function holderRecord(input: HolderInput, options: NormalizedPodOptions):
       stopSignal: constants.signals.SIGTERM,
       network,
       extraHosts,
+      ...(options.hostGateway === undefined ? {} : { hostGateway: options.hostGateway }),
       dns,
       dnsSearch,
       dnsOptions,

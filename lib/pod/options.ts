@@ -13,6 +13,7 @@ export interface PodOptions extends Pick<
   | 'ip6'
   | 'mac'
   | 'extraHosts'
+  | 'hostGateway'
   | 'dns'
   | 'dnsSearch'
   | 'dnsOptions'

@@ -2,7 +2,7 @@
 import { PodlingError } from '../errors.js'
 import type { LinuxResources } from '../cgroup/resources.js'
 import { optionKeywords, optionsSchema } from '../container/options-schema.js'
-import { parseExtraHosts, withoutUndefined } from '../container/parse-options.js'
+import { gatewayFaults, parseExtraHosts, withoutUndefined } from '../container/parse-options.js'
 import { ofNetwork } from '../container/parse-pod.js'
 import { podNamespaces, type PodNamespace } from '../container/pod-place.js'
 import { parseSize } from '../schema/quantities.js'
@@ -20,6 +20,7 @@ export interface NormalizedPodOptions {
   readonly labels: Readonly<Record<string, string>>
   readonly network: NetworkMode
   readonly extraHosts: readonly { readonly name: string; readonly address: string }[]
+  readonly hostGateway?: false
   readonly dns: readonly string[]
   readonly dnsSearch: readonly string[]
   readonly dnsOptions: readonly string[]
@@ -30,7 +31,7 @@ export interface NormalizedPodOptions {
 }
 
 const {
-  name, hostname, labels, network, ports, networkAliases, ip, ip6, mac, extraHosts, dns, dnsSearch, dnsOptions, memory, cpus, cpuset,
+  name, hostname, labels, network, ports, networkAliases, ip, ip6, mac, extraHosts, hostGateway, dns, dnsSearch, dnsOptions, memory, cpus, cpuset,
   pidsLimit, sysctls, shmSize, detach,
 } = optionsSchema.properties // prettier-ignore
 
@@ -39,7 +40,7 @@ const schema = {
   member: 'option',
   additionalProperties: false,
   properties: {
-    name, hostname, labels, network, ports, networkAliases, ip, ip6, mac, extraHosts, dns, dnsSearch, dnsOptions, memory, cpus, cpuset,
+    name, hostname, labels, network, ports, networkAliases, ip, ip6, mac, extraHosts, hostGateway, dns, dnsSearch, dnsOptions, memory, cpus, cpuset,
     pidsLimit, sysctls, shmSize, detach,
     share: { type: 'array', items: { enum: [...podNamespaces] } },
     exitPolicy: { enum: ['continue', 'stop'] },
@@ -62,7 +63,7 @@ export function parsePodOptions(options: PodOptions, defaultNetwork: DefaultNetw
   )
   const shares = { network: share.includes('net'), hosts: parseExtraHosts(sound.extraHosts, faults) }
   const mode = networkOf(sound, shares.network, defaultNetwork, faults)
-  faults.push(...unshared(sound, share))
+  faults.push(...unshared(sound, share), ...gatewayFaults(sound, shares.hosts, mode))
   // Those of namespaces that it has; whether they are the host's is asked in the same words as of a container.
   faults.push(...checkSysctls({ image: 'none', ...pick(sound, ['sysctls', 'network']) }))
   if (faults.length > 0) throw new PodlingError('INVALID_OPTION', formatFaults('pod options', faults))
@@ -75,6 +76,7 @@ export function parsePodOptions(options: PodOptions, defaultNetwork: DefaultNetw
     labels: sound.labels ?? {},
     network: mode,
     extraHosts: shares.hosts,
+    ...(sound.hostGateway === false ? { hostGateway: false } : {}),
     dns: sound.dns ?? [],
     dnsSearch: sound.dnsSearch ?? [],
     dnsOptions: sound.dnsOptions ?? [],

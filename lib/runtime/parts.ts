@@ -1,4 +1,3 @@
-import { accessSync, constants } from 'node:fs'
 import { EventEmitter } from 'eventemitter3'
 import { openCgroups } from '../cgroup/open.js'
 import { enterNamespaces, lookAround, monitorSockets, userNamespaceInfo } from './confinement.js'
@@ -37,7 +36,7 @@ import { Networks } from '../network/networks.js'
 import { OwnSpace } from '../network/own-space.js'
 import { Pods } from '../pod/pods.js'
 import { SharedSpace } from '../network/rootless/shared-space.js'
-import { programDirectories } from '../network/user-mode.js'
+import { lookForProgram, programDirectories } from '../network/user-mode.js'
 import { BlobStamps } from '../storage/blob-stamps.js'
 import { ContentStore } from '../storage/content.js'
 import { Database } from '../storage/database.js'
@@ -109,7 +108,8 @@ async function open(
   const database = await keep(Database.open(`${paths.root}/database`), (part) => part.close())
   const rootless = !isPrivileged(facts)
   const cgroups = await keep(openCgroups({ parent: paths.cgroupParent, rootless }), (part) => part.close())
-  const findProgram = (name: string): string | undefined => findAlong([...programs.path, ...programDirectories], name)
+  const findProgram = (name: string): string | undefined =>
+    lookForProgram(name, [...programs.path, ...programDirectories])
   const namespaces = rootless ? enterNamespaces(paths, facts, findProgram) : undefined
   const launcher = await keep(
     Launcher.start({
@@ -243,17 +243,4 @@ async function open(
     return runtimeInfo(paths, storage, quotas, cgroups, facts, space)
   }
   return { gate, journal, context, info, imageEvents, images, networks, volumes, containers, pods, recovered, teardown }
-}
-
-function findAlong(directories: readonly string[], name: string): string | undefined {
-  return directories.map((directory) => `${directory}/${name}`).find((path) => isExecutable(path))
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
 }

@@ -8,6 +8,20 @@ t.test('hosts of a container by itself', async (t) => {
   )
 })
 
+t.test('the host has the names that Podman and Docker give it', async (t) => {
+  const some = { hostname: 'web', addresses: [], gateway: '10.88.0.1' }
+  const localhost = '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n'
+  t.equal(
+    etcHosts({ ...some, extraHosts: [{ name: 'db', address: 'host-gateway' }] }),
+    `10.88.0.1\tdb\n${localhost}10.88.0.1\thost.containers.internal host.docker.internal\n127.0.0.1\tweb\n`,
+  )
+  t.equal(
+    etcHosts({ ...some, extraHosts: [{ name: 'host.docker.internal', address: '10.0.0.5' }] }),
+    `10.0.0.5\thost.docker.internal\n${localhost}10.88.0.1\thost.containers.internal\n127.0.0.1\tweb\n`,
+    'one that is given otherwise is that',
+  )
+})
+
 t.test('hosts on the network of the host keep its entries', async (t) => {
   t.equal(
     etcHosts({

@@ -218,7 +218,14 @@ t.test('one mistake, one sentence', (t) => {
     ],
     [{ platform: 'arm64' }, `platform: must be os/architecture such as linux/arm64, got 'arm64'`],
     [{ extraHosts: ['db'] }, `extraHosts[0]: must be 'name:address' such as 'db:10.0.0.2', got 'db'`],
-    [{ extraHosts: ['db:host-gateway'] }, 'extraHosts[0]: host-gateway is not supported by this version'],
+    [
+      { extraHosts: ['db:host-gateway'], network: 'none' },
+      "extraHosts: host-gateway has no meaning with network: 'none'",
+    ],
+    [
+      { extraHosts: ['db:host-gateway'], hostGateway: false },
+      'extraHosts: host-gateway has no meaning with hostGateway: false',
+    ],
     [{ dns: ['dns.example'], network: 'host' }, `dns[0]: must be an IP address, got 'dns.example'`],
     [{ ready: { prot: 80 } }, /^ready: must have one of port, http, log, command, healthy; .*did you mean port\?/],
     [{ ready: [{ port: 80 }, { http: 'x', port: 80 }] }, `ready[1].http: must be a path such as '/health', got 'x'`],

@@ -2,6 +2,7 @@ import t from 'tap'
 import { execFileSync } from 'node:child_process'
 import { connect, createServer } from 'node:net'
 import type { Container, ContainerOptions } from 'podling'
+import { askHost, startHostServices } from '../fixtures/host-service.js'
 import { inOwnNetwork } from '../fixtures/own-network.js'
 import { testRuntime } from '../fixtures/runtime.js'
 import { needs } from '../peers.js'
@@ -61,6 +62,21 @@ if (inOwnNetwork(import.meta.url)) {
       t.match(stdout, /10\.88\.0\.2\t/)
       t.notMatch(stdout, /inet6/)
       t.same(web.inspect().ports, web.ports)
+    })
+
+    await t.test('services of the host', async (t) => {
+      await using services = await startHostServices()
+      await using one = await server('one', { extraHosts: ['gate:host-gateway'] })
+      await using beside = await runtime.run({ image, network: `container:${one.name}`, command: ['sleep', '100'] })
+      for (const container of [one, beside])
+        t.equal(await askHost(container, 'host.docker.internal', services.open), 'open')
+      t.equal(await askHost(one, 'gate', services.open), 'open')
+      t.equal(await askHost(one, 'gate', services.local), '', 'not what listens on loopback alone')
+      await using pod = await runtime.pods.create({ extraHosts: ['gate:host-gateway'] })
+      await using inside = await runtime.run({ image, pod: pod.name, command: ['sleep', '100'] })
+      t.equal(await askHost(inside, 'gate', services.open), 'open', 'of a pod')
+      await using unnamed = await server('unnamed', { hostGateway: false })
+      t.notMatch((await unnamed.exec(['cat', '/etc/hosts'])).stdout, /internal/)
     })
 
     await t.test('a port that is taken', async (t) => {

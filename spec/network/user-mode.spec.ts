@@ -81,7 +81,14 @@ if (inOwnNetwork(import.meta.url)) {
       const netns = `/proc/${String(container.pid)}/ns/net`
       const lifetime = pipe()
       const begin = (ports: readonly PortOption[], path = netns) =>
-        start({ netns: path, ports: portRequests(ports), lifetime: lifetime.read, helper: findHelper(), directory })
+        start({
+          netns: path,
+          ports: portRequests(ports),
+          lifetime: lifetime.read,
+          helper: findHelper(),
+          directory,
+          hostGateway: true,
+        })
 
       await rejectsWith(t, () => begin(['127.0.0.1:4444:80']), 'PORT_IN_USE', /4444/)
       await rejectsWith(t, () => begin(['80/sctp'] as const), 'INVALID_OPTION', /not sctp/)

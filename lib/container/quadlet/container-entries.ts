@@ -61,6 +61,8 @@ export const writers: Writers = {
   mac: nothing,
   ports: (ports, section) => ports.map((port) => section.line('PublishPort', 'publish', portText(port))),
   extraHosts: (lines, section) => lines.map((line) => section.line('AddHost', 'add-host', line)),
+  hostGateway: (is) =>
+    is ? [] : omit('hostGateway: Podman has it for all containers, host_containers_internal_ip of containers.conf(5)'),
   dns: (servers, section) => servers.map((server) => section.line('DNS', 'dns', server)),
   dnsSearch: (domains, section) => domains.map((domain) => section.line('DNSSearch', 'dns-search', domain)),
   dnsOptions: (options, section) => options.map((option) => section.line('DNSOption', 'dns-option', option)),

@@ -15,7 +15,7 @@ import { PodlingError } from '../../errors.js'
 import { lockFile } from '../../storage/lock.js'
 import { close, connectUnix, duplicate, listenerPid, pipe, tryLock } from '../../sys/libc.js'
 import type { Forward, NetworkSpace, SpacePass } from '../network-space.js'
-import { pastaFacts, startPasta } from '../pasta.js'
+import { gatewayOfPasta, pastaFacts, startPasta } from '../pasta.js'
 import type { UserModeRequest } from '../user-mode.js'
 import { SpaceChannel } from './space-channel.js'
 
@@ -49,6 +49,8 @@ export class SharedSpace implements NetworkSpace {
   constructor(options: SharedSpaceOptions) {
     this.#options = options
   }
+
+  readonly host = gatewayOfPasta
 
   get isThere(): boolean {
     return this.#channel !== undefined
@@ -148,6 +150,7 @@ export class SharedSpace implements NetworkSpace {
         lifetime: lifetime.read,
         helper,
         directory,
+        hostGateway: true,
       }
       await startWayOut(request, there === undefined ? 1 : wayOutTries)
     } catch (error) {

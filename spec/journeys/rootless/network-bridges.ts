@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import t from 'tap'
 import type { Container, ContainerOptions } from 'podling'
 import { askTcp, askUdp } from '../../fixtures/ask-port.js'
+import { askHost, startHostServices } from '../../fixtures/host-service.js'
 import { openRuntime, processesNamed } from '../../fixtures/rootless-networks.js'
 
 const { runtime, image } = await openRuntime()
@@ -32,11 +33,24 @@ t.test('names, addresses and the way out', async (t) => {
   await t.rejects(runtime.run({ ...client, network: 'back', ip: '10.77.0.9' }), { code: 'ADDRESS_IN_USE' })
 })
 
+t.test('services of the host, as Podman lets them be reached', async (t) => {
+  await using services = await startHostServices()
+  await using container = await runtime.run({ ...client, network: 'back', extraHosts: ['gate:host-gateway'] })
+  for (const name of ['gate', 'host.containers.internal'])
+    t.equal(await askHost(container, name, services.open), 'open', `by ${name}`)
+  t.equal(await askHost(container, 'gate', services.local), '', 'not what listens on loopback alone')
+})
+
 t.test('networks are apart, and an internal one has no way out', async (t) => {
   await runtime.networks.create({ name: 'inner', internal: true })
   await using _one = await runtime.run({ ...server, name: 'one', network: 'back', ip: '10.77.0.9' })
   await using stranger = await runtime.run({ ...client, network: 'bridge' })
   await using inner = await runtime.run({ ...client, network: 'inner' })
+  t.notMatch((await inner.exec(['cat', '/etc/hosts'])).stdout, /internal/, 'not even to the host')
+  await t.rejects(runtime.run({ ...client, network: 'inner', extraHosts: ['gate:host-gateway'] }), {
+    code: 'NETWORK_FAILED',
+    message: /host-gateway: .*no way to the host/,
+  })
   const reaches = async (container: Container, address: string, port: number): Promise<boolean> =>
     (await container.exec(['sh', '-c', `nc -w 1 ${address} ${String(port)} </dev/null`])).exitCode === 0
   t.equal(await reaches(stranger, '10.77.0.9', 80), false)

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import type { ContainerOptions } from 'podling'
 import { askTcp, askUdp } from '../../fixtures/ask-port.js'
+import { askHost, startHostServices } from '../../fixtures/host-service.js'
 import { openRuntime, processesNamed, startOtherHost } from '../../fixtures/rootless-networks.js'
 
 const { runtime, image } = await openRuntime()
@@ -62,6 +63,24 @@ for (const network of [undefined, 'slirp4netns'] as const) {
     }
   })
 }
+
+t.test('services of the host, as Podman lets them be reached', async (t) => {
+  await using services = await startHostServices()
+  for (const network of ['pasta', 'slirp4netns'] as const) {
+    await using container = await runtime.run({
+      image,
+      network,
+      command: ['sleep', '1000'],
+      extraHosts: ['gate:host-gateway'],
+    })
+    for (const name of ['gate', 'host.containers.internal', 'host.docker.internal'])
+      t.equal(await askHost(container, name, services.open), 'open', `${network}: by ${name}`)
+    t.equal(await askHost(container, 'gate', services.local), '', `${network}: not what listens on loopback alone`)
+  }
+  await using alone = await runtime.run({ image, command: ['sleep', '1000'], hostGateway: false })
+  t.notMatch((await alone.exec(['cat', '/etc/hosts'])).stdout, /internal/)
+  t.equal(await askHost(alone, '169.254.1.2', services.open), '', 'nor is there an address')
+})
 
 t.test('a pasta that is killed is run again', async (t) => {
   await using container = await runtime.run(server)
