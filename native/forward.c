@@ -1,17 +1,20 @@
 #include "forward.h"
 
 #include <arpa/inet.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 #include "common.h"
-#include "owner.h"
+#include "sandbox.h"
 
 enum { EVENTS = 64, BACKLOG = 1024 };
+enum { FIRST_PAUSE = 50, LONGEST_PAUSE = 5000 }; /* milliseconds */
 
 struct port_source {
   struct forward_source source;
@@ -55,13 +58,6 @@ static int begin(struct forward_loop *loop, struct port_source *source, int fd, 
   return forward_watch(loop, fd, &source->source, EPOLLIN) ? 0 : -1;
 }
 
-/* It needs no rights for what it does, and no program is started here. */
-static int give_up_rights(void) {
-  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return -1;
-  return give_up_capabilities();
-}
-
 static void more_descriptors(void) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
@@ -93,13 +89,12 @@ static void resume(struct forward_loop *loop, struct port_source *sources) {
   }
 }
 
-int forward_main(int stream, const int *sockets, const struct forward_target *targets, size_t count) {
-  prctl(PR_SET_NAME, "podling-ports");
-  signal(SIGPIPE, SIG_IGN);
+static int serve(int stream, const int *sockets, const struct forward_target *targets, size_t count) {
+  prctl(PR_SET_NAME, "podling-forward");
   more_descriptors();
   struct port_source *sources = calloc(count, sizeof(*sources));
   struct forward_loop loop = {.epoll = epoll_create1(EPOLL_CLOEXEC), .port_count = count};
-  if (!sources || loop.epoll < 0 || give_up_rights() < 0) return 1;
+  if (!sources || loop.epoll < 0 || forward_enter_sandbox() < 0) return 1;
   if (!forward_watch(&loop, stream, &stream_source, 0)) return 1;
   for (size_t i = 0; i < count; i++)
     if (begin(&loop, &sources[i], sockets[i], &targets[i]) < 0) return 1;
@@ -112,5 +107,28 @@ int forward_main(int stream, const int *sockets, const struct forward_target *ta
       if (!take(&loop, &events[i])) return 0;
     busy = forward_go_on();
     if (forward_sweep()) resume(&loop, sources);
+  }
+}
+
+static bool ended(int stream, int process, int timeout) {
+  struct pollfd fds[] = {{.fd = stream}, {.fd = process, .events = POLLIN}};
+  while (poll(fds, 2, timeout) < 0 && errno == EINTR) continue;
+  return fds[0].revents != 0;
+}
+
+int forward_main(int stream, const int *sockets, const struct forward_target *targets, size_t count) {
+  prctl(PR_SET_NAME, "podling-ports");
+  signal(SIGPIPE, SIG_IGN);
+  if (sandbox_rights() < 0) return 1;
+  for (int pause = FIRST_PAUSE;; pause = pause * 2 < LONGEST_PAUSE ? pause * 2 : LONGEST_PAUSE) {
+    pid_t pid = fork();
+    if (pid == 0) _exit(serve(stream, sockets, targets, count));
+    autoclose int process = pid < 0 ? -1 : sys_pidfd_open(pid);
+    if (process >= 0 && ended(stream, process, -1)) {
+      sys_pidfd_send_signal(process, SIGKILL);
+      return 0;
+    }
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR) continue;
+    if (ended(stream, -1, pause)) return 0;
   }
 }

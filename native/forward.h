@@ -1,6 +1,7 @@
 /*
  * Published ports of an ordinary user's bridge networks: from sockets of the host's network namespace to those of containers.
- * Bytes of TCP go through pipes, by splice(2), and are never looked at. For a container one process, which ends with a stream.
+ * Bytes of TCP go through pipes, by splice(2), and are never looked at. For a container one process, which ends with a stream,
+ * and keeps the sockets for another that does the work: of what strangers may send to that one, nothing can end the ports.
  */
 #pragma once
 
@@ -19,6 +20,9 @@ struct forward_target {
 
 /* `sockets` are bound, and in the order of `targets`. */
 int forward_main(int stream, const int *sockets, const struct forward_target *targets, size_t count);
+
+/* forward_sandbox.c: give up all that forwarding doesn't take. Can't be undone. */
+int forward_enter_sandbox(void);
 
 struct forward_port {
   int fd;

@@ -29,18 +29,20 @@
 #include "forward.h"
 #include "owner.h"
 
-enum { KEPT_FD = 3, USER_FD = 4, NETWORK_FD = 5, REPORT_FD = 3 };
+enum { USER_FD = 3, NETWORK_FD = 4, REPORT_FD = 3 };
+enum { LAST, LISTENER, WAY_OUT, FIXED }; /* what is polled beside clients */
 enum { CLIENTS = 512, ROOM = 64 * 1024, DESCRIPTORS = 253, ARGUMENTS = 64 };
 
-/* lib/network/rootless/space.ts has them too. */
+/* lib/network/rootless/space-channel.ts has them too. */
 enum request_kind {
   SPACE_SOCKET = 1, /* u32 domain, type, protocol: a socket */
   SPACE_NAMESPACE = 2, /* the network namespace */
   SPACE_READ = 3, /* text path below /proc/sys/net: what is in it */
   SPACE_WRITE = 4, /* text path, text value */
-  SPACE_WATCH = 5, /* a descriptor: closed when this ends */
+  SPACE_WATCH = 5, /* a pipe: closed when this ends; a byte comes when the way out has ended */
   SPACE_FORWARD = 6, /* forward.h: targets; the stream, and the sockets */
   SPACE_NAMES = 7, /* the arguments of dns_main, texts; its report */
+  SPACE_WAY_OUT = 8, /* a pipe that a way out has the other end of, kept as long as this lives; without one: is there any? */
 };
 
 struct request {
@@ -51,7 +53,7 @@ struct request {
   size_t fd_count;
 };
 
-static struct pollfd polled[2 + CLIENTS];
+static struct pollfd polled[FIXED + CLIENTS];
 static int watches[CLIENTS];
 static size_t client_count;
 static int users = -1;
@@ -112,10 +114,9 @@ static int await_last(const char *path) {
 static pid_t begin(void) {
   pid_t pid = fork();
   if (pid != 0) return pid;
-  for (size_t i = 0; i < client_count + 2; i++) close(polled[i].fd);
+  for (size_t i = 0; i < client_count + FIXED; i++) close(polled[i].fd);
   for (size_t i = 0; i < client_count; i++)
     if (watches[i] >= 0) close(watches[i]);
-  close(KEPT_FD);
   close(users);
   signal(SIGCHLD, SIG_DFL);
   return 0;
@@ -174,6 +175,16 @@ static int make_socket(const struct request *request, int *fd) {
   return *fd < 0 ? errno : 0;
 }
 
+static int way_out(struct request *request) {
+  if (request->fd_count == 0) {
+    struct pollfd end = {.fd = polled[WAY_OUT].fd};
+    return end.fd < 0 || poll(&end, 1, 0) != 0 ? ENOENT : 0;
+  }
+  close_fd(&polled[WAY_OUT].fd);
+  polled[WAY_OUT].fd = steal_fd(&request->fds[0]);
+  return 0;
+}
+
 static void answer(int client, int error, const char *bytes, size_t size, int fd) {
   uint32_t number = (uint32_t)error;
   struct iovec parts[] = {{&number, sizeof(number)}, {(void *)(uintptr_t)bytes, size}};
@@ -195,7 +206,7 @@ static void answer(int client, int error, const char *bytes, size_t size, int fd
 }
 
 static void serve(size_t index, struct request *request) {
-  int client = polled[2 + index].fd, error = 0;
+  int client = polled[FIXED + index].fd, error = 0;
   autoclose int fd = -1;
   static char text[ROOM];
   ssize_t size = 0;
@@ -218,6 +229,7 @@ static void serve(size_t index, struct request *request) {
       break;
     case SPACE_FORWARD: error = forward(request); break;
     case SPACE_NAMES: error = names(request); break;
+    case SPACE_WAY_OUT: error = way_out(request); break;
     default: error = EINVAL;
   }
   answer(client, error, text, size > 0 ? (size_t)size : 0, fd);
@@ -233,7 +245,7 @@ static bool receive(size_t index) {
   struct iovec part = {room, ROOM};
   struct msghdr message = {
       .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
-  ssize_t got = recvmsg(polled[2 + index].fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  ssize_t got = recvmsg(polled[FIXED + index].fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   if (got < 0) return errno == EAGAIN || errno == EINTR;
   struct request request = {.bytes = room + sizeof(uint32_t)};
   for (struct cmsghdr *rights = CMSG_FIRSTHDR(&message); rights; rights = CMSG_NXTHDR(&message, rights)) {
@@ -253,29 +265,38 @@ static bool receive(size_t index) {
 }
 
 static void forget(size_t index) {
-  close(polled[2 + index].fd);
+  close(polled[FIXED + index].fd);
   if (watches[index] >= 0) close(watches[index]);
   client_count--;
-  polled[2 + index] = polled[2 + client_count];
+  polled[FIXED + index] = polled[FIXED + client_count];
   watches[index] = watches[client_count];
+}
+
+/* Nobody has its other end any more. Hosts begin it again, and containers on internal networks don't miss it. */
+static void tell_way_out(void) {
+  close_fd(&polled[WAY_OUT].fd);
+  for (size_t i = 0; i < client_count; i++)
+    if (watches[i] >= 0 && write(watches[i], "", 1) < 0 && errno != EAGAIN) close_fd(&watches[i]);
 }
 
 static int keep(void) {
   for (;;) {
-    polled[0].events = polled[1].events = POLLIN;
+    polled[LAST].events = polled[LISTENER].events = POLLIN;
+    polled[WAY_OUT].events = 0;
     /* Who comes when there is no room for him waits. */
-    int listener = polled[1].fd;
-    if (client_count == CLIENTS) polled[1].fd = -1;
-    int ready = poll(polled, (nfds_t)(2 + client_count), -1);
-    polled[1].fd = listener;
+    int listener = polled[LISTENER].fd;
+    if (client_count == CLIENTS) polled[LISTENER].fd = -1;
+    int ready = poll(polled, (nfds_t)(FIXED + client_count), -1);
+    polled[LISTENER].fd = listener;
     if (ready < 0) continue;
-    if (polled[0].revents) return 0;
+    if (polled[LAST].revents) return 0;
+    if (polled[WAY_OUT].revents) tell_way_out();
     for (size_t i = client_count; i-- > 0;)
-      if (polled[2 + i].revents && !receive(i)) forget(i);
-    if (client_count == CLIENTS || !polled[1].revents) continue;
+      if (polled[FIXED + i].revents && !receive(i)) forget(i);
+    if (client_count == CLIENTS || !polled[LISTENER].revents) continue;
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     if (fd < 0) continue;
-    polled[2 + client_count] = (struct pollfd){.fd = fd, .events = POLLIN};
+    polled[FIXED + client_count] = (struct pollfd){.fd = fd, .events = POLLIN};
     watches[client_count++] = -1;
   }
 }
@@ -291,11 +312,11 @@ int space_main(const char *socket_path, const char *users_path) {
   if (enter() < 0) return fail_as("enter the network namespace");
   close(USER_FD);
   close(NETWORK_FD);
-  fcntl(KEPT_FD, F_SETFD, FD_CLOEXEC);
-  polled[0].fd = await_last(users_path);
-  if (polled[0].fd < 0) return fail_as(users_path);
-  polled[1].fd = open_listener(socket_path);
-  if (polled[1].fd < 0) return fail_as(socket_path);
+  polled[WAY_OUT].fd = -1;
+  polled[LAST].fd = await_last(users_path);
+  if (polled[LAST].fd < 0) return fail_as(users_path);
+  polled[LISTENER].fd = open_listener(socket_path);
+  if (polled[LISTENER].fd < 0) return fail_as(socket_path);
   autoclose int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null < 0) return fail_as("/dev/null");
   /* Whoever started us reads these to their end. */

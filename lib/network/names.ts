@@ -163,7 +163,7 @@ export class Names {
   async #start(network: NamedNetwork): Promise<void> {
     const address = `podling-dns-${hash(this.#directory(network.id))}`
     let pid: number | undefined
-    await this.#setup.space.enter()
+    await this.#setup.space.enter(false)
     for (let attempt = 1; attempt <= connectTries; attempt++) {
       const connection = tryConnect(this.#setup.space, address)
       const places = connection === undefined ? undefined : await placesFrom(connection)

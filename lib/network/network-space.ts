@@ -26,8 +26,11 @@ export interface NetworkSpace {
   readonly host: 'gateways' | (() => Promise<string | undefined>)
   /** Where a responder for names finds whom to ask for the rest. */
   readonly resolvConf: string
-  /** Make it, or come to what others have made. */
-  enter(): Promise<void>
+  /**
+   * Make it, or come to what others have made.
+   * @param outward with a way out to other networks
+   */
+  enter(outward: boolean): Promise<void>
   /** Come to what others have made. @returns false where nobody has */
   find(): Promise<boolean>
   /** socket(2), of this namespace, non-blocking. */

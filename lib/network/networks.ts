@@ -186,7 +186,7 @@ export class Networks {
   async connect(network: string, container: string, options: EndpointOptions = {}): Promise<void> {
     const record = await this.#store.get(network)
     await this.#presence.enter()
-    await this.#host.space.enter()
+    await this.#host.space.enter(!record.internal)
     await this.#access().withRunning(container, async (running) => {
       if (!running.ownNetwork) {
         throw new PodlingError(
@@ -213,7 +213,7 @@ export class Networks {
    */
   async disconnect(network: string, container: string): Promise<void> {
     const record = await this.#store.get(network)
-    await this.#host.space.enter()
+    await this.#host.space.enter(false)
     await this.#access().withRunning(container, async (running) => {
       await this.#by(record).disconnect(running, record)
       this.#tell(networkEvent(record, 'disconnect', running.id))
@@ -264,7 +264,7 @@ export class Networks {
     }
     const byPlugins = networks.filter(({ record }) => record.driver === 'cni').length
     await this.#presence.enter()
-    await this.#host.space.enter()
+    await this.#host.space.enter(networks.some(({ record }) => !record.internal))
     if (byPlugins < networks.length) this.#firewall.assertPossible()
     if (byPlugins < networks.length) await this.#restore()
     return await this.#passed(request, await attach({ connector: this.#connector, cni: this.#cni }, request, networks))

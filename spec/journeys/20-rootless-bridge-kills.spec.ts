@@ -1,4 +1,4 @@
 /** Bridges of an ordinary user, when what they are made of is killed. */
 import { testOnOwnHost } from '../fixtures/rootless-machine.js'
 
-testOnOwnHost(import.meta.url, 'network-bridge-kills')
+testOnOwnHost(import.meta.url, { 'network-bridge-kills': '' })

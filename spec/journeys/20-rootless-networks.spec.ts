@@ -1,4 +1,4 @@
 /** pasta and slirp4netns of an ordinary user. */
 import { testOnOwnHost } from '../fixtures/rootless-machine.js'
 
-testOnOwnHost(import.meta.url, 'network-programs')
+testOnOwnHost(import.meta.url, { 'network-programs': '' })

@@ -1,14 +1,14 @@
 /**
  * The network namespace that bridges of an ordinary user are in: one for a run directory, shared by all hosts on it and by the
- * monitors of containers that are on bridges (native/space.c keeps it). Its way out is a pasta of its own, and published ports
- * are sockets of the host, forwarded by processes of the helper.
+ * monitors of containers that are on bridges (native/space.c keeps it). Its way out, once a container needs one, is a pasta of its
+ * own, and published ports are sockets of the host, forwarded by processes of the helper.
  *
  * Who uses it holds a lock, and with the last one it ends. Whoever is killed at any step leaves nothing: a namespace lasts as
  * long as its processes, a lock as long as its holder.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, mkdirSync, openSync, readlinkSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PodlingError } from '../../errors.js'
@@ -60,43 +60,57 @@ export class SharedSpace implements NetworkSpace {
     return `${this.#options.directory}/resolv.conf`
   }
 
-  async enter(): Promise<void> {
-    if (!(await this.#come(true))) await this.#come(true)
+  async enter(outward: boolean): Promise<void> {
+    while (!(await this.#come(true, outward)));
   }
 
   async find(): Promise<boolean> {
-    return await this.#come(false)
+    return await this.#come(false, false)
   }
 
-  /** One after the other: who only looked may have found nothing. */
-  async #come(make: boolean): Promise<boolean> {
-    if (this.#channel?.isAlive) return true
-    this.#lose()
-    this.#entering ??= this.#enter(make).finally(() => (this.#entering = undefined))
+  /** One after the other: who only looked may have found nothing, and who needed no way out made none. */
+  async #come(make: boolean, outward: boolean): Promise<boolean> {
+    if (this.#channel?.isAlive !== true) this.#lose()
+    if (this.#channel !== undefined && !(outward && !this.#channel.hasWayOut)) return true
+    if (this.#entering !== undefined) {
+      await this.#entering
+      return !make && this.#channel !== undefined
+    }
+    this.#entering = this.#enter(make, outward).finally(() => (this.#entering = undefined))
     return await this.#entering
   }
 
-  async #enter(make: boolean): Promise<boolean> {
+  async #enter(make: boolean, outward: boolean): Promise<boolean> {
     const { directory } = this.#options
     mkdirSync(directory, { recursive: true, mode: 0o711 })
     const lock = await lockFile(`${directory}/lock`)
     try {
       this.#users ??= await joinUsers(`${directory}/users`)
-      let channel = SpaceChannel.connect(this.#socket)
+      let channel = this.#channel ?? SpaceChannel.connect(this.#socket)
       if (channel === undefined) {
         const there = this.#namespace ?? this.#ofMonitors()
         if (there === undefined && !make) {
           this.#leave()
           return false
         }
+        if (there === undefined) rmSync(this.#wayOutWanted, { force: true })
         await this.#begin(there)
         if (there !== undefined && there !== this.#namespace) close(there)
         channel = SpaceChannel.connect(this.#socket)
         if (channel === undefined) throw new PodlingError('NETWORK_FAILED', `${begin}: it was ended at once`)
       }
       this.#namespace ??= channel.namespace()
-      this.#watchOver(channel)
+      if (this.#channel !== channel) this.#watchOver(channel)
       this.#channel = channel
+      const before = existsSync(this.#wayOutWanted)
+      if ((outward || before) && !channel.hasWayOut) {
+        try {
+          await this.#beginWayOut(channel, before)
+        } catch (error) {
+          // Whoever needs it hears why it can't be; what is internal goes on.
+          if (outward) throw error
+        }
+      }
       return true
     } catch (error) {
       if (this.#namespace === undefined) this.#leave()
@@ -104,6 +118,11 @@ export class SharedSpace implements NetworkSpace {
     } finally {
       lock.release()
     }
+  }
+
+  /** A file that is there once a container needed a way out: one that ends is begun again then. */
+  get #wayOutWanted(): string {
+    return `${this.#options.directory}/outward`
   }
 
   get #socket(): string {
@@ -125,43 +144,46 @@ export class SharedSpace implements NetworkSpace {
     return undefined
   }
 
-  /** Start a keeper, and its way out. */
   async #begin(there: number | undefined): Promise<void> {
     const { directory, helper, userNamespace } = this.#options
     writeFileSync(this.resolvConf, `nameserver ${pastaFacts.resolver}\n`, { mode: 0o644 })
-    const lifetime = pipe()
     const user = openSync(userNamespace(), 'r')
     const keeper = spawn(helper, ['space', this.#socket, `${directory}/users`], {
       cwd: '/',
       env: {},
-      stdio: ['ignore', 'ignore', 'pipe', lifetime.write, user, ...(there === undefined ? [] : [there])],
+      stdio: ['ignore', 'ignore', 'pipe', user, ...(there === undefined ? [] : [there])],
     })
     closeSync(user)
-    close(lifetime.write)
     keeper.unref()
+    let said = ''
+    keeper.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString()))
+    if (keeper.stderr !== null) await once(keeper.stderr, 'close')
+    if (said === '') return
+    keeper.kill('SIGKILL')
+    throw new PodlingError('NETWORK_FAILED', `${begin}: ${said.trim()}`)
+  }
+
+  /**
+   * It ends with the keeper, and the keeper knows whether it is there.
+   * @param again another may just have been ended
+   */
+  async #beginWayOut(channel: SpaceChannel, again: boolean): Promise<void> {
+    const { directory, helper } = this.#options
+    const lifetime = pipe()
     try {
-      let said = ''
-      keeper.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString()))
-      if (keeper.stderr !== null) await once(keeper.stderr, 'close')
-      if (said !== '') throw new PodlingError('NETWORK_FAILED', `${begin}: ${said.trim()}`)
-      const request = {
-        netns: `/proc/${String(keeper.pid)}/ns/net`,
-        ports: [],
-        lifetime: lifetime.read,
-        helper,
-        directory,
-        hostGateway: true,
-      }
-      await startWayOut(request, there === undefined ? 1 : wayOutTries)
-    } catch (error) {
-      keeper.kill('SIGKILL')
-      throw error
+      const netns = `/proc/${String(channel.pid)}/ns/net`
+      const request = { netns, ports: [], lifetime: lifetime.read, helper, directory, hostGateway: true }
+      await startWayOut(request, again ? wayOutTries : 1)
+      // Before, it would tell of the end of one that could not be begun, and have that tried again for ever.
+      channel.keepWayOut(lifetime.write)
+      if (!again) writeFileSync(this.#wayOutWanted, '')
     } finally {
+      close(lifetime.write)
       close(lifetime.read)
     }
   }
 
-  /** One that is killed is begun again at once: the way out has gone with it, and containers need that. */
+  /** What is killed is begun again at once: containers need the way out, which goes with the keeper. */
   #watchOver(channel: SpaceChannel): void {
     const ends = pipe({ nonBlocking: true })
     try {
@@ -171,14 +193,19 @@ export class SharedSpace implements NetworkSpace {
     }
     const socket = new Socket({ fd: ends.read, readable: true, writable: false })
     this.#watch = socket
-    socket.on('error', () => undefined)
-    socket.on('close', () => {
+    const again = (lost: boolean): void => {
       if (this.#closed || this.#watch !== socket) return
-      this.#lose()
+      if (lost) this.#lose()
       // Whoever needs it next hears why it can't be.
-      this.enter().catch(() => undefined)
+      this.enter(!lost).catch(() => undefined)
+    }
+    socket.on('error', () => undefined)
+    socket.on('data', () => {
+      again(false)
     })
-    socket.resume()
+    socket.on('close', () => {
+      again(true)
+    })
     socket.unref()
   }
 

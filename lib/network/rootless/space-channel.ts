@@ -15,7 +15,7 @@ import {
 } from '../../sys/libc.js'
 import type { Forward } from '../network-space.js'
 
-const kinds = { socket: 1, namespace: 2, read: 3, write: 4, watch: 5, forward: 6, names: 7 } as const
+const kinds = { socket: 1, namespace: 2, read: 3, write: 4, watch: 5, forward: 6, names: 7, wayOut: 8 } as const
 
 /** One that is stopped is as good as dead. */
 const patience = 10
@@ -74,9 +74,18 @@ export class SpaceChannel {
     this.#must('write', Buffer.from(`${path}\0${value}`), [], 'open', what)
   }
 
-  /** @param fd is closed there when the keeper ends, and stays the caller's here */
+  /** @param fd of a pipe: closed there when the keeper ends, written to when the way out does; it stays the caller's here */
   watch(fd: number): void {
     this.#must('watch', Buffer.alloc(0), [fd], 'recvmsg', 'watch the keeper of the network')
+  }
+
+  /** @param fd of a pipe whose other end the way out has, kept there as long as the keeper lives; it stays the caller's here */
+  keepWayOut(fd: number): void {
+    this.#must('wayOut', Buffer.alloc(0), [fd], 'recvmsg', 'keep the way out of bridges')
+  }
+
+  get hasWayOut(): boolean {
+    return this.#ask('wayOut', Buffer.alloc(0), [], 'look for the way out of bridges').error === 0
   }
 
   /** @param stream with its end they end; all descriptors stay the caller's */

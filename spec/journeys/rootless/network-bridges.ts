@@ -1,5 +1,6 @@
 /** Bridges of an ordinary user: containers among themselves, the way out, and published ports. */
 import { createHash, randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import t from 'tap'
 import type { Container, ContainerOptions } from 'podling'
 import { askTcp, askUdp } from '../../fixtures/ask-port.js'
@@ -103,6 +104,16 @@ t.test('published ports', async (t) => {
   t.equal(await askTcp('127.0.0.1', again.ports[0]?.host ?? 0), '80', 'and free')
 })
 
+t.test('who forwards has no rights', async (t) => {
+  await using _container = await runtime.run({ ...server, network: 'bridge', ports: ['8080:80'] })
+  t.equal(await askTcp('127.0.0.1', 8080), '80')
+  const [worker = 0] = processesNamed(/^podling-forward$/)
+  const status = readFileSync(`/proc/${String(worker)}/status`, 'utf8')
+  t.match(status, /^CapPrm:\t0+\nCapEff:\t0+$/m)
+  t.match(status, /^NoNewPrivs:\t1\nSeccomp:\t2$/m)
+  t.not(Number(/^Uid:\t(\d+)/m.exec(status)?.[1]), process.getuid?.(), 'nor is it the user')
+})
+
 t.test('a port whose container does not listen is refused', async (t) => {
   await using container = await runtime.run({ ...client, network: 'bridge', ports: ['8080:80'] })
   t.match(await askTcp('127.0.0.1', container.ports[0]?.host ?? 0), /^error/)
@@ -150,7 +161,7 @@ t.test('with the runtime all of it goes', async (t) => {
   t.not(processesNamed(/^podling-net/).length, 0)
   await runtime.networks.remove('inner')
   await runtime.close()
-  while (processesNamed(/^(podling-(net|ports|dns)|pasta)/).length > 0)
+  while (processesNamed(/^(podling-(net|ports|forward|dns)|pasta)/).length > 0)
     await new Promise((resolve) => setTimeout(resolve, 10))
   t.pass('its keeper, responders and pasta')
 })
