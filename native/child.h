@@ -129,6 +129,15 @@ int take_identity(struct child *child);
 /* Once, before the first of them. */
 void learn_of_groups(void);
 
+/* scheduling.c */
+int op_personality(struct child *child, struct reader *fields);
+int op_scheduler(struct child *child, struct reader *fields);
+int op_io_priority(struct child *child, struct reader *fields);
+int op_memory_policy(struct child *child, struct reader *fields);
+int op_affinity(struct child *child, struct reader *fields);
+/* In the stage of one that is brought in, as long as it is in none of the container's cgroups. */
+int set_affinity_unborn(const struct plan *plan, struct failure *failure);
+
 /* outside.c */
 int op_enter_user(struct child *child, struct reader *fields);
 

@@ -306,6 +306,11 @@ static int (*const operations[OP_COUNT])(struct child *, struct reader *) = {
     [OP_ATTRIBUTE] = op_attribute,
     [OP_MAP_IDS] = op_map_ids,
     [OP_ENTER_USER] = op_enter_user,
+    [OP_PERSONALITY] = op_personality,
+    [OP_SCHEDULER] = op_scheduler,
+    [OP_IO_PRIORITY] = op_io_priority,
+    [OP_MEMORY_POLICY] = op_memory_policy,
+    [OP_AFFINITY] = op_affinity,
 };
 
 /* The operations `from` up to `to`. */

@@ -117,6 +117,7 @@ int op_bind(struct child *child, struct reader *fields) {
   const char *source = read_text(fields), *subpath = read_maybe(fields), *target = read_text(fields);
   unsigned recursive = read_u8(fields) == 1 ? AT_RECURSIVE : 0;
   struct mount_attr attributes = {.attr_set = read_u32(fields), .attr_clr = read_u32(fields)};
+  struct mount_attr top = {.attr_set = read_u32(fields), .attr_clr = read_u32(fields)};
   attributes.propagation = propagation_flag(read_u8(fields));
   bool optional = read_u8(fields) == 1;
   const char *owner = read_maybe(fields), *uid_map = read_maybe(fields), *gid_map = read_maybe(fields);
@@ -144,6 +145,8 @@ int op_bind(struct child *child, struct reader *fields) {
   if (label && relabel_tree(made, label, kept, &child->failure) < 0) return -1;
   bool needed = attributes.attr_set || attributes.attr_clr || attributes.propagation;
   if (needed && mount_setattr(made, "", AT_EMPTY_PATH | recursive, &attributes, sizeof(attributes)) < 0)
+    return fail(&child->failure, "mount_setattr");
+  if ((top.attr_set || top.attr_clr) && mount_setattr(made, "", AT_EMPTY_PATH, &top, sizeof(top)) < 0)
     return fail(&child->failure, "mount_setattr");
   autoclose int place = resolve_or_make(child->root, target, S_ISDIR(status.st_mode) ? MAKE_DIRECTORY : MAKE_FILE);
   if (place < 0) return fail(&child->failure, "openat2");

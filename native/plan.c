@@ -9,7 +9,7 @@ static const char *const shapes[OP_COUNT] = {
     [OP_ROOT_OVERLAY] = "TmmTt",
     [OP_ROOT_BIND] = "t",
     [OP_MOUNT] = "tttuuTbm",
-    [OP_BIND] = "utmtbuubbmmmmT",
+    [OP_BIND] = "utmtbuuuubbmmmmT",
     [OP_MKDIR] = "tuuu",
     [OP_MKNOD] = "tbuuuuu",
     [OP_SYMLINK] = "tt",
@@ -53,6 +53,11 @@ static const char *const shapes[OP_COUNT] = {
     [OP_ATTRIBUTE] = "tt",
     [OP_MAP_IDS] = "ttt",
     [OP_ENTER_USER] = "",
+    [OP_PERSONALITY] = "u",
+    [OP_SCHEDULER] = "uquuqqq",
+    [OP_IO_PRIORITY] = "u",
+    [OP_MEMORY_POLICY] = "uy",
+    [OP_AFFINITY] = "yy",
 };
 
 /* The next `size` bytes, or NULL when there are fewer. */

@@ -29,7 +29,7 @@
 
 #include "common.h"
 
-enum { PLAN_MAGIC = 0x50444c50, PLAN_VERSION = 9, PLAN_MAXIMUM = 64 * 1024 * 1024 };
+enum { PLAN_MAGIC = 0x50444c50, PLAN_VERSION = 10, PLAN_MAXIMUM = 64 * 1024 * 1024 };
 
 /* A spec of lib/launch checks that these numbers and encode.ts agree, by reading this very file. */
 enum opcode {
@@ -81,7 +81,12 @@ enum opcode {
   OP_ATTRIBUTE = 46,
   OP_MAP_IDS = 47,
   OP_ENTER_USER = 48,
-  OP_COUNT = 49,
+  OP_PERSONALITY = 49,
+  OP_SCHEDULER = 50,
+  OP_IO_PRIORITY = 51,
+  OP_MEMORY_POLICY = 52,
+  OP_AFFINITY = 53,
+  OP_COUNT = 54,
 };
 
 enum propagation {

@@ -64,7 +64,8 @@ static pid_t fork_stage(int into) {
 _Noreturn static void enter_named(const struct plan *plan, const int stdio[3], int link) {
   struct failure failure = {0};
   int cgroup = -1;
-  if (cgroup_attach(plan, 0, NULL, &failure) < 0 || set_oom_score_adj_unborn(plan, &failure) < 0 ||
+  if (set_affinity_unborn(plan, &failure) < 0 || cgroup_attach(plan, 0, NULL, &failure) < 0 ||
+      set_oom_score_adj_unborn(plan, &failure) < 0 ||
       set_attributes_unborn(plan, &failure) < 0 || clone_join(plan, &cgroup, &failure) < 0)
     end_stage(link, &failure, -1);
   clone_unborn(plan, stdio, link, cgroup);

@@ -25,6 +25,11 @@ export interface OpenCgroupsOptions {
   readonly mode?: LayoutMode
   /** For an ordinary user: below what was delegated to him, and none where nothing was. @default false */
   readonly rootless?: boolean
+  /**
+   * Have containers enter every v1 hierarchy that is mounted and writable, as runc does and engines expect of a runtime, and
+   * not only those that they are counted and limited by. @default false
+   */
+  readonly everyHierarchy?: boolean
 }
 
 /** v1 hierarchies that containers may have to enter; the others (perf_event) limit nothing. */
@@ -54,7 +59,7 @@ export async function openCgroups(options: OpenCgroupsOptions = {}): Promise<Cgr
   const found = detectLayout(await readFile('/proc/self/mountinfo', 'utf8'))
   if (options.rootless) return openDelegated(found, components)
   const layout = asAsked(found, options.mode)
-  const places = await makePlaces(layout, components)
+  const places = await makePlaces(layout, components, options.everyHierarchy)
   switch (layout.mode) {
     case 'v2':
       return new V2Cgroups(places)
@@ -114,7 +119,7 @@ function asAsked(found: Layout | undefined, mode: LayoutMode | undefined): Layou
   throw new PodlingError('CGROUP_UNAVAILABLE', `use cgroups as ${mode}: this machine's layout is ${found.mode}`)
 }
 
-async function makePlaces(layout: Layout, components: readonly string[]): Promise<Places> {
+async function makePlaces(layout: Layout, components: readonly string[], all = false): Promise<Places> {
   const used = layout.mode === 'v1' ? [...V1_USED, ...V1_ALONE] : V1_USED
   const v1 = new Map<string, string>()
   for (const controller of used) {
@@ -122,6 +127,10 @@ async function makePlaces(layout: Layout, components: readonly string[]): Promis
     if (mount !== undefined) v1.set(controller, join(mount.mountPoint, ...components))
   }
   for (const parent of new Set(v1.values())) await makeParent(parent)
+  for (const [controller, { mountPoint }] of all ? layout.v1 : []) {
+    const parent = join(mountPoint, ...components)
+    if (!v1.has(controller) && (await canMake(parent))) v1.set(controller, parent)
+  }
 
   const top = layout.v2 === undefined ? undefined : await unifiedTop(layout.v2)
   const unified = top === undefined ? undefined : join(top, ...components)
@@ -136,7 +145,16 @@ async function makePlaces(layout: Layout, components: readonly string[]): Promis
     hugepageSizes: await hugepageSizes(),
     ...(set === undefined ? {} : { cpuset: set }),
   }
-  return { mode: layout.mode, v1, v2, chain, facts, ...(unified === undefined ? {} : { unified }) }
+  return { mode: layout.mode, v1, v2, chain, facts, all, ...(unified === undefined ? {} : { unified }) }
+}
+
+async function canMake(parent: string): Promise<boolean> {
+  try {
+    await makeParent(parent)
+    return true
+  } catch {
+    return false // Nothing of what was asked depends on it.
+  }
 }
 
 async function makeParent(path: string): Promise<void> {

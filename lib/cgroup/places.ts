@@ -22,6 +22,8 @@ export interface Places {
   /** cgroup2 directories from the topmost to the parent whose subtree_control has to name a controller. */
   readonly chain: readonly string[]
   readonly facts: CgroupFacts
+  /** Every v1 controller is entered. @default false: those that are needed */
+  readonly all?: boolean
 }
 
 export interface Write {
@@ -112,9 +114,12 @@ const SECTION_WORDS: Readonly<Record<Section, string>> = {
  * to the cgroup2 tree.
  */
 export function placeLimits(places: Places, id: string, resources: LinuxResources): PlacedLimits {
-  const entered: string[] = []
+  const entered: string[] = places.all ? [...places.v1.keys()] : []
   const writes: Write[] = []
-  for (const section of askedSections(resources)) {
+  const asked = askedSections(resources)
+  // One that is empty takes no process.
+  const sections = entered.includes('cpuset') ? [...new Set<Section>([...asked, 'cpuset'])] : asked
+  for (const section of sections) {
     const parent = places.v1.get(section)
     if (parent !== undefined) {
       entered.push(section)

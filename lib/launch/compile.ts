@@ -7,6 +7,7 @@ import { allowsAlways } from '../security/seccomp-rules.js'
 import { PodlingError } from '../errors.js'
 import { attributeOperations, labelledMount, labelledRoot } from './labels.js'
 import { rlimitNumbers, rlimitValue } from './rlimits.js'
+import { schedulingOperations } from './scheduling.js'
 import { parseMountOptions } from './mount-options.js'
 import { enterUser, hasUserNamespace } from './outside.js'
 import type { Spec, SpecCapabilities, SpecMount, SpecNamespaceType, SpecProcess } from './oci-spec.js'
@@ -40,6 +41,11 @@ export interface LaunchInput {
   readonly parts?: 'until-start' | 'at-once'
   /** Give it no session keyring of its own, so that it has that of its maker. @default false */
   readonly keepsKeyring?: boolean
+  /**
+   * Flags of a recursive bind are about its top alone unless they have an `r` in front (`rro`), as the specification says
+   * (config.md, "Linux mount options"). @default false: about all that is mounted below, which no caller is to overlook
+   */
+  readonly flagsOfTop?: boolean
   /** The process is this helper itself, which keeps the namespaces of a pod. */
   readonly hold?: boolean
   /** The mount namespace that a source is prepared from. */
@@ -116,6 +122,7 @@ export function compileExec(spec: Spec, process: SpecProcess, stdio: PlanStdio, 
       ...enteringPids(spec, process, [
         ...terminalOperations(process, stdio, false),
         ...limitOperations(process),
+        ...schedulingOperations(spec, process, true),
         ...scoreOperations(process),
         ...identityOperations(spec, process),
       ]),
@@ -231,11 +238,14 @@ function rootOperations({
   barrier,
   hooks,
   confined = false,
+  flagsOfTop = false,
 }: LaunchInput): Operation[] {
   const propagation = spec.linux?.rootfsPropagation ?? 'private'
   const sources = new Map(mountSources.map((source) => [source.destination, source]))
   const label = spec.linux?.mountLabel
-  const mounts = (spec.mounts ?? []).flatMap((mount) => mountOperations(mount, cgroupMounts, sources, label))
+  const mounts = (spec.mounts ?? []).flatMap((mount) =>
+    mountOperations(mount, cgroupMounts, sources, { flagsOfTop, ...(label === undefined ? {} : { label }) }),
+  )
   const users = hasUserNamespace(spec.linux ?? {})
   const { taken, rest } = takePeers(mounts)
   const before: Operation[] = [
@@ -296,9 +306,9 @@ function mountOperations(
   mount: SpecMount,
   cgroupMounts: LaunchInput['cgroupMounts'],
   sources: ReadonlyMap<string, MountSource>,
-  label = '',
+  { label = '', flagsOfTop = false }: { readonly label?: string; readonly flagsOfTop?: boolean } = {},
 ): Operation[] {
-  const { attributes, propagation, bind, copyUp, data } = parseMountOptions(mount.options ?? [])
+  const { attributes, recursive, propagation, bind, copyUp, data } = parseMountOptions(mount.options ?? [])
   const target = mount.destination
   if (mount.type === 'cgroup' || mount.type === 'cgroup2') {
     return cgroupOperations(target, cgroupMounts, attributes.readOnly ?? false, label)
@@ -312,7 +322,7 @@ function mountOperations(
         ...(subpath === undefined ? {} : { subpath }),
         target,
         recursive: bind !== 'bind',
-        attributes,
+        ...(flagsOfTop && bind === 'rbind' ? { attributes: recursive, top: attributes } : { attributes }),
         ...(propagation === undefined ? {} : { propagation }),
         ...(taken === undefined ? {} : { taken }),
         ...(owner === undefined ? {} : { owner }),
@@ -466,6 +476,7 @@ function processOperations({ spec, init, barrier, hold, hooks, parts, keepsKeyri
     ...(keepsKeyring === true ? [] : [{ op: 'keyring' } as const]),
     ...(parts === undefined ? hooksAt('startContainer', hooks) : []),
     ...limitOperations(process),
+    ...schedulingOperations(spec, process, false),
     ...(hasUserNamespace(spec.linux ?? {}) ? [] : scoreOperations(process)),
     ...identityOperations(spec, process),
     // What can fail comes before it: the start is not answered.

@@ -67,6 +67,16 @@ export function describeOperation(operation: Operation): string {
       return `set the limit ${rlimitName(operation.resource)} to ${String(operation.soft)}:${String(operation.hard)}`
     case 'oom-score-adj':
       return `set oom_score_adj to ${String(operation.value)}`
+    case 'personality':
+      return 'set the personality'
+    case 'scheduler':
+      return 'set the scheduler'
+    case 'io-priority':
+      return 'set the I/O priority'
+    case 'memory-policy':
+      return 'set the memory policy'
+    case 'affinity':
+      return 'set the CPU affinity'
     case 'umask':
       return 'set the umask'
     case 'keyring':

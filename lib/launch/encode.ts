@@ -15,7 +15,7 @@ import type {
 } from './plan.js'
 
 export const planMagic = 0x50444c50
-export const planVersion = 9
+export const planVersion = 10
 
 /** Numbers of the operations: `enum opcode`. */
 export const opcodes: Readonly<Record<Operation['op'], number>> = {
@@ -67,6 +67,11 @@ export const opcodes: Readonly<Record<Operation['op'], number>> = {
   attribute: 46,
   'map-ids': 47,
   'enter-user': 48,
+  personality: 49,
+  scheduler: 50,
+  'io-priority': 51,
+  'memory-policy': 52,
+  affinity: 53,
 }
 
 /** `enum propagation`. */
@@ -279,6 +284,7 @@ function writeFields(out: Writer, operation: Operation): void {
       out.text(operation.target)
       out.u8(operation.recursive)
       writeAttributes(out, operation.attributes)
+      writeAttributes(out, operation.top ?? {})
       out.u8(propagations[operation.propagation ?? 'unchanged'])
       out.u8(operation.optional ?? false)
       out.maybe(operation.owner)
@@ -345,6 +351,29 @@ function writeFields(out: Writer, operation: Operation): void {
       return
     case 'oom-score-adj':
       out.u32(operation.value)
+      return
+    case 'personality':
+      out.u32(operation.persona)
+      return
+    case 'scheduler':
+      out.u32(operation.policy)
+      out.u64(operation.flags)
+      out.u32(operation.nice)
+      out.u32(operation.priority)
+      out.u64(operation.runtime)
+      out.u64(operation.deadline)
+      out.u64(operation.period)
+      return
+    case 'io-priority':
+      out.u32(operation.value)
+      return
+    case 'memory-policy':
+      out.u32(operation.mode)
+      out.blob(operation.nodes)
+      return
+    case 'affinity':
+      out.blob(operation.initial)
+      out.blob(operation.final)
       return
     case 'umask':
       out.u32(operation.mask)

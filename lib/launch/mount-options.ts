@@ -4,6 +4,8 @@ import type { MountAttributes, Propagation } from './plan.js'
 
 export interface ParsedMountOptions {
   readonly attributes: MountAttributes
+  /** Those of them that are about all that is mounted below, too, as they have an `r` in front. */
+  readonly recursive: MountAttributes
   readonly propagation: Propagation | undefined
   /** `bind` or `rbind` was among them. */
   readonly bind: 'bind' | 'rbind' | undefined
@@ -26,14 +28,13 @@ const plainWords: Record<string, Mutable<MountAttributes>> = {
   nosymfollow: { noSymFollow: true },
 }
 
-/**
- * What each word sets. A later word wins over an earlier one, as mount(8) has it. With `r` in front it is about all that is
- * mounted below, too (`rro`); those of an `rbind` are so in any case.
- */
-const words: Record<string, Mutable<MountAttributes>> = {
-  ...plainWords,
-  ...Object.fromEntries(Object.entries(plainWords).map(([word, attributes]) => [`r${word}`, attributes])),
-}
+/** With `r` in front, a word is about all that is mounted below, too. */
+const recursiveWords: typeof plainWords = Object.fromEntries(
+  Object.entries(plainWords).map(([word, attributes]) => [`r${word}`, attributes]),
+)
+
+/** What each word sets. A later word wins over an earlier one, as mount(8) has it. */
+const words: typeof plainWords = { ...plainWords, ...recursiveWords }
 
 const propagations: Record<string, Propagation> = {
   private: 'private',
@@ -56,16 +57,18 @@ export const mountWords: readonly string[] = [
 
 export function parseMountOptions(options: readonly string[]): ParsedMountOptions {
   let attributes: MountAttributes = {}
+  let recursive: MountAttributes = {}
   let propagation: Propagation | undefined
   let bind: 'bind' | 'rbind' | undefined
   let copyUp = false
   const data: string[] = []
   for (const option of options) {
+    if (Object.hasOwn(recursiveWords, option)) recursive = { ...recursive, ...recursiveWords[option] }
     if (Object.hasOwn(words, option)) attributes = { ...attributes, ...words[option] }
     else if (Object.hasOwn(propagations, option)) propagation = propagations[option]
     else if (option === 'bind' || option === 'rbind') bind = option
     else if (option === 'tmpcopyup') copyUp = true
     else if (!ignored.has(option)) data.push(option)
   }
-  return { attributes, propagation, bind, copyUp, data }
+  return { attributes, recursive, propagation, bind, copyUp, data }
 }

@@ -4,6 +4,14 @@
  */
 import { seccompActions, seccompArchitectures, seccompFlags, seccompOperators } from '../security/linux-seccomp.js'
 import { rlimitNumbers } from './rlimits.js'
+import {
+  ioPriorityClasses,
+  memoryPolicyFlags,
+  memoryPolicyModes,
+  personalities,
+  schedulerFlags,
+  schedulerPolicies,
+} from './scheduling-numbers.js'
 
 const text = { type: 'string', noNul: true }
 const texts = { type: 'array', items: text }
@@ -81,22 +89,10 @@ const process = {
       type: 'object',
       required: ['policy'],
       properties: {
-        policy: {
-          enum: ['SCHED_OTHER', 'SCHED_FIFO', 'SCHED_RR', 'SCHED_BATCH', 'SCHED_ISO', 'SCHED_IDLE', 'SCHED_DEADLINE'],
-        },
+        policy: { enum: Object.keys(schedulerPolicies) },
         nice: int32,
         priority: int32,
-        flags: list({
-          enum: [
-            'SCHED_FLAG_RESET_ON_FORK',
-            'SCHED_FLAG_RECLAIM',
-            'SCHED_FLAG_DL_OVERRUN',
-            'SCHED_FLAG_KEEP_POLICY',
-            'SCHED_FLAG_KEEP_PARAMS',
-            'SCHED_FLAG_UTIL_CLAMP_MIN',
-            'SCHED_FLAG_UTIL_CLAMP_MAX',
-          ],
-        }),
+        flags: list({ enum: Object.keys(schedulerFlags) }),
         runtime: uint64,
         deadline: uint64,
         period: uint64,
@@ -106,7 +102,7 @@ const process = {
       type: 'object',
       required: ['class'],
       properties: {
-        class: { enum: ['IOPRIO_CLASS_RT', 'IOPRIO_CLASS_BE', 'IOPRIO_CLASS_IDLE'] },
+        class: { enum: Object.keys(ioPriorityClasses) },
         priority: { type: 'integer', minimum: 0, maximum: 7 },
       },
     },
@@ -296,7 +292,11 @@ const linux = {
     memoryPolicy: {
       type: 'object',
       required: ['mode'],
-      properties: { mode: text, nodes: cpuList, flags: texts },
+      properties: {
+        mode: { enum: Object.keys(memoryPolicyModes) },
+        nodes: cpuList,
+        flags: list({ enum: Object.keys(memoryPolicyFlags) }),
+      },
     },
     sysctl: textMap,
     seccomp,
@@ -307,7 +307,7 @@ const linux = {
     personality: {
       type: 'object',
       required: ['domain'],
-      properties: { domain: { enum: ['LINUX', 'LINUX32'] }, flags: texts },
+      properties: { domain: { enum: Object.keys(personalities) }, flags: texts },
     },
   },
 }

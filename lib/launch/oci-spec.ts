@@ -9,6 +9,13 @@
 import type { LinuxResources } from '../cgroup/resources.js'
 import type { LandlockRules } from '../security/landlock.js'
 import type { LinuxSeccomp } from '../security/linux-seccomp.js'
+import type {
+  memoryPolicyFlags,
+  memoryPolicyModes,
+  personalities,
+  schedulerFlags,
+  schedulerPolicies,
+} from './scheduling-numbers.js'
 
 /** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config.md */
 export interface Spec {
@@ -102,10 +109,10 @@ export interface SpecCapabilities {
 
 /** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config.md#linux-process */
 export interface SpecScheduler {
-  readonly policy: string
+  readonly policy: keyof typeof schedulerPolicies
   readonly nice?: number
   readonly priority?: number
-  readonly flags?: readonly string[]
+  readonly flags?: readonly (keyof typeof schedulerFlags)[]
   /** Nanoseconds. */
   readonly runtime?: number
   readonly deadline?: number
@@ -147,14 +154,18 @@ export interface SpecLinux {
   /** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config-linux.md#control-groups */
   readonly resources?: LinuxResources
   readonly intelRdt?: Readonly<Record<string, unknown>>
-  readonly memoryPolicy?: { readonly mode: string; readonly nodes?: string; readonly flags?: readonly string[] }
+  readonly memoryPolicy?: {
+    readonly mode: keyof typeof memoryPolicyModes
+    readonly nodes?: string
+    readonly flags?: readonly (keyof typeof memoryPolicyFlags)[]
+  }
   readonly sysctl?: Readonly<Record<string, string>>
   readonly seccomp?: LinuxSeccomp
   readonly rootfsPropagation?: 'shared' | 'slave' | 'private' | 'unbindable'
   readonly maskedPaths?: readonly string[]
   readonly readonlyPaths?: readonly string[]
   readonly mountLabel?: string
-  readonly personality?: { readonly domain: 'LINUX' | 'LINUX32'; readonly flags?: readonly string[] }
+  readonly personality?: { readonly domain: keyof typeof personalities; readonly flags?: readonly string[] }
 }
 
 /** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config-linux.md#namespaces */

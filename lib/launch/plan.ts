@@ -75,7 +75,10 @@ export type Operation =
       readonly subpath?: string
       readonly target: string
       readonly recursive: boolean
+      /** Of what is mounted below, too, where it is `recursive`. */
       readonly attributes: MountAttributes
+      /** Of its top alone, on top of those. */
+      readonly top?: MountAttributes
       readonly propagation?: Propagation
       /** When the source is missing: skip the step instead of failing. */
       readonly optional?: boolean
@@ -176,6 +179,28 @@ export type Operation =
     }
   | { readonly op: 'rlimit'; readonly resource: number; readonly soft: bigint; readonly hard: bigint }
   | { readonly op: 'oom-score-adj'; readonly value: number }
+  /** personality(2): 0 is Linux, 8 Linux of 32 bits. */
+  | { readonly op: 'personality'; readonly persona: number }
+  /** The members of sched_setattr(2). */
+  | {
+      readonly op: 'scheduler'
+      readonly policy: number
+      readonly flags: bigint
+      readonly nice: number
+      readonly priority: number
+      readonly runtime: bigint
+      readonly deadline: bigint
+      readonly period: bigint
+    }
+  /** ioprio_set(2): class and level in one. */
+  | { readonly op: 'io-priority'; readonly value: number }
+  /** set_mempolicy(2), with a bit for each node; none at all where the mode takes none. */
+  | { readonly op: 'memory-policy'; readonly mode: number; readonly nodes: Uint8Array }
+  /**
+   * sched_setaffinity(2), with a bit for each processor, none for all: before the process is in the container's cgroups, where
+   * it is brought in, and from then on.
+   */
+  | { readonly op: 'affinity'; readonly initial: Uint8Array; readonly final: Uint8Array }
   | { readonly op: 'umask'; readonly mask: number }
   /** A session keyring of its own, so that the host's keys are out of reach. */
   | { readonly op: 'keyring' }

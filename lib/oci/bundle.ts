@@ -13,13 +13,19 @@ export interface Bundle {
   readonly spec: Spec
 }
 
+export interface BundleOptions {
+  /** The file of its spec, counted from the bundle. @default 'config.json' */
+  readonly config: string | undefined
+  readonly warn: (message: string) => void
+}
+
 /**
  * @throws OciError when there is no config.json or no root file system
  * @throws PodlingError `SPEC_INVALID`
  */
-export function readBundle(directory: string, warn: (message: string) => void): Bundle {
+export function readBundle(directory: string, { config = 'config.json', warn }: BundleOptions): Bundle {
   const path = resolve(directory)
-  const text = readText(path)
+  const text = readText(path, config)
   const spec = parseSpec(text)
   if (spec.process === undefined) throw new OciError('process property must not be empty')
   if (spec.process.args === undefined) throw new OciError('args must not be empty')
@@ -36,12 +42,12 @@ export function readBundle(directory: string, warn: (message: string) => void): 
   return { path, rootfs, spec: { ...spec, process: linuxProcess(spec.process, warn), mounts } }
 }
 
-function readText(bundle: string): string {
+function readText(bundle: string, config: string): string {
   try {
-    return readFileSync(join(bundle, 'config.json'), 'utf8')
+    return readFileSync(resolve(bundle, config), 'utf8')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    throw new OciError(`JSON specification file config.json not found in ${bundle}`)
+    throw new OciError(`JSON specification file ${config} not found in ${bundle}`)
   }
 }
 

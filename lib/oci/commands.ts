@@ -19,6 +19,7 @@ export interface Command {
 
 const make = {
   bundle: 'value',
+  config: 'value',
   'console-socket': 'value',
   'pid-file': 'value',
   'no-pivot': 'switch',
@@ -30,9 +31,9 @@ const id = ({ line }: Context): string => line.rest[0] ?? ''
 
 export const commands: Readonly<Record<string, Command>> = {
   create: {
-    usage: 'create [--bundle DIR] [--pid-file FILE] [--console-socket SOCKET] ID',
+    usage: 'create [--bundle DIR] [--config FILE] [--pid-file FILE] [--console-socket SOCKET] ID',
     flags: make,
-    short: { b: 'bundle' },
+    short: { b: 'bundle', f: 'config' },
     arguments: [1, 1],
     prefix: 'podling-oci create failed',
     run: async (context) => (await import('./create.js')).create(context, id(context)),
@@ -64,9 +65,9 @@ export const commands: Readonly<Record<string, Command>> = {
     run: async (context) => (await import('./delete.js')).deleteContainer(context, id(context)),
   },
   run: {
-    usage: 'run [--bundle DIR] [--detach] [--keep] [--pid-file FILE] [--console-socket SOCKET] ID',
+    usage: 'run [--bundle DIR] [--config FILE] [--detach] [--keep] [--pid-file FILE] [--console-socket SOCKET] ID',
     flags: { ...make, detach: 'switch', keep: 'switch', 'no-subreaper': 'switch' },
-    short: { b: 'bundle', d: 'detach' },
+    short: { b: 'bundle', f: 'config', d: 'detach' },
     arguments: [1, 1],
     prefix: 'podling-oci run failed',
     run: async (context) => (await import('./run.js')).run(context, id(context)),

@@ -16,11 +16,16 @@ interface Entered {
 export function execCgroup(record: ContainerRecord, asked: readonly string[]): Entered {
   const { into, attach } = record.cgroup
   const paths = asked.map(parse)
+  for (const controller of paths.flatMap(({ controllers = [] }) => controllers)) {
+    if (!attach.some((procs) => names(procs, [controller]))) throw new OciError(`unknown controller ${controller}`)
+  }
   const below = (directory: string): string => {
     const path = paths.find(({ controllers }) => controllers === undefined || names(directory, controllers))?.path
     const place = path === undefined ? directory : join(directory, path)
     if (existsSync(place)) return place
-    throw new OciError(`unable to start container process: cgroup ${place} does not exist`)
+    throw new OciError(
+      `unable to start container process: adding pid to cgroups: open ${join(place, 'cgroup.procs')}: no such file or directory`,
+    )
   }
   return {
     ...(into === undefined ? {} : { into: leaf(record, below(into)) }),

@@ -19,7 +19,6 @@ import { passSignals } from './run.js'
 import { currentStatus } from './state.js'
 import { replaceFile } from './store.js'
 import { requireLabelsOf } from './labels.js'
-import { refuseUnsupportedProcess } from './supported.js'
 
 /** `exec ID COMMAND...`: a further process. @returns its exit status, or 0 where it is left alone */
 export async function exec(context: Context, id: string, command: readonly string[]): Promise<number> {
@@ -33,7 +32,6 @@ export async function exec(context: Context, id: string, command: readonly strin
   const program = linuxProcess({ ...asked, env: passed(asked.env, context) }, (message) => {
     log.warn(message)
   })
-  refuseUnsupportedProcess(program)
   requireLabelsOf(program)
   const detaches = line.has('detach')
   const socket = checkConsole(line.value('console-socket'), program, detaches)

@@ -20,6 +20,7 @@ const globalFlags = {
   root: 'value',
   criu: 'value',
   'systemd-cgroup': 'switch',
+  'cgroup-manager': 'value',
   rootless: 'value',
   help: 'switch',
   version: 'switch',
@@ -45,7 +46,7 @@ async function main(words: readonly string[]): Promise<number> {
       return await run({
         store: new Store(global.value('root') ?? defaultRoot(process.env)),
         log,
-        systemdCgroup: global.has('systemd-cgroup'),
+        systemdCgroup: asksSystemd(global),
         line,
         listenFds: listenFds(),
       })
@@ -86,6 +87,13 @@ function openLog(line: CommandLine): Log {
   const format = line.value('log-format') ?? 'text'
   if (format !== 'text' && format !== 'json') throw new UsageError(`invalid log-format: ${format}`)
   return new Log({ file: line.value('log') || undefined, format, debug: line.has('debug') })
+}
+
+/** By runc's flag, or crun's. @throws UsageError */
+function asksSystemd(line: CommandLine): boolean {
+  const manager = line.value('cgroup-manager') ?? 'cgroupfs'
+  if (manager !== 'cgroupfs' && manager !== 'systemd') throw new UsageError(`invalid cgroup-manager: ${manager}`)
+  return line.has('systemd-cgroup') || manager === 'systemd'
 }
 
 /** Meant for this process, or it is none of our business. */

@@ -20,6 +20,7 @@ import { processStat } from './process-of.js'
 import type { ContainerRecord } from './record.js'
 import { replaceFile } from './store.js'
 import { refuseUnsupported } from './supported.js'
+import { checkVacant } from './vacant.js'
 
 export interface Made {
   readonly record: ContainerRecord
@@ -40,7 +41,7 @@ export async function make<T>(
   const warn = (message: string): void => {
     log.warn(message)
   }
-  const bundle = withPassed(readBundle(line.value('bundle') ?? '.', warn), context)
+  const bundle = withPassed(readBundle(line.value('bundle') ?? '.', { config: line.value('config'), warn }), context)
   refuseUnsupported(bundle.spec)
   requireLabels(bundle.spec)
   if (systemdCgroup) {
@@ -54,6 +55,7 @@ export async function make<T>(
     const { plan, place, cgroup, stopsForHooks } = await prepare(id, bundle, {
       keepsKeyring: line.has('no-new-keyring'),
     })
+    await checkVacant(cgroup, warn)
     const { directories, attach, into, unified, freezer } = cgroup
     const record: ContainerRecord = {
       ociVersion: bundle.spec.ociVersion,

@@ -28,7 +28,7 @@ export interface PrepareOptions {
 /** @throws PodlingError for limits that can't be had here */
 export async function prepare(id: string, { path, rootfs, spec }: Bundle, options: PrepareOptions): Promise<Prepared> {
   const place = cgroupPlace(spec.linux?.cgroupsPath, id)
-  const cgroups = await openCgroups({ parent: place.parent, rootless: isConfinedHere() })
+  const cgroups = await openCgroups({ parent: place.parent, rootless: isConfinedHere(), everyHierarchy: true })
   const cgroup = cgroups.plan(place.name, askedResources(spec.linux?.resources ?? {}))
   const hooks = hooksInside({ id, spec }, { runDirectory: path })
   const stopsForHooks = (['prestart', 'createRuntime'] as const).some((at) => hooksOf(spec.hooks, at).length > 0)
@@ -45,6 +45,7 @@ export async function prepare(id: string, { path, rootfs, spec }: Bundle, option
     parts: 'until-start',
     confined: isConfinedHere() || (spec.linux?.namespaces ?? []).some(({ type }) => type === 'user'),
     keepsKeyring: options.keepsKeyring,
+    flagsOfTop: true,
     ...(stopsForHooks ? { barrier: 'before-pivot' } : {}),
   })
   return { plan, place, cgroup, stopsForHooks }

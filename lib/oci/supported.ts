@@ -1,5 +1,5 @@
 /** What a spec can ask for that this runtime does not do: it is refused, never passed over. Pure. */
-import type { Spec, SpecProcess } from '../launch/oci-spec.js'
+import type { Spec } from '../launch/oci-spec.js'
 import { OciError } from './oci-error.js'
 
 /** @throws OciError with all that can't be done */
@@ -10,27 +10,8 @@ export function refuseUnsupported(spec: Spec): void {
     [linux.timeOffsets !== undefined && Object.keys(linux.timeOffsets).length > 0, 'linux.timeOffsets'],
     [linux.netDevices !== undefined && Object.keys(linux.netDevices).length > 0, 'linux.netDevices'],
     [linux.intelRdt !== undefined, 'linux.intelRdt'],
-    [linux.memoryPolicy !== undefined, 'linux.memoryPolicy'],
-    [linux.personality !== undefined, 'linux.personality'],
-    ...askedOfProcess(spec.process),
+    [(linux.personality?.flags ?? []).length > 0, 'linux.personality.flags'],
   ]
-  refuse(asked)
-}
-
-/** @throws OciError */
-export function refuseUnsupportedProcess(process: SpecProcess): void {
-  refuse(askedOfProcess(process))
-}
-
-function askedOfProcess(process: SpecProcess | undefined): [boolean, string][] {
-  return [
-    [process?.scheduler !== undefined, 'process.scheduler'],
-    [process?.ioPriority !== undefined, 'process.ioPriority'],
-    [process?.execCPUAffinity !== undefined, 'process.execCPUAffinity'],
-  ]
-}
-
-function refuse(asked: readonly (readonly [boolean, string])[]): void {
   const refused = asked.flatMap(([is, what]) => (is ? [what] : []))
   if (refused.length > 0) throw new OciError(`not supported: ${refused.join(', ')}`)
 }

@@ -277,3 +277,21 @@ t.test('ids are single names, or two', async (t) => {
     t.throws(() => hybrid.plan(id, {}), { code: 'INVALID_OPTION' }, JSON.stringify(id))
   }
 })
+
+t.test('where every hierarchy is asked for, all are entered, and no cpuset is entered empty', (t) => {
+  const cgroups = new HybridCgroups({
+    ...hybridPlaces,
+    v1: new Map([...hybridPlaces.v1, ...hierarchies('freezer')]),
+    all: true,
+  })
+  const { directories, writes, attach } = cgroups.plan('c', {})
+  for (const name of ['freezer', 'cpuset', 'blkio', 'memory']) {
+    t.ok(directories.includes(`${root}/${name}/podling/c`))
+    t.ok(attach.includes(`${root}/${name}/podling/c/cgroup.procs`))
+  }
+  t.strictSame(writes, [
+    { path: `${root}/cpuset/podling/c/cpuset.cpus`, value: '0-3' },
+    { path: `${root}/cpuset/podling/c/cpuset.mems`, value: '0' },
+  ])
+  t.end()
+})

@@ -103,6 +103,17 @@ t.test('seccomp comes where the kernel lets it', (t) => {
   t.end()
 })
 
+t.test('flags of a recursive bind: of all that is mounted below, or as the specification has it', (t) => {
+  const mounts = [{ destination: '/m', type: 'bind', source: '/s', options: ['rbind', 'ro', 'rnodev'] }]
+  const bindOf = (flagsOfTop: boolean) =>
+    compilePlan({ ...input, spec: { ...spec, mounts }, flagsOfTop }).operations.find(
+      (step) => step.op === 'bind' && step.target === '/m',
+    )
+  t.match(bindOf(false), { attributes: { readOnly: true, noDev: true }, top: undefined })
+  t.match(bindOf(true), { attributes: { readOnly: undefined, noDev: true }, top: { readOnly: true, noDev: true } })
+  t.end()
+})
+
 t.test('mounts, devices, cgroups', (t) => {
   const { operations } = compilePlan(input)
   const binds = operations.filter((operation) => operation.op === 'bind')

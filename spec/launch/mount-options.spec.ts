@@ -4,6 +4,7 @@ import { mountWords, parseMountOptions } from '../../lib/launch/mount-options.js
 t.test('words are told apart', async (t) => {
   t.strictSame(parseMountOptions(['rbind', 'ro', 'nosuid', 'noexec', 'nodev', 'rslave']), {
     attributes: { readOnly: true, noSuid: true, noExec: true, noDev: true },
+    recursive: {},
     propagation: 'slave',
     bind: 'rbind',
     copyUp: false,
@@ -28,6 +29,7 @@ t.test(
     const { attributes, data } = parseMountOptions(['rbind', 'rro', 'rnosuid', 'rnoatime', 'rnosymfollow'])
     t.strictSame(attributes, { readOnly: true, noSuid: true, accessTime: 'noatime', noSymFollow: true })
     t.strictSame(data, [])
+    t.strictSame(parseMountOptions(['rbind', 'ro', 'rnosuid']).recursive, { noSuid: true }, 'and are told apart')
     t.ok(mountWords.includes('rro') && mountWords.includes('rrelatime'))
   },
 )

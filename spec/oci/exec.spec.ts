@@ -1,6 +1,6 @@
 /** Further processes by podling-oci, in the words and ways of runc, which is asked beside it. */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
@@ -154,7 +154,14 @@ t.test('a cgroup below the container’s own', async (t) => {
   const { cgroup } = JSON.parse(readFileSync(join(runtime.root, 'c/state.json'), 'utf8')) as {
     cgroup: { directories: string[] }
   }
-  for (const directory of cgroup.directories) mkdirSync(join(directory, 'sub'))
+  for (const directory of cgroup.directories) {
+    mkdirSync(join(directory, 'sub'))
+    // One that is empty takes no process.
+    for (const file of ['cpuset.cpus', 'cpuset.mems']) {
+      const given = join(directory, file)
+      if (existsSync(given)) writeFileSync(join(directory, 'sub', file), readFileSync(given))
+    }
+  }
   const lines = (await runtime.must('exec', '--cgroup', 'sub', 'c', 'cat', '/proc/self/cgroup')).split('\n')
   t.match(
     lines.find((line) => line.startsWith('0::')),
@@ -162,7 +169,11 @@ t.test('a cgroup below the container’s own', async (t) => {
   )
   t.match(lines.find((line) => line.includes(':memory:')) ?? '/sub', /\/sub$/)
   const missing = await runtime.call('exec', '--cgroup', 'nowhere', 'c', 'true')
-  t.match(missing, { code: 255, stderr: /cgroup .*nowhere does not exist/ })
+  t.match(missing, { code: 255, stderr: /adding pid to cgroups: open .*nowhere\/cgroup.procs: no such file/ })
+  t.match(await runtime.call('exec', '--cgroup', 'memory,nothing:/', 'c', 'true'), {
+    code: 255,
+    stderr: /unknown controller nothing/,
+  })
   t.match(await runtime.call('exec', '--cgroup', '../..', 'c', 'true'), { code: 255, stderr: /not a sub cgroup path/ })
 })
 

@@ -55,17 +55,22 @@ t.test('a /proc or /sys that is a link is refused; a process without a user is r
   t.equal(await runtime.must('exec', '--process', join(bundle, 'process.json'), 'c'), '0\n')
 })
 
-t.test('what is mounted below a recursive bind is as read-only as that', async (t) => {
-  const runtime = await ociRuntime(t)
-  const bundle = runtime.bundle((spec) => {
-    spec.mounts.push({ destination: '/mnt', type: 'bind', source: '/dev', options: ['rbind', 'rro'] })
-    spec.process.args = [
-      'sh',
-      '-c',
-      'for at in /mnt /mnt/shm; do echo x 2>/dev/null >$at/podling-rro || echo $at; done',
-    ]
-  })
-  t.equal(await runtime.must('run', '--bundle', bundle, 'c'), '/mnt\n/mnt/shm\n')
+t.test('rro is about all that is mounted below a recursive bind; ro about its top, as with runc', async (t) => {
+  for (const name of ['runc', 'podling-oci'] as const) {
+    const runtime = await ociRuntime(t, name)
+    const writable = async (...options: string[]): Promise<string> => {
+      const bundle = runtime.bundle((spec) => {
+        spec.mounts.push({ destination: '/mnt', type: 'bind', source: '/dev', options: ['rbind', ...options] })
+        const script =
+          'for at in /mnt /mnt/shm; do echo 2>/dev/null >$at/podling-rro && busybox rm $at/podling-rro && echo $at; done; :'
+        spec.process.args = ['sh', '-c', script]
+      })
+      return runtime.must('run', '--bundle', bundle, 'c')
+    }
+    t.equal(await writable('ro'), '/mnt/shm\n', name)
+    t.equal(await writable('rro'), '', name)
+    t.equal(await writable('ro', 'rro'), '', name)
+  }
 })
 
 t.test(
@@ -97,3 +102,17 @@ t.test(
     t.equal(outputs[1], outputs[0])
   },
 )
+
+t.test('cgroups that are another’s, as runc takes them: frozen ones are refused, full ones told of', async (t) => {
+  for (const name of ['runc', 'podling-oci'] as const) {
+    const runtime = await ociRuntime(t, name)
+    const bundle = runtime.bundle(sleeps)
+    await runtime.must('run', '--detach', '--bundle', bundle, 'first')
+    const second = await runtime.call('run', '--detach', '--bundle', bundle, 'second')
+    t.match(second, { code: 0, stderr: /container's cgroup is not empty: 1 process\(es\) found/ }, name)
+    await runtime.must('pause', 'first')
+    const third = await runtime.call('create', '--bundle', bundle, 'third')
+    t.match(third, { code: 1, stderr: /container's cgroup unexpectedly frozen/ }, name)
+    await runtime.must('resume', 'first')
+  }
+})

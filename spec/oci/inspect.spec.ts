@@ -131,7 +131,7 @@ t.test('events: what it uses, and that it was killed for want of memory', async 
     }
     const { pids, memory, cpu } = event.data
     t.ok(memory.usage.usage > 0 && cpu.usage.total > 0)
-    shapes.push([event.type, event.id, pids, Object.keys(event.data).sort()])
+    shapes.push([event.type, event.id, Object.keys(pids), Object.keys(event.data).sort()])
   }
   t.strictSame(shapes[1], shapes[0])
   const runtime = await ociRuntime(t)
