@@ -77,10 +77,10 @@ function onPipes({ detachKeys }: SpawnOptions, make: MakePipe | undefined): Ends
 
 function onTerminal({ detachKeys = defaultDetachKeys }: SpawnOptions): Ends {
   const streams = detachableStreams({ terminal: true, detachKeys: parseDetachKeys(detachKeys) })
-  const { stdin, stdout, stderr, give, ended, detached, detach } = streams
+  const { stdin, stdout, stderr, give, read, detached, detach } = streams
   return {
     streams: { stdin, stdout, stderr, terminal: { detached, detach } },
-    stdout: { stream: stdout, drained: () => ended },
+    stdout: { stream: stdout, drained: () => read },
     stderr: { stream: stderr, drained: () => Promise.resolve() },
     give,
     destroy: detach,

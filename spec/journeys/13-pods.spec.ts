@@ -154,13 +154,23 @@ t.test('all of it lives and ends as one', tools, async (t) => {
 t.test('they start in the order of their dependencies, and stop the other way round', tools, async (t) => {
   await using pod = await runtime.pods.create({ network: 'none' })
   const events: string[] = []
-  const note = ({ type, container }: { type: string; container: Container }) => events.push(`${type} ${container.name}`)
+  const note = ({ type, container }: { type: string; container: Container }) => {
+    events.push(`${type} ${container.name}`)
+    // Which of the two begins first is open: migrate ends when both have.
+    if (
+      ['start app', 'start migrate'].every((one) => events.includes(one)) &&
+      type === 'start' &&
+      container.name !== 'web'
+    )
+      migrate.exec(['touch', '/go']).catch((error: unknown) => t.fail(String(error)))
+  }
   const polite = ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.05; done']
   const create = (name: string, options: Partial<ContainerOptions>) =>
     runtime.containers.create({ image, pod, name, command: polite, ...options })
   await create('web', { dependsOn: ['app', { container: 'migrate', condition: 'completed' }] })
   await create('app', { dependsOn: [{ container: 'db', condition: 'started' }] })
-  await create('migrate', { command: ['sleep', '0.2'], dependsOn: ['db'] })
+  const migrates = ['sh', '-c', 'until test -e /go; do sleep 0.01; done']
+  const migrate = await create('migrate', { command: migrates, dependsOn: ['db'] })
   await create('db', {})
   await create('first', { command: ['true'], initContainer: 'once' })
   await create('each', { command: ['true'], initContainer: 'always' })

@@ -74,7 +74,12 @@ const refusals: Refusal[] = [
     name: 'fewer user namespaces than there are to be',
     code: 'LIMIT_REACHED',
     words: 'make a user namespace for containers: ENOSPC: there are as many as user.max_user_namespaces',
-    by: `unshare --map-root-user sh -c 'echo 1 > /proc/sys/user/max_user_namespaces && unshare --user sleep 5 & sleep 1; exec setpriv --bounding-set=-all "$@"' sh`,
+    // The one is made when somebody reads in it, and ends with the program that has the other end of the FIFO.
+    by: `unshare --map-root-user sh -c '
+      echo 1 > /proc/sys/user/max_user_namespaces && mkfifo "$HOME/held"
+      unshare --user sh -c "read _ <$HOME/held" &
+      exec 9>"$HOME/held"
+      exec setpriv --bounding-set=-all "$@"' sh`,
   },
 ]
 

@@ -293,9 +293,14 @@ t.test('sysctls reach the kernel and nothing else', async (t) => {
 })
 
 t.test('an init reaps, passes signals on, and ends as its child does', async (t) => {
-  const { output, record } = await shell(launcher, rootfs, 'echo $$; (sleep 0.1 &) ; sleep 0.3; ps; exit 9', {
-    before: [{ op: 'init' }],
-  })
+  const { output, record } = await shell(
+    launcher,
+    rootfs,
+    'echo $$; (sleep 0.1 &) ; while ps -o comm | grep -q "^sleep"; do :; done; ps; exit 9',
+    {
+      before: [{ op: 'init' }],
+    },
+  )
   t.equal(record.exitCode, 9)
   t.match(output, /^2\n/)
   t.notMatch(output, /Z|^ *\d+ root +sleep/m, 'the orphan is reaped')

@@ -10,8 +10,8 @@ export interface DetachableStreams {
   readonly stderr: Readable
   /** What the monitor gets, in the order that it wants them. Belongs to whoever sends it. */
   readonly give: readonly number[]
-  /** Settles when all output has come; what is in the streams may still be read. */
-  readonly ended: Promise<void>
+  /** Settles when all output has come, and whoever reads it has it. */
+  readonly read: Promise<void>
   /** Resolves when they were let go of, by the keys or by {@link detach}. */
   readonly detached: Promise<void>
   /** Let go of them: the outputs end, input goes nowhere. */
@@ -50,7 +50,7 @@ export function detachableStreams({ noInput, terminal, detachKeys }: StreamsWant
     stdout: out.stream,
     stderr: err?.stream ?? Readable.from([]),
     give,
-    ended: Promise.all([out.ended, err?.ended]).then(() => undefined),
+    read: Promise.all([out.read, err?.read]).then(() => undefined),
     detached,
     detach,
   }
@@ -60,13 +60,17 @@ export function detachableStreams({ noInput, terminal, detachKeys }: StreamsWant
  * A pipe's output by way of a stream that can end at any time, where the pipe's own would be torn off. What isn't read makes
  * the writer wait all the same.
  */
-function output(): { stream: Readable; give: number; ended: Promise<void>; detach(): void } {
+function output(): { stream: Readable; give: number; read: Promise<void>; detach(): void } {
   const { stream: pipe, give } = outputEnd()
   const stream = new PassThrough()
   pipe.on('error', () => undefined)
   pipe.pipe(stream)
-  const ended = new Promise<void>((resolve) => {
-    pipe.once('close', resolve)
+  pipe.once('close', () => {
+    stream.end()
+  })
+  // Not of the pipe: what it gave before anybody listened waits in the stream, which tells of it later.
+  const read = new Promise<void>((resolve) => {
+    stream.once('close', resolve)
   })
   const detach = (): void => {
     pipe.unpipe(stream)
@@ -77,7 +81,7 @@ function output(): { stream: Readable; give: number; ended: Promise<void>; detac
   stream.once('close', () => {
     pipe.destroy()
   })
-  return { stream, give, ended, detach }
+  return { stream, give, read, detach }
 }
 
 function keyed(target: Writable, keys: Buffer, detach: () => void): Writable {
