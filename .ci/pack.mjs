@@ -47,7 +47,14 @@ function build() {
 }
 
 function check() {
-  for (const path of ['LICENSE', 'README.md', 'CHANGELOG.md', 'dist/index.js', 'dist/index.d.ts']) {
+  for (const path of [
+    'LICENSE',
+    'README.md',
+    'CHANGELOG.md',
+    'dist/index.js',
+    'dist/index.d.ts',
+    'dist/podling-oci.cjs',
+  ]) {
     if (!existsSync(path)) problems.push(`${path} is missing`)
   }
   for (const { arch, machine } of architectures) {

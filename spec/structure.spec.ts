@@ -13,6 +13,7 @@ const order = [
   'errors',
   'teardown',
   'gate',
+  'late',
   'schema',
   'sys',
   'event',

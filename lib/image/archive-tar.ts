@@ -1,6 +1,10 @@
 /** The members of an image archive, one after the other, with limits that a hostile one meets early. */
-import { extract, type Extract, type Header } from 'tar-stream'
+import type * as TarStream from 'tar-stream'
+import type { Extract, Header } from 'tar-stream'
 import { PodlingError } from '../errors.js'
+import { late } from '../late.js'
+
+const tarStream = late('tar-stream') as () => typeof TarStream
 
 export interface Member {
   /** Clean and relative: `blobs/sha256/ab12`. */
@@ -21,7 +25,7 @@ type Entry = Extract extends AsyncIterable<infer T> ? T : never
  * @throws {PodlingError} ARCHIVE_INVALID; what the bytes' source throws is thrown as it is
  */
 export async function* tarMembers(bytes: AsyncIterable<Uint8Array>, what: string): AsyncGenerator<Member> {
-  const tar = extract()
+  const tar = tarStream().extract()
   const state: Feed = { failure: undefined }
   const feeding = feed(tar, bytes, state)
   let count = 0

@@ -1,8 +1,11 @@
 /** Finding out how bytes are packed, and unpacking them as a stream. */
-import { Decompress } from 'fzstd'
+import type * as Fzstd from 'fzstd'
 import { Transform, type TransformCallback } from 'node:stream'
 import * as zlib from 'node:zlib'
+import { late } from '../late.js'
 import type { Compression } from './media-types.js'
+
+const fzstd = late('fzstd') as () => typeof Fzstd
 
 /** Bytes that {@link detectCompression} needs. */
 export const magicLength = 6
@@ -33,6 +36,11 @@ export function decompressor(compression: Compression): Transform | undefined {
   return nativeDecompressor(compression) ?? new ZstdDecompress()
 }
 
+/** What unpacks zstd where this Node can't; what comes out is `take`'s for the time of its call. */
+export function zstdDecoder(take: (chunk: Uint8Array) => void): Fzstd.Decompress {
+  return new (fzstd().Decompress)(take)
+}
+
 /** A stream that unpacks outside of JavaScript; undefined where this Node has none for it. */
 export function nativeDecompressor(compression: 'gzip' | 'zstd', options: UnpackOptions = {}): Transform | undefined {
   if (compression === 'gzip') return zlib.createGunzip(options)
@@ -41,7 +49,7 @@ export function nativeDecompressor(compression: 'gzip' | 'zstd', options: Unpack
 }
 
 class ZstdDecompress extends Transform {
-  readonly #decoder = new Decompress((chunk) => this.push(chunk.slice()))
+  readonly #decoder = zstdDecoder((chunk) => this.push(chunk.slice()))
   #empty = true
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {

@@ -103,4 +103,6 @@ function listenFds(): number {
   return Number.isInteger(count) && count > 0 && count < 1000 ? count : 0
 }
 
-process.exitCode = await main(process.argv.slice(2))
+void main(process.argv.slice(2)).then((status) => {
+  process.exitCode = status
+})

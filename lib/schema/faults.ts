@@ -2,8 +2,9 @@
  * Faults of data that came from outside (options, config.json, seccomp profiles), found by a JSON schema and told in
  * sentences: `mounts[1].target: must be an absolute path, got 'data'`. All faults at once, each with its path.
  */
-import { createRequire } from 'node:module'
+import type * as AjvModule from 'ajv'
 import type { Ajv, ErrorObject, KeywordDefinition, ValidateFunction } from 'ajv'
+import { late } from '../late.js'
 import { nearestName } from './nearest-name.js'
 import { shareSchema, splitSchema } from './share-schema.js'
 
@@ -99,6 +100,7 @@ export function joinPath(parts: readonly string[]): string {
   }, '')
 }
 
+const ajvModule = late('ajv') as () => typeof AjvModule
 const none: readonly FaultKeyword[] = []
 const ajvs = new WeakMap<readonly FaultKeyword[], Ajv>()
 
@@ -106,7 +108,7 @@ function ajvFor(keywords: readonly FaultKeyword[]): Ajv {
   const known = ajvs.get(keywords)
   if (known !== undefined) return known
   // Most programs that know how to tell a fault never have to.
-  const { Ajv: OwnAjv } = createRequire(import.meta.url)('ajv') as { Ajv: typeof Ajv }
+  const { Ajv: OwnAjv } = ajvModule()
   const ajv = new OwnAjv({
     allErrors: true,
     verbose: true,

@@ -3,10 +3,9 @@ import { fstatSync, read } from 'node:fs'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { Decompress } from 'fzstd'
 import { PodlingError } from '../errors.js'
 import { readGrowth } from '../image/blob-growth.js'
-import { detectCompression, magicLength, nativeDecompressor } from '../image/decompress.js'
+import { detectCompression, magicLength, nativeDecompressor, zstdDecoder } from '../image/decompress.js'
 import type { LayerCompression, LayerProgress } from './layer-types.js'
 
 /** Bytes that are read at once, and that come out of a decompressor at once: each time costs a trip to another thread. */
@@ -75,7 +74,7 @@ async function decompress(
   const native = nativeDecompressor(compression, { chunkSize, readableHighWaterMark: readAhead })
   if (native === undefined) {
     // What comes out goes on at once: a bomb doesn't find the room to go off.
-    const decoder = new Decompress((chunk) => {
+    const decoder = zstdDecoder((chunk) => {
       take(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength))
     })
     for await (const chunk of source.chunks()) {

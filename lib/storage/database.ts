@@ -11,13 +11,17 @@
 import { chmodSync, mkdirSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
-import { open, type RootDatabase } from 'lmdb'
+import type * as Lmdb from 'lmdb'
+import type { RootDatabase } from 'lmdb'
 import { PodlingError } from '../errors.js'
+import { late } from '../late.js'
 import { codeForErrno } from '../sys/libc.js'
 import { checkDatabaseFile } from './database-file.js'
 import { DatabaseRoom } from './database-room.js'
 import { fileError } from './file-error.js'
 import { tryLockFile, type FileLock } from './lock.js'
+
+const lmdb = late('lmdb') as () => typeof Lmdb
 
 /** The version of what the records mean. A database of a newer one is refused. */
 const format = 1
@@ -90,17 +94,17 @@ export class Database {
     }
     let database: Database
     try {
-      const lmdb = open<unknown, Buffer>({
+      const opened = lmdb().open<unknown, Buffer>({
         path,
         noSubdir: true,
         encoding: 'json',
         keyEncoding: 'binary',
         eventTurnBatching: false,
       })
-      database = new Database(directory, path, lmdb)
+      database = new Database(directory, path, opened)
       chmodSync(path, 0o600)
       // A killed process leaves its place in the table of readers, and pages that nobody reads could not be reused.
-      lmdb.readerCheck()
+      opened.readerCheck()
     } catch (error) {
       throw invalid(path, 'cannot be opened', error)
     }

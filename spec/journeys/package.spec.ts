@@ -72,10 +72,11 @@ t.test(
       'CHANGELOG.md',
       'dist/index.js',
       'dist/index.d.ts',
+      'dist/podling-oci.cjs',
       ...helpers,
     ]
     for (const path of needed) t.ok(paths.includes(`package/${path}`), `it holds ${path}`)
-    const expected = /^package\/(dist\/([\w-]+\/)*[\w-]+(\.js|\.d\.ts)|dist\/native\/.*)$/
+    const expected = /^package\/dist\/([\w-]+\.js|([\w-]+\/)*[\w-]+\.d\.ts|native\/.*)$/
     const others = paths.filter((path) => !expected.test(path) && !needed.includes(path.replace('package/', '')))
     t.same(others, [], 'it holds nothing else')
 
@@ -137,7 +138,15 @@ t.test('an incomplete set is not packed', (t) => {
 
 t.test('a helper of the wrong kind is not packed', (t) => {
   const home = join(scratch, 'wrong')
-  for (const path of [...helpers, 'dist/index.js', 'dist/index.d.ts', 'LICENSE', 'README.md', 'CHANGELOG.md']) {
+  for (const path of [
+    ...helpers,
+    'dist/index.js',
+    'dist/index.d.ts',
+    'dist/podling-oci.cjs',
+    'LICENSE',
+    'README.md',
+    'CHANGELOG.md',
+  ]) {
     mkdirSync(dirname(join(home, path)), { recursive: true })
     writeFileSync(join(home, path), path.includes('native') ? elf(path.includes('arm64') ? 183 : 62) : '')
     chmodSync(join(home, path), 0o755)

@@ -2,9 +2,12 @@
  * Files of the Container Device Interface 0.2.0 to 1.1.0, by which vendors tell what a device needs in a container.
  * https://github.com/cncf-tags/container-device-interface/blob/main/SPEC.md
  */
-import { parse } from 'yaml'
+import type * as Yaml from 'yaml'
 import { PodlingError } from '../../errors.js'
+import { late } from '../../late.js'
 import { faultFinder, formatFaults } from '../../schema/faults.js'
+
+const yaml = late('yaml') as () => typeof Yaml
 
 export interface CdiSpec {
   readonly cdiVersion: string
@@ -141,7 +144,7 @@ export function parseCdiSpec(content: string, file: string): CdiSpec {
   let value: unknown
   try {
     // Aliases are left out: a small file could stand for a large one by them.
-    value = parse(content, { maxAliasCount: 0 })
+    value = yaml().parse(content, { maxAliasCount: 0 })
   } catch (cause) {
     const why = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : ''
     throw new PodlingError('CDI_INVALID', `read the CDI file ${file}: ${why}`, { cause, path: file })

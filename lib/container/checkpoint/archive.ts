@@ -3,10 +3,13 @@ import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdir, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { extract } from 'tar-stream'
+import type * as TarStream from 'tar-stream'
 import { PodlingError } from '../../errors.js'
 import { packed } from '../../image/packed.js'
+import { late } from '../../late.js'
 import { FILES } from './files.js'
+
+const tarStream = late('tar-stream') as () => typeof TarStream
 
 /** The names of CRIU's own files: no directory, nothing that is hidden. */
 const IMAGE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$/
@@ -37,7 +40,7 @@ export async function packCheckpoint(directory: string, archive: string): Promis
  */
 export async function unpackCheckpoint(archive: string, directory: string): Promise<void> {
   await mkdir(join(directory, FILES.images), { mode: 0o700 })
-  const tar = extract()
+  const tar = tarStream().extract()
   const reading = pipeline(createReadStream(archive), tar)
   reading.catch(() => undefined)
   try {

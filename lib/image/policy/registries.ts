@@ -1,7 +1,10 @@
 /** Where registries really are, which are blocked, and what short names mean (containers-registries.conf(5), version 2). Pure. */
-import { parse } from 'smol-toml'
+import type * as Toml from 'smol-toml'
 import { PodlingError } from '../../errors.js'
+import { late } from '../../late.js'
 import { JsonReader } from '../json.js'
+
+const toml = late('smol-toml') as () => typeof Toml
 
 export interface RegistryRule {
   /** What names begin with that it is about: `host`, `host/namespace`, `*.domain`. */
@@ -47,7 +50,7 @@ export const noRegistriesConfig: RegistriesConfig = {
 export function addRegistriesFile(config: RegistriesConfig, text: string, what: string): RegistriesConfig {
   let value: unknown
   try {
-    value = parse(text)
+    value = toml().parse(text)
   } catch (cause) {
     const [first = ''] = String(cause instanceof Error ? cause.message : cause).split('\n')
     throw new PodlingError('POLICY_INVALID', `${what}: is not TOML: ${first}`, { cause })

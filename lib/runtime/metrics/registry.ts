@@ -1,8 +1,10 @@
-import { createRequire } from 'node:module'
 import type * as PromClient from 'prom-client'
 import type { StartTimes } from '../../container/start-times.js'
+import { late } from '../../late.js'
 import { families, type Family } from './families.js'
 import { takeSnapshot, type Snapshot, type Watched } from './snapshot.js'
+
+const promClient = late('prom-client') as () => typeof PromClient
 
 /** Seconds. A start belongs below 5 ms; one that waits for its health takes longer. */
 const START_BUCKETS = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10]
@@ -10,7 +12,7 @@ const START_BUCKETS = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 1
 /** A registry that reads all anew each time that it is asked. */
 export function metricsRegistry(watched: Watched, startTimes: StartTimes): PromClient.Registry {
   // Only who asks for metrics pays for loading it.
-  const { Counter, Gauge, Histogram, Registry } = createRequire(import.meta.url)('prom-client') as typeof PromClient
+  const { Counter, Gauge, Histogram, Registry } = promClient()
   const registry = new Registry()
   const registers = [registry]
   const snapshots = new SharedSnapshot(watched)
