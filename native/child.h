@@ -89,6 +89,7 @@ int attach_mount(struct child *child, int mount, int target);
 /* interpret_bind.c */
 int op_take(struct child *child, struct reader *fields);
 int op_keep_root(struct child *child, struct reader *fields);
+int op_account(struct child *child, struct reader *fields);
 int op_bind(struct child *child, struct reader *fields);
 int op_adopt(struct child *child, struct reader *fields);
 int op_map_ids(struct child *child, struct reader *fields);

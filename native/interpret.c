@@ -311,6 +311,7 @@ static int (*const operations[OP_COUNT])(struct child *, struct reader *) = {
     [OP_IO_PRIORITY] = op_io_priority,
     [OP_MEMORY_POLICY] = op_memory_policy,
     [OP_AFFINITY] = op_affinity,
+    [OP_ACCOUNT] = op_account,
 };
 
 /* The operations `from` up to `to`. */

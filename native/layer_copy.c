@@ -14,6 +14,7 @@
 
 #include "common.h"
 #include "layer_tree.h"
+#include "outside.h"
 
 enum { LIST_MAXIMUM = 65536, VALUE_MAXIMUM = 65536 }; /* XATTR_LIST_MAX, XATTR_SIZE_MAX */
 
@@ -62,6 +63,15 @@ static int copy_xattrs(struct layer_copy *copy, int from, int to, const char *na
   return 0;
 }
 
+/* Whose a copy is to be. One whom nobody is to be stays out: it would be given to whoever copies. */
+static int owner_of_copy(struct layer_copy *copy, const struct stat *status, uid_t *uid, gid_t *gid) {
+  *uid = copy->uid_map ? id_outside(copy->uid_map, status->st_uid) : status->st_uid;
+  *gid = copy->gid_map ? id_outside(copy->gid_map, status->st_gid) : status->st_gid;
+  if (*uid != (uid_t)-1 && *gid != (gid_t)-1) return 0;
+  errno = EOVERFLOW;
+  return failed(copy, "fchown");
+}
+
 /* Data by data, so that holes stay holes. */
 static int copy_contents(struct layer_copy *copy, int from, int to, off_t size) {
   if (ioctl(to, FICLONE, from) == 0) return 0;
@@ -84,13 +94,16 @@ static int copy_contents(struct layer_copy *copy, int from, int to, off_t size) 
 }
 
 static int copy_file(struct layer_copy *copy, int from, int to, const char *name, const struct stat *status) {
+  uid_t uid;
+  gid_t gid;
+  if (owner_of_copy(copy, status, &uid, &gid) < 0) return -1;
   autoclose int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (in < 0) return failed(copy, "openat");
   autoclose int out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (out < 0) return failed(copy, "openat");
   if (copy_contents(copy, in, out, status->st_size) < 0) return -1;
   /* In this order: a change of owner clears set-id bits and capabilities. */
-  if (fchown(out, status->st_uid, status->st_gid) < 0) return failed(copy, "fchown");
+  if (fchown(out, uid, gid) < 0) return failed(copy, "fchown");
   if (fchmod(out, status->st_mode & 07777) < 0) return failed(copy, "fchmod");
   if (copy_xattrs(copy, in, out, NULL) < 0) return -1;
   const struct timespec times[2] = {status->st_atim, status->st_mtim};
@@ -98,6 +111,9 @@ static int copy_file(struct layer_copy *copy, int from, int to, const char *name
 }
 
 static int copy_node(struct layer_copy *copy, int from, int to, const char *name, const struct stat *status) {
+  uid_t uid;
+  gid_t gid;
+  if (owner_of_copy(copy, status, &uid, &gid) < 0) return -1;
   if (S_ISLNK(status->st_mode)) {
     char target[PATH_MAX];
     ssize_t size = readlinkat(from, name, target, sizeof(target) - 1);
@@ -107,7 +123,7 @@ static int copy_node(struct layer_copy *copy, int from, int to, const char *name
   } else if (mknodat(to, name, status->st_mode, status->st_rdev) < 0) {
     return failed(copy, "mknodat");
   }
-  if (fchownat(to, name, status->st_uid, status->st_gid, AT_SYMLINK_NOFOLLOW) < 0) return failed(copy, "fchownat");
+  if (fchownat(to, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0) return failed(copy, "fchownat");
   if (!S_ISLNK(status->st_mode) && fchmodat(to, name, status->st_mode & 07777, 0) < 0) return failed(copy, "fchmodat");
   if (copy_xattrs(copy, from, to, name) < 0) return -1;
   const struct timespec times[2] = {status->st_atim, status->st_mtim};
@@ -131,7 +147,10 @@ int copy_layer_entry(struct layer_copy *copy, int from, int to, const char *name
 }
 
 int copy_layer_directory(struct layer_copy *copy, int from, int to, const struct stat *status) {
-  if (fchown(to, status->st_uid, status->st_gid) < 0) return failed(copy, "fchown");
+  uid_t uid;
+  gid_t gid;
+  if (owner_of_copy(copy, status, &uid, &gid) < 0) return -1;
+  if (fchown(to, uid, gid) < 0) return failed(copy, "fchown");
   if (fchmod(to, status->st_mode & 07777) < 0) return failed(copy, "fchmod");
   if (copy_xattrs(copy, from, to, NULL) < 0) return -1;
   const struct timespec times[2] = {status->st_atim, status->st_mtim};

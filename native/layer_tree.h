@@ -13,6 +13,8 @@
 struct layer_copy {
   struct links links; /* files with several names, of the tree that is being copied */
   int top;            /* where these names are relative to */
+  /* Lines of uid_map and gid_map (user_namespaces(7)) that say whose the copies are; NULL: those of the originals. */
+  const char *uid_map, *gid_map;
   const char *failed_call;
 };
 

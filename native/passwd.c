@@ -82,8 +82,7 @@ bool has_member(struct field members, struct field name) {
   return false;
 }
 
-/* The bytes of a file of the image. A missing file is an empty one. */
-static int read_database(int root, const char *path, char **data, size_t *size, struct failure *failure) {
+int read_database(int root, const char *path, char **data, size_t *size, struct failure *failure) {
   *data = NULL;
   *size = 0;
   /* Looked at before it is opened: opening a device can do something, and the device filter may not be in force yet. */

@@ -19,6 +19,9 @@ int find_identity(int root, const char *user, const struct list *extra, struct i
 /* The home of one whose uid is known; `/` of one who has none there. */
 int find_home(int root, struct identity *identity, struct failure *failure);
 
+/* The bytes of such a file, to be unmapped; NULL: it is missing, or empty. */
+int read_database(int root, const char *path, char **data, size_t *size, struct failure *failure);
+
 /* The rest is open for the tests: pure functions over the bytes of a file. */
 
 /* One field after another of a line: points into the line, NULL when there are no more. */

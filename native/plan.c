@@ -58,6 +58,7 @@ static const char *const shapes[OP_COUNT] = {
     [OP_IO_PRIORITY] = "u",
     [OP_MEMORY_POLICY] = "uy",
     [OP_AFFINITY] = "yy",
+    [OP_ACCOUNT] = "tuttut",
 };
 
 /* The next `size` bytes, or NULL when there are fewer. */

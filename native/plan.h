@@ -86,7 +86,8 @@ enum opcode {
   OP_IO_PRIORITY = 51,
   OP_MEMORY_POLICY = 52,
   OP_AFFINITY = 53,
-  OP_COUNT = 54,
+  OP_ACCOUNT = 54,
+  OP_COUNT = 55,
 };
 
 enum propagation {

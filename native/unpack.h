@@ -23,7 +23,11 @@ enum unpack_operation {
   UNPACK_FAILED = 14, /* from a packer, in the place of the end: mode errno, path, link the system call */
   UNPACK_MISSING = 15, /* from a packer that was asked for single paths: there is nothing at path */
   UNPACK_SOCKET = 16, /* from a packer: a tar has no word for it */
-  UNPACK_MERGE = 17, /* lay the layer that is the directory `link` over the directory `path` */
+  /*
+   * Lay the layer that is the directory `link` over the directory `path`. Attributes, where there are any, are lines of uid_map, NUL,
+   * and lines of gid_map: an id of the layer, the id that its copy has, how many follow.
+   */
+  UNPACK_MERGE = 17,
   UNPACK_CHANGES = 18, /* make in `path` a layer of how `link` differs from the directory that the attributes name */
 };
 

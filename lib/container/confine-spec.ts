@@ -13,6 +13,8 @@ export interface Confinement {
   readonly setsGroups: boolean
   /** Whether the host has its POSIX message queues mounted, for who shares them (mq_overview(7)). */
   readonly mqueue: boolean
+  /** The ordinary user who is 0 in it; absent: it is root's. */
+  readonly caller?: { readonly uid: number; readonly gid: number }
 }
 
 /** The group that terminals belong to. */

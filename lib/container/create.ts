@@ -38,8 +38,10 @@ import { restartText } from './restart-policy.js'
 import { RunLock } from './run-lock.js'
 import { signalNumber } from './signals.js'
 import { joinEdits, noEdits, type SpecEdits } from './spec-edits.js'
+import { accountLines, hostAccount } from './userns/account.js'
 import { withIdMaps } from './userns/in-spec.js'
-import { settleUserNamespace, type UserNamespaceWish } from './userns/settle.js'
+import { ownersOf } from './userns/owners.js'
+import { settleUserNamespace, type KeptUser, type SettledUsers, type UserNamespaceWish } from './userns/settle.js'
 import { verifyImages } from './verify-images.js'
 
 /** A container in the making: it has all that a start needs, and its record is on its way to the disk. */
@@ -70,13 +72,13 @@ export async function create(
   const id = randomId()
   const images = await findImages(context, asked, id)
   const placed = placeVolumes(asked.mounts, image.config.volumes, (name) => context.volumes.dataPath(name), images)
-  const options: NormalizedOptions = { ...asked, mounts: placed.mounts }
+  const users = settleUserNamespace(context, asked, image)
+  const options = withUsers({ ...asked, mounts: placed.mounts }, image, users)
   checkPlatform(options, image)
   await verifyImages(context, [image, ...images.values()])
   await checkNetworks(context, options)
-  const users = settleUserNamespace(context, options, image)
   const paths = containerPaths(context.root, context.runRoot, id, options.detach)
-  const spec = await specOf(context, options, image, id, paths, placed.claims)
+  const spec = await specOf(context, options, image, id, paths, placed.claims, users.kept)
   const { seccomp, ...linux } = spec.linux ?? {}
   const name = options.name ?? freeName(context)
   const drafted: ContainerRecord = {
@@ -87,6 +89,7 @@ export async function create(
     image: { id: image.id, name: image.names.includes(options.image) ? options.image : (image.names[0] ?? image.id) },
     ...(image.chainId === undefined ? {} : { chainId: image.chainId }),
     options: storedOptions(options, image),
+    ...accountOf(context, options, image, users),
     own: ownConfig(asked),
     ...(placed.uses.length === 0 ? {} : { mounts: placed.uses }),
     ...podPlace(options),
@@ -112,7 +115,7 @@ export async function create(
   context.comingNames.add(name)
   const committed = context.database
     .transaction(() => {
-      record = withUserIds(context, record, users)
+      record = withUserIds(context, record, users.wish)
       reserve(context, record, placed.claims)
     })
     .finally(() => {
@@ -124,11 +127,13 @@ export async function create(
     // Both to their ends, or one would still make what the other's failure takes back.
     const what = `create container ${record.name}`
     // What it is to be is known only then.
-    if (users !== undefined) await committed
+    if (users.wish !== undefined) await committed
     const project = options.quota === undefined ? undefined : await context.quotas.allot(id, options.quota, what)
     await settleAll(what, [
-      context.driver.prepare(id, image.chainId, project),
-      ...[...images.values()].map(({ holder, chainId }) => context.driver.prepare(holder, chainId, project)),
+      context.driver.prepare(id, image.chainId, project, ownersOf(context, record)),
+      ...[...images.values()].map(({ holder, chainId }) =>
+        context.driver.prepare(holder, chainId, project, ownersOf(context, record)),
+      ),
       makeDirectory(paths.directory),
     ])
     context.quotas.check(id, what)
@@ -213,6 +218,7 @@ async function specOf(
   id: string,
   paths: ContainerPaths,
   volumes: readonly VolumeClaim[],
+  kept: KeptUser | undefined,
 ): Promise<Spec> {
   const { seccomp } = options
   const { pod } = options
@@ -231,7 +237,10 @@ async function specOf(
     guardsProjects: options.quota !== undefined || volumes.some(({ name }) => context.volumes.hasQuota(name)),
     host:
       options.privileged && options.userns === undefined ? { ...context.host, devices: hostDevices() } : context.host,
-    edits: editsOf(context, options),
+    edits: joinEdits([
+      editsOf(context, options),
+      ...(kept === undefined || options.userns === undefined ? [] : [{ ...noEdits, additionalGids: [kept.gid] }]),
+    ]),
   })
   validateSpec(spec)
   // Pure: what this machine can't carry out is told before anything is made.
@@ -287,6 +296,33 @@ function storedOptions(options: NormalizedOptions, image: Image): StoredOptions 
   }
 }
 
+/** Whose processes they are, where nobody says. */
+function withUsers(options: NormalizedOptions, { config }: Image, { userns, kept }: SettledUsers): NormalizedOptions {
+  const named = options.user ?? (config.user === '' ? undefined : config.user)
+  const user = named === undefined && kept !== undefined ? `${String(kept.uid)}:${String(kept.gid)}` : options.user
+  return { ...options, userns, user }
+}
+
+/** He is known by his name there. */
+function accountOf(
+  { host: { confinement } }: ContainerContext,
+  { workdir, mounts }: NormalizedOptions,
+  { config }: Image,
+  { kept, userns }: SettledUsers,
+): Pick<ContainerRecord, 'account'> {
+  const { caller } = confinement ?? {}
+  if (kept === undefined || userns === undefined || caller === undefined) return {}
+  const same = caller.uid === kept.uid && caller.gid === kept.gid
+  return {
+    account: accountLines({
+      kept,
+      ...(same ? { account: hostAccount(caller) } : {}),
+      workdir: workdir ?? (config.workingDir || '/'),
+      mounts: mounts.map(({ destination }) => destination),
+    }),
+  }
+}
+
 /** @throws PodlingError `SUBIDS_TOO_FEW` */
 function withUserIds(
   { userIds }: ContainerContext,
@@ -295,7 +331,7 @@ function withUserIds(
 ): ContainerRecord {
   if (users === undefined) return record
   const maps = users.take(userIds)
-  void userIds.put(record.id, maps)
+  if (users.exclusive) void userIds.put(record.id, maps)
   return { ...record, spec: withIdMaps(record.spec, maps) }
 }
 

@@ -7,6 +7,7 @@ import type { OpenCopier, Tree } from '../storage/copy/copier.js'
 import type { Lifecycle } from './lifecycle.js'
 import { openImageRoot } from './root-view.js'
 import { requireStatus } from './status.js'
+import { ownersOf, seenOwner } from './userns/owners.js'
 
 /** One difference of a container's root to its image. */
 export interface ContainerChange {
@@ -21,12 +22,12 @@ export async function diff(container: Lifecycle): Promise<ContainerChange[]> {
   const { context, record } = container
   requireStatus('diff', container.status, record.name)
   const { driver, openCopier } = context
-  await using changes = await driver.changes(record.id)
+  await using changes = await driver.changes(record.id, ownersOf(context, record))
   const upper = await open(changes.upper, 'r')
   let entries: PackedEntry[]
   try {
     const all = await list(openCopier, { kind: 'directory', descriptor: upper.fd }, '')
-    entries = all.filter((entry) => !isDriversOwn(entry, changes))
+    entries = all.filter((entry) => !isDriversOwn(entry, changes)).map(seenOwner(context, record))
   } finally {
     await upper.close()
   }

@@ -1,7 +1,7 @@
 /** The mounts of a container's start that are more than the spec says: where volumes are, and what is done with them. */
 import type { MountSource } from '../launch/compile.js'
 import type { Operation } from '../launch/plan.js'
-import type { IdMaps } from '../storage/drivers/driver.js'
+import type { RootOptions } from '../storage/drivers/driver.js'
 import { relabelling } from '../security/relabel.js'
 import { close } from '../sys/libc.js'
 import type { Lifecycle } from './lifecycle.js'
@@ -16,10 +16,13 @@ export interface MountedVolumes {
 }
 
 /**
- * @param idMaps as images' files are to be seen
+ * @param mapping how images' files are to be seen
  * @throws PodlingError whatever a driver can't do; nothing is held then
  */
-export async function mountVolumes({ context, record }: Lifecycle, idMaps?: IdMaps): Promise<MountedVolumes> {
+export async function mountVolumes(
+  { context, record }: Lifecycle,
+  mapping: Pick<RootOptions, 'idMaps' | 'owners'> = {},
+): Promise<MountedVolumes> {
   const { volumes } = context
   const { user } = record.spec.process ?? {}
   const mountLabel = record.spec.linux?.mountLabel
@@ -30,7 +33,7 @@ export async function mountVolumes({ context, record }: Lifecycle, idMaps?: IdMa
     for (const { destination, volume, image, subpath, chown, relabel } of record.mounts ?? []) {
       if (image !== undefined) {
         const limited = record.options.quota !== undefined
-        const root = await context.driver.mount(image.holder, { volatile: true, limited, idMaps })
+        const root = await context.driver.mount(image.holder, { volatile: true, limited, ...mapping })
         held.push(...root.held)
         sources.push(imageSource(destination, root.operations, subpath, sources.length))
         continue

@@ -206,7 +206,13 @@ export interface ContainerOptions extends LimitOptions {
    * `'auto:size=8192,uidmapping=0:1000:1'`, or an object. Nothing of the image is copied for it: the kernel maps the ids of its
    * files, which takes Linux 5.19 and a file system that can. Files of the host that are bound in keep their owners; those that
    * are none of the container's users show as nobody's. Its root has no rights over the host, whatever its capabilities; mounts that
-   * are shared with the host only receive. As root alone in this version, and not in a pod.
+   * are shared with the host only receive. Not in a pod in this version.
+   *
+   * For an ordinary user, ids 'of the host' are those that his containers have without one: 0 is he himself, and the ids of his ranges
+   * follow from 1 on. `'auto'` takes of those. `'keep-id'`: he is himself in the container too, so that what he owns is his there
+   * and what it writes is his on the host; it runs as him, unless it or its image names a user, and its /etc/passwd knows him. Also
+   * `'keep-id:uid=1000,gid=1000,size=10000'`; as root it is `'host'`. `'nomap'`: he is nobody in it; not as root. The files of the
+   * image are copied once for each map, as Podman does it, since the kernel maps no ids for him.
    * @default 'host', or 'private' with `uidMap` or `gidMap`
    */
   readonly userns?: string | UserNamespaceOption

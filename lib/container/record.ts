@@ -1,4 +1,5 @@
 import type { Spec } from '../launch/oci-spec.js'
+import type { PlanAccount } from '../launch/plan.js'
 import type { Table } from '../storage/database.js'
 import type { QuotaLimits } from '../storage/quotas/quotas.js'
 import type { HealthSettings } from './health/parse-health.js'
@@ -56,6 +57,8 @@ export interface ContainerRecord {
   readonly options: StoredOptions
   /** @default nothing */
   readonly own?: OwnConfig
+  /** Whom its own databases of users are to know. @default nobody */
+  readonly account?: PlanAccount
   /** A detached one that is being restored from a checkpoint: until that is done it ends with its host, as one that is bound. */
   readonly restoring?: boolean
   /** As its maker gave them; records of older versions have none. */

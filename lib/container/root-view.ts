@@ -12,6 +12,7 @@ import { compileView, type ViewInput } from '../launch/compile.js'
 import type { Monitor } from '../launch/monitor.js'
 import { PodlingError } from '../errors.js'
 import type { Tree } from '../storage/copy/copier.js'
+import type { RootOptions } from '../storage/drivers/driver.js'
 import { close as closeDescriptor } from '../sys/libc.js'
 import { afterUndo, settleAll } from '../teardown.js'
 import { removeFiles, unmountVolumes } from './clear-away.js'
@@ -21,6 +22,7 @@ import { mountVolumes } from './mount-volumes.js'
 import { randomId } from './names.js'
 import { containerPaths, type ContainerPaths } from './record.js'
 import { RunLock } from './run-lock.js'
+import { ownersOf } from './userns/owners.js'
 
 export interface RootView {
   readonly tree: Tree
@@ -60,13 +62,21 @@ export async function openRoot(
 async function stoppedRoot(container: Lifecycle, withMounts: boolean): Promise<RootView> {
   const { context, paths, record } = container
   const madeAnew = `${context.runRoot}/c/`
-  const common = { readOnly: false, volatile: !record.options.detach }
+  const mapping = { owners: ownersOf(context, record) }
+  const { uidMappings = [], gidMappings = [] } = record.spec.linux ?? {}
+  const common = {
+    readOnly: false,
+    volatile: !record.options.detach,
+    ...mapping,
+    // Whose files are copies for it alone, they are understood by.
+    ...(mapping.owners === undefined ? {} : { users: { uidMappings, gidMappings } }),
+  }
   if (!withMounts) return holdRoot(context, record.id, paths, common, [])
   // What each start makes anew is not there.
   const mounts = (record.spec.mounts ?? []).filter(({ source }) => !source?.startsWith(madeAnew))
   const giveBack = (): Promise<void> => unmountVolumes(context, record)
   try {
-    const { sources, held, first } = await mountVolumes(container)
+    const { sources, held, first } = await mountVolumes(container, mapping)
     const view = await holdRoot(context, record.id, paths, { ...common, mounts, mountSources: sources }, held)
     context.volumes.markFilled(first).catch(() => undefined)
     return { ...view, close: closeOnce(() => settleAll('close a root', [view.close().finally(giveBack)])) }
@@ -94,13 +104,8 @@ async function runningRoot(container: Lifecycle, monitor: Monitor, verb: string)
     })
   }
   const opened = [namespace, ...(users === undefined ? [] : [users])]
-  const tree = {
-    kind: 'namespace',
-    descriptor: namespace.fd,
-    ...(users === undefined ? {} : { users: users.fd }),
-  } as const
   return {
-    tree,
+    tree: treeOf(namespace, users),
     pid,
     close: closeOnce(() =>
       settleAll(
@@ -153,16 +158,16 @@ async function holdRoot(
   { launcher, driver }: ContainerContext,
   id: string,
   { runDirectory }: ContainerPaths,
-  input: Omit<ViewInput, 'root' | 'monitor'> & { readonly volatile: boolean },
+  input: Omit<ViewInput, 'root' | 'monitor'> & Pick<RootOptions, 'volatile' | 'owners'>,
   given: readonly number[],
 ): Promise<RootView> {
   const socket = `${runDirectory}/view.sock`
   const exitFile = `${runDirectory}/view.exit`
-  const { volatile, ...view } = input
+  const { volatile = false, owners, ...view } = input
   let held = given
   let plan
   try {
-    const root = await driver.mount(id, { volatile })
+    const root = await driver.mount(id, { volatile, owners })
     held = [...given, ...root.held]
     plan = compileView({ ...view, root: root.operations, monitor: { lifetime: 'bound', socket, exitFile } })
   } catch (error) {
@@ -171,8 +176,10 @@ async function holdRoot(
   }
   const monitor = await launcher.launch(plan, held)
   let namespace: FileHandle | undefined
+  let users: FileHandle | undefined
   const close = closeOnce(async () => {
     await namespace?.close()
+    await users?.close()
     // When it has told of its end, all is unmounted.
     await monitor.kill(constants.signals.SIGKILL).catch(() => undefined)
     await monitor.exited.catch(() => undefined)
@@ -181,11 +188,16 @@ async function holdRoot(
   })
   try {
     namespace = await open(`/proc/${String(monitor.pid)}/ns/mnt`, 'r')
-    return { tree: { kind: 'namespace', descriptor: namespace.fd }, pid: monitor.pid, close }
+    if (view.users !== undefined) users = await open(`/proc/${String(monitor.pid)}/ns/user`, 'r')
+    return { tree: treeOf(namespace, users), pid: monitor.pid, close }
   } catch (error) {
     await close()
     throw error
   }
+}
+
+function treeOf(namespace: FileHandle, users: FileHandle | undefined): Tree {
+  return { kind: 'namespace', descriptor: namespace.fd, ...(users === undefined ? {} : { users: users.fd }) }
 }
 
 function closeOnce(close: () => Promise<void>): () => Promise<void> {

@@ -37,10 +37,10 @@ import { seccompListener } from './seccomp-listener.js'
 import { requireStatus } from './status.js'
 import { containerStdio } from './terminal/stdio.js'
 import { launchOnUserNetwork, userNetworkOf } from './user-network.js'
-import { rootIdMaps } from './userns/id-maps.js'
-import { idMapsOf, startable } from './userns/in-spec.js'
+import { startable } from './userns/in-spec.js'
+import { mountedIdMaps, ownersOf } from './userns/owners.js'
 import { verifyImages } from './verify-images.js'
-import { writeEtcFiles } from './write-etc-files.js'
+import { etcSources, writeEtcFiles } from './write-etc-files.js'
 
 /**
  * Make pid 1: compile the plan, hand it to the launcher, take up the monitor. Resolves when the command runs.
@@ -105,15 +105,14 @@ async function launchJoined(container: Lifecycle, joined: PodJoin, restorer: Res
   // Ours until they are given to the monitor.
   let held = attachment === undefined ? [] : givenToMonitor(attachment)
   try {
-    const maps = idMapsOf(record.spec)
-    const idMaps = maps && rootIdMaps(maps)
-    const volumes = await mountVolumes(container, idMaps)
+    const mapping = { idMaps: mountedIdMaps(context, record), owners: ownersOf(context, record) }
+    const volumes = await mountVolumes(container, mapping)
     held = [...volumes.held, ...held]
     // What a bound container writes is gone with its host, so it need not be synced to disk.
     const limited = record.options.quota !== undefined
     const root = isHolder(record)
       ? { operations: holderRoot(paths), held: [] }
-      : await context.driver.mount(record.id, { volatile: !record.options.detach, limited, idMaps })
+      : await context.driver.mount(record.id, { volatile: !record.options.detach, limited, ...mapping })
     held = [...root.held, ...held]
     const status = attachment?.status ?? { endpoints: [], ports: [] }
     writeNetworkState(paths.network, { ...status, changed: false })
@@ -192,20 +191,21 @@ function startedElsewhere(name: string): PodlingError {
 }
 
 function planOf(
-  { context, record, paths }: Lifecycle,
+  container: Lifecycle,
   { spec, peer, sources }: PodJoin,
   root: LaunchInput['root'],
   volumes: MountedVolumes,
   attachment: Attachment | undefined,
   barrier: boolean | 'before-pivot',
 ): Plan {
+  const { context, record, paths } = container
   const { options } = record
   const cgroup = context.cgroups.plan(cgroupOf(record), spec.linux?.resources ?? {}, record.holds?.resources)
   const log = planLog(record, paths)
   return compilePlan({
     spec: startable(spec, existsSync('/dev/mqueue')),
     root,
-    mountSources: [...sources, ...volumes.sources],
+    mountSources: [...etcSources(container), ...sources, ...volumes.sources],
     cgroup,
     cgroupMounts: cgroupMounts(context.cgroups.mode, cgroup, `/${context.cgroupParent}/${cgroupOf(record)}`),
     stdio: containerStdio(record),
@@ -223,6 +223,7 @@ function planOf(
       ...planHealth(record, spec, paths),
     },
     init: options.init,
+    ...(record.account === undefined ? {} : { account: record.account }),
     hooks: hooksInside(record, paths),
     ...seccompListener({ id: record.id, spec }, paths.runDirectory),
     hold: isHolder(record),

@@ -1,6 +1,7 @@
 /** The files of /etc that the host writes for a container: at each start, as the host's own may have changed. */
-import { chownSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname as osHostname } from 'node:os'
+import type { MountSource } from '../launch/compile.js'
 import type { NetworkStatus } from '../network/attachment.js'
 import type { NetworkMode } from '../network/mode.js'
 import { namesDomain } from '../network/names.js'
@@ -10,7 +11,7 @@ import { hostResolvConf, reachableResolvConf, readIfThere } from './host-resolve
 import { labelFile } from '../sys/file-label.js'
 import type { Lifecycle } from './lifecycle.js'
 import { resolverOf, userNetworkOf } from './user-network.js'
-import { hostIdOf, type UserIdMaps } from './userns/id-maps.js'
+import { containerIdOf, hostIdOf, nobodys, type UserIdMaps } from './userns/id-maps.js'
 import { idMapsOf } from './userns/in-spec.js'
 
 /** @throws PodlingError `NETWORK_FAILED` when they are to name the host, and there is no way to it */
@@ -18,6 +19,11 @@ export async function writeEtcFiles(container: Lifecycle, status: NetworkStatus)
   const { context, record, paths } = container
   const gateway = await hostGatewayOf(context, record, status)
   const { options, spec } = record
+  const files = [paths.hosts, paths.resolvConf, paths.hostname]
+  const maps = idMapsOf(spec)
+  const given = context.host.confinement !== undefined && maps !== undefined
+  // The last start has given them away.
+  if (given) for (const file of files) rmSync(file, { force: true })
   const hostname = spec.hostname ?? osHostname()
   const hosts = options.network === 'host' ? readIfThere('/etc/hosts') : undefined
   writeFileSync(
@@ -33,8 +39,25 @@ export async function writeEtcFiles(container: Lifecycle, status: NetworkStatus)
   writeResolvConf(container, status)
   writeFileSync(paths.hostname, `${hostname}\n`)
   const label = spec.linux?.mountLabel
-  if (label !== undefined) for (const path of [paths.hosts, paths.resolvConf, paths.hostname]) labelFile(path, label)
-  giveToRoot([paths.hosts, paths.resolvConf, paths.hostname], idMapsOf(spec))
+  if (label !== undefined) for (const path of files) labelFile(path, label)
+  if (!given) giveToRoot(files, maps)
+  // Written on by its group, who is this user still.
+  else for (const file of files) chmodSync(file, 0o664)
+}
+
+/**
+ * Those files of an ordinary user whose container has a user namespace: he can't give them to its root by himself, so they are given
+ * as they are bound. Their group stays his.
+ */
+export function etcSources({ context, record, paths }: Lifecycle): MountSource[] {
+  const { confinement } = context.host
+  const maps = idMapsOf(record.spec)
+  if (confinement === undefined || maps === undefined) return []
+  const group = containerIdOf(maps.gids, 0) ?? nobodys
+  const files: readonly (string | undefined)[] = [paths.hosts, paths.resolvConf, paths.hostname]
+  return (record.spec.mounts ?? [])
+    .filter(({ source }) => files.includes(source))
+    .map(({ destination }) => ({ destination, owner: `0:${String(group)}` }))
 }
 
 /** Its own root is to write them, as the host's would without a user namespace. */

@@ -11,7 +11,16 @@ import { schedulingOperations } from './scheduling.js'
 import { parseMountOptions } from './mount-options.js'
 import { enterUser, hasUserNamespace } from './outside.js'
 import type { Spec, SpecCapabilities, SpecMount, SpecNamespaceType, SpecProcess } from './oci-spec.js'
-import type { Operation, Plan, PlanCgroup, PlanListener, PlanMonitor, PlanNetwork, PlanStdio } from './plan.js'
+import type {
+  Operation,
+  Plan,
+  PlanAccount,
+  PlanCgroup,
+  PlanListener,
+  PlanMonitor,
+  PlanNetwork,
+  PlanStdio,
+} from './plan.js'
 import { machine } from '../security/seccomp-profile.js'
 
 /** What a launch needs beside the spec: what the host has made for it. */
@@ -46,6 +55,8 @@ export interface LaunchInput {
    * (config.md, "Linux mount options"). @default false: about all that is mounted below, which no caller is to overlook
    */
   readonly flagsOfTop?: boolean
+  /** Whom the root's databases of users are to know. @default those whom the image knows */
+  readonly account?: PlanAccount
   /** The process is this helper itself, which keeps the namespaces of a pod. */
   readonly hold?: boolean
   /** The mount namespace that a source is prepared from. */
@@ -194,26 +205,31 @@ export interface ViewInput extends Pick<LaunchInput, 'root' | 'mountSources'> {
   /** Only what is bound into it is mounted; all else would be empty. */
   readonly mounts?: readonly SpecMount[]
   readonly readOnly: boolean
+  /** The user namespace that it is to be seen from, as the spec has its maps. @default that of the runtime */
+  readonly users?: Pick<SpecMount, 'uidMappings' | 'gidMappings'>
 }
 
 /**
  * The plan of a process that holds a root as a container sees it, and stands at the barrier until its monitor is closed.
  */
-export function compileView({ mounts = [], root, monitor, mountSources = [], readOnly }: ViewInput): Plan {
+export function compileView({ mounts = [], root, monitor, mountSources = [], readOnly, users }: ViewInput): Plan {
   const sources = new Map(mountSources.map((source) => [source.destination, source]))
   const binds = mounts.filter(({ type }) => type === 'bind').flatMap((mount) => mountOperations(mount, [], sources))
+  const before: Operation[] = [
+    { op: 'propagation', mode: 'private' },
+    ...mountSources.flatMap(({ prepare = [] }) => prepare),
+    ...root,
+    ...fillOperations(mountSources),
+  ]
   return {
-    create: ['mount'],
+    create: users === undefined ? ['mount'] : ['user', 'mount'],
     join: [],
+    ...(users === undefined ? {} : idMaps(users)),
     cgroup: { directories: [], writes: [], attach: [] },
     stdio: { stdin: 'null', stdout: 'null', stderr: 'null' },
     monitor,
     operations: [
-      { op: 'propagation', mode: 'private' },
-      ...mountSources.flatMap(({ prepare = [] }) => prepare),
-      ...root,
-      ...fillOperations(mountSources),
-      ...binds,
+      ...(users === undefined ? [...before, ...binds] : enterUser(before, binds)),
       { op: 'pivot-root' },
       ...(readOnly ? [{ op: 'mount-read-only', path: '/' } as const] : []),
       { op: 'barrier' },
@@ -237,6 +253,7 @@ function rootOperations({
   mountSources = [],
   barrier,
   hooks,
+  account,
   confined = false,
   flagsOfTop = false,
 }: LaunchInput): Operation[] {
@@ -259,9 +276,11 @@ function rootOperations({
     // From the image's own files, as nothing is mounted over them yet.
     ...fillOperations(mountSources),
   ]
+  // In the image's own files, as nothing is mounted over them yet.
+  const known: Operation[] = account === undefined ? [] : [{ op: 'account', ...account }]
   const devices = deviceOperations(spec).map((operation) => (confined || users ? borrowed(operation) : operation))
   return [
-    ...(users ? enterUser(before, [...rest, ...devices]) : [...before, ...rest, ...devices]),
+    ...(users ? enterUser(before, [...known, ...rest, ...devices]) : [...before, ...known, ...rest, ...devices]),
     ...terminalOperations(spec.process, stdio, true),
     ...(readOnlyDev(spec) ? [{ op: 'mount-read-only', path: '/dev' } as const] : []),
     ...(barrier === 'before-pivot' ? [{ op: 'barrier' } as const] : []),

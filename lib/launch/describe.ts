@@ -43,6 +43,8 @@ export function describeOperation(operation: Operation): string {
       return `link ${operation.path} to ${operation.target}`
     case 'write-file':
       return `write the file ${operation.path}`
+    case 'account':
+      return `enter ${operation.user} in /etc/passwd and /etc/group`
     case 'pivot-root':
       return 'enter the root'
     case 'mask':

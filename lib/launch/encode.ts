@@ -72,6 +72,7 @@ export const opcodes: Readonly<Record<Operation['op'], number>> = {
   'io-priority': 51,
   'memory-policy': 52,
   affinity: 53,
+  account: 54,
 }
 
 /** `enum propagation`. */
@@ -323,6 +324,14 @@ function writeFields(out: Writer, operation: Operation): void {
       out.text(operation.path)
       out.u32(operation.mode)
       out.blob(typeof operation.content === 'string' ? Buffer.from(operation.content) : operation.content)
+      return
+    case 'account':
+      out.text(operation.user)
+      out.u32(operation.uid)
+      out.text(operation.passwd)
+      out.text(operation.group)
+      out.u32(operation.gid)
+      out.text(operation.members)
       return
     case 'mask':
       out.text(operation.path)

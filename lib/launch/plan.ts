@@ -151,6 +151,11 @@ export type Operation =
     }
   | { readonly op: 'symlink'; readonly target: string; readonly path: string }
   | { readonly op: 'write-file'; readonly path: string; readonly mode: number; readonly content: string | Uint8Array }
+  /**
+   * Lines at the end of the root's /etc/passwd and /etc/group, as far as these are there and have neither the name nor the id
+   * already.
+   */
+  | ({ readonly op: 'account' } & PlanAccount)
   /** pivot_root(2) into the root, and detach the old one. Before it `source` paths work; after it only the container's. */
   | { readonly op: 'pivot-root' }
   /**
@@ -306,6 +311,18 @@ export type Operation =
   | { readonly op: 'exit' }
   /** execve(2) of `argv`, found along the environment's PATH unless it has a slash. Always last. */
   | { readonly op: 'exec'; readonly argv: readonly string[]; readonly env: readonly string[] }
+
+/** A user whom the container's own databases are to know (passwd(5), group(5)). */
+export interface PlanAccount {
+  readonly user: string
+  readonly uid: number
+  /** The whole line, with its end. */
+  readonly passwd: string
+  readonly group: string
+  readonly gid: number
+  /** The whole line of the group. */
+  readonly members: string
+}
 
 /** Where the listener of a seccomp filter goes: config-linux.md of the runtime-spec, `listenerPath`. */
 export interface PlanListener {

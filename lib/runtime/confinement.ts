@@ -60,14 +60,18 @@ function idWarnings({ uids, gids }: Confinement, facts: IdFacts | undefined): st
   ]
 }
 
-/** Of the namespace that a process is in. */
-export function lookAround(pid: number): Confinement {
+/**
+ * Of the namespace that a process is in.
+ * @param caller whether it is that of the user of this process
+ */
+export function lookAround(pid: number, caller: boolean): Confinement {
   const read = (name: string): string => readFileSync(`/proc/${String(pid)}/${name}`, 'latin1')
   return {
     uids: countIds(parseIdMap(read('uid_map'))),
     gids: countIds(parseIdMap(read('gid_map'))),
     setsGroups: read('setgroups').trim() === 'allow',
     mqueue: existsSync('/dev/mqueue'),
+    ...(caller ? { caller: { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 } } : {}),
   }
 }
 

@@ -118,7 +118,7 @@ async function open(
     }),
     (part) => part.close(),
   )
-  const confinement = isConfined(facts) ? lookAround(launcher.pid) : undefined
+  const confinement = isConfined(facts) ? lookAround(launcher.pid, rootless) : undefined
   const host = { ...readHostFacts(), ...(confinement === undefined ? {} : { confinement }) }
   const journal = EventJournal.open(`${paths.root}/events`)
   teardown.add(() => {

@@ -10,6 +10,7 @@ import { parseUnpackStatus } from './unpack-status.js'
 /**
  * Perform operations in a directory, in their order.
  * @param what begins the message of a failure, whose path below the directory follows: `remove`
+ * @param synced whether all of it is on the disk then
  * @throws PodlingError naming the path that it could not be done to
  */
 export async function runOperations(
@@ -17,8 +18,13 @@ export async function runOperations(
   directory: string,
   list: readonly (readonly [UnpackOperation, Head])[],
   what: string,
+  synced = false,
 ): Promise<void> {
-  const all: (readonly [UnpackOperation, Head])[] = [['start', { mode: unpackVersion }], ...list, ['end', { mode: 0 }]]
+  const all: (readonly [UnpackOperation, Head])[] = [
+    ['start', { mode: unpackVersion }],
+    ...list,
+    ['end', { mode: synced ? 1 : 0 }],
+  ]
   const operations = Buffer.alloc(all.reduce((sum, [, head]) => sum + operationSize(head), 0))
   let at = 0
   for (const [operation, head] of all) at = writeOperation(operations, at, operation, head)

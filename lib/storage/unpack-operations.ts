@@ -39,7 +39,7 @@ export const unpackOperations = {
   missing: 15,
   /** From a packer: a tar has no word for it. */
   socket: 16,
-  /** Lay the layer that is the directory `link` over the directory `path`, as copies. */
+  /** Lay the layer that is the directory `link` over the directory `path`, as copies; the attributes' bytes are {@link mergeOwners}. */
   merge: 17,
   /** Make in the empty directory `path` a layer of how `link` differs from the directory that the attributes' bytes name. */
   changes: 18,
@@ -94,6 +94,11 @@ export interface OperationSink {
   chunk(offset: number, length: number): void
   contents(bytes: Buffer): void
   flush(): void
+}
+
+/** Whose the copies of a merge are: lines of uid_map and gid_map (user_namespaces(7)), a NUL behind each. */
+export function mergeOwners({ uid, gid }: { readonly uid: string; readonly gid: string }): Buffer {
+  return Buffer.from(`${uid}\0${gid}\0`, 'latin1')
 }
 
 const nothing = new Uint8Array(0)

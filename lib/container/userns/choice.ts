@@ -8,6 +8,11 @@ export type UserNamespaceChoice =
       readonly uidMapping: readonly IdMapping[]
       readonly gidMapping: readonly IdMapping[]
     }
-  | { readonly mode: 'keep-id'; readonly uid: number | undefined; readonly gid: number | undefined }
+  | {
+      readonly mode: 'keep-id'
+      readonly uid: number | undefined
+      readonly gid: number | undefined
+      readonly size: number | undefined
+    }
   | { readonly mode: 'nomap' }
   | { readonly mode: 'private'; readonly uids: readonly IdMapping[]; readonly gids: readonly IdMapping[] }

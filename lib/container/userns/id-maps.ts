@@ -20,7 +20,7 @@ export interface UserIdMaps {
 export const endOfIds = 2 ** 32 - 1
 
 /** The last id of all: files of a root that belong to nobody in the container have it, such as those of the overlay itself. */
-const nobodys = endOfIds - 1
+export const nobodys = endOfIds - 1
 
 /** As many lines as the kernel takes, but for the one that {@link rootIdMaps} adds. */
 export const mostMappings = 339
@@ -49,6 +49,12 @@ export function hostIdOf(map: readonly IdMapping[], id: number): number | undefi
   return entry && entry.hostId + (id - entry.containerId)
 }
 
+/** The id of the container that an id of the host is; undefined: none. */
+export function containerIdOf(map: readonly IdMapping[], id: number): number | undefined {
+  const entry = map.find(({ hostId, size }) => id >= hostId && id < hostId + size)
+  return entry && entry.containerId + (id - entry.hostId)
+}
+
 /** How many ids follow one another from 0 on. */
 export function idsFromZero(map: readonly IdMapping[]): number {
   let end = 0
@@ -71,12 +77,21 @@ export function fromSpecMappings(map: readonly SpecIdMapping[]): IdMapping[] {
   return map.map(({ containerID, hostID, size }) => ({ containerId: containerID, hostId: hostID, size }))
 }
 
+/** Whose the files of its root are, where they are copies for it. */
+export function copyIdMaps({ uids, gids }: UserIdMaps): IdMaps {
+  return { uid: mapText(uids), gid: mapText(gids) }
+}
+
+function mapText(map: readonly IdMapping[]): string {
+  return map.map(({ containerId, hostId, size }) => `${[containerId, hostId, size].join(' ')}\n`).join('')
+}
+
 /** How the files of its root are seen. The host's root, who makes an overlay, must be somebody there too. */
 export function rootIdMaps({ uids, gids }: UserIdMaps): IdMaps {
   const text = (map: readonly IdMapping[]): string => {
     const hasRoot = map.some(({ hostId }) => hostId === 0)
     const all = hasRoot ? map : [...map, { containerId: nobodys, hostId: 0, size: 1 }]
-    return all.map(({ containerId, hostId, size }) => `${[containerId, hostId, size].join(' ')}\n`).join('')
+    return mapText(all)
   }
   return { uid: text(uids), gid: text(gids) }
 }

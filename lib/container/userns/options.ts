@@ -19,6 +19,8 @@ export type UserNamespaceOption =
       /** Who. @default the same id */
       readonly uid?: number
       readonly gid?: number
+      /** How many ids of his ranges there are beside him. @default all */
+      readonly size?: number
     }
 
 /** A map as a text, `'0:100000:65536'`: id in the container, id of the host, and how many follow (1). */

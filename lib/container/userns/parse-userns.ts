@@ -21,7 +21,7 @@ interface Words {
 const membersOf: Readonly<Record<Mode, readonly string[]>> = {
   host: [],
   auto: ['size', 'uidMapping', 'gidMapping'],
-  'keep-id': ['uid', 'gid'],
+  'keep-id': ['uid', 'gid', 'size'],
   nomap: [],
   private: [],
 }
@@ -53,7 +53,7 @@ export function parseUserNamespace(
       return { mode, size, uidMapping, gidMapping }
     }
     case 'keep-id':
-      return { mode, uid: words.uid, gid: words.gid }
+      return { mode, uid: words.uid, gid: words.gid, size: words.size }
     case 'nomap':
       return { mode }
     default:

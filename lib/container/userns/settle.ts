@@ -4,74 +4,138 @@ import { isAtLeast, parseKernelRelease } from '../../sys/kernel.js'
 import { readSubIds, type OwnSubIds } from '../../sys/read-sub-ids.js'
 import type { SubIdRange } from '../../sys/sub-ids.js'
 import type { Table } from '../../storage/database.js'
+import type { Confinement } from '../confine-spec.js'
 import type { ContainerContext, Image } from '../context.js'
 import type { NormalizedOptions } from '../normalized-options.js'
 import { allot } from './allot.js'
 import type { UserNamespaceChoice } from './choice.js'
 import { mapFault, type IdMapping, type UserIdMaps } from './id-maps.js'
 import { countImageIds, mostIds } from './image-ids.js'
+import { beyondFault, keptIdMap, nobodysIdMap } from './rootless-maps.js'
 
 /** What its record is to be given. */
 export interface UserNamespaceWish {
-  readonly mode: UserNamespaceChoice['mode']
   /** Inside of the transaction that takes its name. @throws PodlingError `SUBIDS_TOO_FEW` */
   readonly take: (others: Table<UserIdMaps>) => UserIdMaps
+  /** Whether nobody else is to have them. */
+  readonly exclusive: boolean
+}
+
+export interface SettledUsers {
+  /** In the place of what was asked for. */
+  readonly userns?: UserNamespaceChoice
+  /** Absent: it has no user namespace of its own. */
+  readonly wish?: UserNamespaceWish
+  /** Who the user of this process is in it, where he is somebody: its user, unless it has another. */
+  readonly kept?: KeptUser
+}
+
+export interface KeptUser {
+  readonly uid: number
+  readonly gid: number
 }
 
 /**
- * @throws PodlingError `INVALID_OPTION`, `KERNEL_UNSUPPORTED`, `SUBIDS_NOT_FOUND`, `SUBIDS_INVALID`
+ * @throws PodlingError `INVALID_OPTION`, `KERNEL_UNSUPPORTED`, `SUBIDS_NOT_FOUND`, `SUBIDS_INVALID`, `SUBIDS_TOO_FEW`
  */
 export function settleUserNamespace(
   context: ContainerContext,
   { userns, user }: NormalizedOptions,
   image: Image,
-): UserNamespaceWish | undefined {
-  if (userns === undefined) return undefined
-  const { host, driver, layers } = context
-  if (host.confinement !== undefined) {
+): SettledUsers {
+  if (userns === undefined) return {}
+  const { host } = context
+  const { confinement } = host
+  const { caller } = confinement ?? {}
+  // As Podman has it for root, who is himself in every container.
+  if (userns.mode === 'keep-id' && caller === undefined) return { kept: { uid: userns.uid ?? 0, gid: userns.gid ?? 0 } }
+  if (userns.mode === 'nomap' && caller === undefined) {
     throw new PodlingError(
       'INVALID_OPTION',
-      `userns: all containers of an ordinary user are in one user namespace in this version; leave it out, or run as root`,
+      "userns: 'nomap' is about the ids of an ordinary user, and this is root; use 'auto', or uidMap and gidMap",
     )
   }
-  const release = parseKernelRelease(host.kernel ?? '')
-  if (release === undefined || !isAtLeast(release, 5, 19)) {
-    throw new PodlingError(
-      'KERNEL_UNSUPPORTED',
-      `userns: needs id-mapped layers, which Linux has since 5.19, and this is ${host.kernel ?? 'unknown'}`,
-    )
-  }
+  if (confinement === undefined) requireMappedMounts(host.kernel)
+  else if (confinement.uids < 2 || confinement.gids < 2) throw singleId(userns.mode)
   switch (userns.mode) {
     case 'private': {
       const { uids, gids } = userns
-      return { mode: 'private', take: () => ({ uids, gids }) }
+      if (confinement !== undefined) checkBeyond({ uids, gids }, confinement)
+      return { userns, wish: { exclusive: true, take: () => ({ uids, gids }) } }
     }
-    case 'auto': {
-      const size =
-        userns.size ??
-        // Layers that are no directories aren't looked into.
-        (driver.name === 'erofs'
-          ? mostIds
-          : countImageIds(image.chainId === undefined ? [] : layers.lower(image.chainId), user ?? image.config.user))
-      const { subIds } = context
-      const { uidMapping, gidMapping } = userns
-      const ranges = readSubIds({ name: subIds.owner }, 1, subIds)
-      const take = (others: Table<UserIdMaps>): UserIdMaps => {
-        const taken = [...others.entries()].map(([, maps]) => maps)
-        const map = (kind: keyof OwnSubIds, given: readonly IdMapping[]): readonly IdMapping[] =>
-          allotted({ kind, size, given, ranges: ranges[kind], others: taken, subIds })
-        return { uids: map('uids', uidMapping), gids: map('gids', gidMapping) }
-      }
-      return { mode: 'auto', take }
+    case 'auto':
+      return { userns, wish: { exclusive: true, take: autoMaps(context, userns, image, user) } }
+    case 'keep-id': {
+      const { uids = 0, gids = 0 } = confinement ?? {}
+      const kept = { uid: userns.uid ?? caller?.uid ?? 0, gid: userns.gid ?? caller?.gid ?? 0 }
+      const maps = { uids: keptIdMap(kept.uid, uids, userns.size), gids: keptIdMap(kept.gid, gids, userns.size) }
+      return { userns, wish: { exclusive: false, take: () => maps }, kept }
     }
-    case 'keep-id':
-    case 'nomap':
-      throw new PodlingError(
-        'INVALID_OPTION',
-        `userns: '${userns.mode}' is about the ids of an ordinary user, and this is root; use 'auto', or uidMap and gidMap`,
-      )
+    case 'nomap': {
+      const { uids = 0, gids = 0 } = confinement ?? {}
+      const maps = { uids: nobodysIdMap(uids), gids: nobodysIdMap(gids) }
+      return { userns, wish: { exclusive: false, take: () => maps } }
+    }
   }
 }
+
+function requireMappedMounts(kernel = 'unknown'): void {
+  const release = parseKernelRelease(kernel)
+  if (release !== undefined && isAtLeast(release, 5, 19)) return
+  throw new PodlingError(
+    'KERNEL_UNSUPPORTED',
+    `userns: needs id-mapped layers, which Linux has since 5.19, and this is ${kernel}`,
+  )
+}
+
+function singleId(mode: string): PodlingError {
+  return new PodlingError(
+    'SUBIDS_NOT_FOUND',
+    `userns: '${mode}' needs further ids, and this user's containers have but his own; ` +
+      `info().userNamespace.warnings says why, and what to do`,
+  )
+}
+
+/** @throws PodlingError `INVALID_OPTION` */
+function checkBeyond({ uids, gids }: UserIdMaps, { uids: users, gids: groups }: Confinement): void {
+  const faults = [
+    { path: 'uidMap', fault: beyondFault(uids, users) },
+    { path: 'gidMap', fault: beyondFault(gids, groups) },
+  ].flatMap(({ path, fault }) => (fault === undefined ? [] : [`${path} ${fault}`]))
+  if (faults.length > 0) throw new PodlingError('INVALID_OPTION', `userns: ${faults.join('; ')}`)
+}
+
+/** Those of an ordinary user are what he has beside his own; of root, what a user of the machine has been given. */
+function autoMaps(
+  { driver, layers, subIds, host: { confinement } }: ContainerContext,
+  { size: asked, uidMapping, gidMapping }: Extract<UserNamespaceChoice, { mode: 'auto' }>,
+  image: Image,
+  user: string | undefined,
+): UserNamespaceWish['take'] {
+  const size =
+    asked ??
+    // Layers that are no directories aren't looked into.
+    (driver.name === 'erofs'
+      ? mostIds
+      : countImageIds(image.chainId === undefined ? [] : layers.lower(image.chainId), user ?? image.config.user))
+  const ranges: OwnSubIds =
+    confinement === undefined
+      ? readSubIds({ name: subIds.owner }, 1, subIds)
+      : {
+          uids: [{ first: 1, count: confinement.uids - 1 }],
+          gids: [{ first: 1, count: confinement.gids - 1 }],
+        }
+  const source = confinement === undefined ? subIds : ownFiles
+  return (others) => {
+    const taken = [...others.entries()].map(([, maps]) => maps)
+    const map = (kind: keyof OwnSubIds, given: readonly IdMapping[]): readonly IdMapping[] =>
+      allotted({ kind, size, given, ranges: ranges[kind], others: taken, subIds: source })
+    return { uids: map('uids', uidMapping), gids: map('gids', gidMapping) }
+  }
+}
+
+/** Where an ordinary user's ids come from, in words. */
+const ownFiles = { owner: 'this user', subuid: '/etc/subuid', subgid: '/etc/subgid' } as const
 
 interface Allotting {
   readonly kind: keyof OwnSubIds

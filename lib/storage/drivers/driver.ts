@@ -60,6 +60,11 @@ export interface RootOptions {
    * them: nothing is copied for it, and what a container changes can be committed as it is. @default as they are
    */
   readonly idMaps?: IdMaps | undefined
+  /**
+   * The container has a user namespace, and the file system takes no `idMaps` of this user: its root is made of copies whose owners
+   * are those that these give to the image's. What it writes has them, too. @default the image as it is
+   */
+  readonly owners?: IdMaps | undefined
 }
 
 /** How a root comes to stand where it shall. */
@@ -90,9 +95,10 @@ export interface StorageDriver {
   /**
    * Make what a container writes to. Without a layer the root is empty. Preparing again, after a crash, is no error and
    * keeps what is there.
+   * @param owners as {@link RootOptions.owners}
    * @param project the quota project of all that it writes (../../sys/project-quota.ts); with vfs of its copy of the image, too
    */
-  prepare(containerId: string, chainId: string | undefined, project?: number): Promise<void>
+  prepare(containerId: string, chainId: string | undefined, project?: number, owners?: IdMaps): Promise<void>
   /**
    * Where the root of a prepared container comes from.
    * @throws PodlingError STATE_INVALID when it isn't prepared; DRIVER_UNSUPPORTED when a program for it is gone, or
@@ -101,8 +107,12 @@ export interface StorageDriver {
   mount(containerId: string, options?: RootOptions): Promise<RootMount>
   /** Where the root stands in the container's mount namespace until it becomes `/`; `root.path` of its OCI spec. */
   rootPath(containerId: string): string
-  /** What a prepared container has changed. While it runs this is a moment's view. @throws PodlingError STATE_INVALID */
-  changes(containerId: string): Promise<Changes>
+  /**
+   * What a prepared container has changed. While it runs this is a moment's view.
+   * @param owners as it was prepared with
+   * @throws PodlingError STATE_INVALID
+   */
+  changes(containerId: string, owners?: IdMaps): Promise<Changes>
   /** The containers that are prepared. */
   list(): Promise<string[]>
   /** Remove all that the container wrote, whatever it is. Nobody may have it mounted. 'Already gone' is success. */

@@ -1,15 +1,19 @@
 /** The drivers that mount a container's own upper directory over the layers of its image. */
+import { dirname } from 'node:path'
 import type { OpenUnpacker } from '../layer-types.js'
 import type { StorageRights } from '../rights.js'
 import type {
   Changes,
   DriverLayers,
   DriverName,
+  IdMaps,
   RootMount,
   RootOperation,
   RootOptions,
   StorageDriver,
 } from './driver.js'
+import { mappedLayer } from './mapped-layers.js'
+import { mappedOwner } from './map-ids.js'
 import { WritableLayers, type WritableLayer } from './writable-layers.js'
 
 /** Without anything held, by the operations alone. */
@@ -20,7 +24,10 @@ export interface Stacking {
   readonly name: DriverName
   /** As {@link Changes.own}. */
   readonly own?: readonly string[]
-  /** How the root of a container comes to stand at `writable.root`. @param lower what `Layers.lower` tells */
+  /**
+   * How the root of a container comes to stand at `writable.root`.
+   * @param lower what `Layers.lower` tells, or the one copy of all that with other owners
+   */
   mount(writable: WritableLayers, container: WritableLayer, lower: readonly string[], options: RootOptions): Stacked
 }
 
@@ -31,8 +38,10 @@ export class LayeredDriver implements StorageDriver {
   readonly #stacking: Stacking
   readonly #layers: DriverLayers
   readonly #writable: WritableLayers
+  readonly #openUnpacker: OpenUnpacker
 
-  private constructor(stacking: Stacking, layers: DriverLayers, writable: WritableLayers) {
+  private constructor(stacking: Stacking, layers: DriverLayers, writable: WritableLayers, openUnpacker: OpenUnpacker) {
+    this.#openUnpacker = openUnpacker
     this.name = stacking.name
     this.#stacking = stacking
     this.#layers = layers
@@ -47,19 +56,26 @@ export class LayeredDriver implements StorageDriver {
     openUnpacker: OpenUnpacker,
     rights: StorageRights,
   ): Promise<LayeredDriver> {
-    return new LayeredDriver(stacking, layers, await WritableLayers.open(directory, openUnpacker, rights))
+    return new LayeredDriver(stacking, layers, await WritableLayers.open(directory, openUnpacker, rights), openUnpacker)
   }
 
-  async prepare(containerId: string, chainId: string | undefined, project?: number): Promise<void> {
+  async prepare(containerId: string, chainId: string | undefined, project?: number, owners?: IdMaps): Promise<void> {
     const root = chainId === undefined ? emptyRoot : this.#layers.root(chainId)
-    await this.#writable.prepare(containerId, chainId, root, project)
+    await this.#writable.prepare(containerId, chainId, mappedOwner(root, owners), project)
   }
 
   async mount(containerId: string, options: RootOptions = {}): Promise<RootMount> {
     const container = this.#writable.get(containerId)
-    const lower = container.chainId === undefined ? [] : this.#layers.lower(container.chainId)
+    const layers = container.chainId === undefined ? [] : this.#layers.lower(container.chainId)
+    const lower =
+      options.owners === undefined || layers.length === 0 ? layers : [await this.#mapped(layers, options.owners)]
     const stacked = this.#stacking.mount(this.#writable, container, lower, options)
     return 'then' in stacked ? stacked : { operations: stacked, held: [] }
+  }
+
+  #mapped(lower: readonly string[], owners: IdMaps): Promise<string> {
+    const { skeleton, directory } = this.#writable
+    return mappedLayer({ above: dirname(directory), lower, skeleton, owners, openUnpacker: this.#openUnpacker })
   }
 
   rootPath(): string {

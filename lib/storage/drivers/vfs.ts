@@ -19,9 +19,10 @@ import { runOperations } from '../run-operations.js'
 import { spreadDirectories } from '../spread.js'
 import type { Head, UnpackOperation } from '../unpack-operations.js'
 import { checkedId } from './container-id.js'
-import type { Changes, RootMount, RootOptions, StorageDriver } from './driver.js'
+import type { Changes, IdMaps, RootMount, RootOptions, StorageDriver } from './driver.js'
 import type { DriverKind, DriverParts } from './kind.js'
 import { mapIds } from './map-ids.js'
+import { leftOut, mergesOf } from './mapped-layers.js'
 import { makeSkeleton } from './skeleton.js'
 
 const ownNames = new Set(['making', 'removed', 'root', 'skeleton'])
@@ -77,7 +78,7 @@ class VfsDriver implements StorageDriver {
     return driver
   }
 
-  async prepare(containerId: string, chainId: string | undefined, project?: number): Promise<void> {
+  async prepare(containerId: string, chainId: string | undefined, project?: number, owners?: IdMaps): Promise<void> {
     const directory = this.#path(containerId)
     if (existsSync(directory)) return
     await this.#make(async (place) => {
@@ -85,7 +86,7 @@ class VfsDriver implements StorageDriver {
       mkdirSync(root, { mode: 0o755 })
       if (project !== undefined) joinProject(root, project)
       mkdirSync(join(place, chainPrefix + (chainId ?? noLayer)))
-      await this.#run(this.#merges(chainId, root), 'copy the layers to')
+      await this.#run(this.#merges(chainId, root, owners), 'copy the layers to')
       try {
         renameSync(place, directory)
       } catch (error) {
@@ -106,7 +107,7 @@ class VfsDriver implements StorageDriver {
     return join(this.#path(containerId), 'root')
   }
 
-  async changes(containerId: string): Promise<Changes> {
+  async changes(containerId: string, owners?: IdMaps): Promise<Changes> {
     const chainId = this.#chainOf(containerId)
     let upper = ''
     const dispose = await this.#makeKept(async (place) => {
@@ -115,7 +116,7 @@ class VfsDriver implements StorageDriver {
       for (const path of [base, upper]) mkdirSync(path, { mode: 0o755 })
       const names = { path: this.#name(upper), link: this.#name(this.rootPath(containerId)) }
       const compare: Operation = ['changes', { ...names, xattrs: Buffer.from(this.#name(base), 'latin1') }]
-      await this.#run([...this.#merges(chainId, base), compare], 'compare with the layers')
+      await this.#run([...this.#merges(chainId, base, owners), compare], 'compare with the layers')
     })
     return { upper, [Symbol.asyncDispose]: dispose }
   }
@@ -140,12 +141,10 @@ class VfsDriver implements StorageDriver {
   }
 
   /** All layers over an empty directory, the mount points first. */
-  #merges(chainId: string | undefined, into: string): Operation[] {
+  #merges(chainId: string | undefined, into: string, owners: IdMaps | undefined): Operation[] {
     const { layers, directory } = this.#parts
     const lower = chainId === undefined ? [] : layers.lower(chainId)
-    return [...lower, join(directory, 'skeleton')]
-      .reverse()
-      .map((layer) => ['merge', { path: this.#name(into), link: this.#name(layer) }])
+    return mergesOf(this.#above, into, [...lower, join(directory, 'skeleton')], owners)
   }
 
   async #run(operations: readonly Operation[], what: string): Promise<void> {
@@ -172,7 +171,7 @@ class VfsDriver implements StorageDriver {
       await work(place)
     } catch (error) {
       await dispose()
-      throw fileError(error, `make ${place}`)
+      throw leftOut(fileError(error, `make ${place}`))
     }
     return dispose
   }

@@ -1,9 +1,19 @@
 import t from 'tap'
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { accountLines } from '../../../lib/container/userns/account.js'
 import { allot } from '../../../lib/container/userns/allot.js'
-import { hostIdOf, idsFromZero, mapFault, rootIdMaps } from '../../../lib/container/userns/id-maps.js'
+import {
+  containerIdOf,
+  hostIdOf,
+  idsFromZero,
+  mapFault,
+  mappingText,
+  rootIdMaps,
+  type IdMapping,
+} from '../../../lib/container/userns/id-maps.js'
 import { countImageIds } from '../../../lib/container/userns/image-ids.js'
+import { beyondFault, keptIdMap, nobodysIdMap } from '../../../lib/container/userns/rootless-maps.js'
 import { temporaryDirectory } from '../../fixtures/directory.js'
 
 const map = [
@@ -115,3 +125,33 @@ t.test('how many ids an image needs', async (t) => {
   symlinkSync(join(base, 'etc', 'passwd'), join(link, 'etc', 'passwd'))
   t.equal(countImageIds([link], ''), 1024, 'a link is not followed')
 })
+
+t.test('keep-id and nomap, as Podman makes them of a user with 65536 ids beside his own', (t) => {
+  const lines = (map: readonly IdMapping[]) => map.map(mappingText)
+  t.strictSame(lines(keptIdMap(1000, 65_537)), ['0:1:1000', '1000:0:1', '1001:1001:64536'])
+  t.strictSame(lines(keptIdMap(0, 65_537)), ['0:0:1', '1:1:65536'])
+  t.strictSame(lines(keptIdMap(70_000, 65_537)), ['0:1:65536', '70000:0:1'], 'an id beyond them')
+  t.strictSame(lines(keptIdMap(500, 65_537, 2000)), ['0:1:500', '500:0:1', '501:501:1500'])
+  t.strictSame(lines(keptIdMap(500, 65_537, 100)), ['0:1:100', '500:0:1'])
+  t.strictSame(lines(keptIdMap(1000, 2)), ['0:1:1', '1000:0:1'])
+  t.strictSame(lines(nobodysIdMap(65_537)), ['0:1:65536'])
+  for (const own of [0, 1, 500, 65_536, 65_537, 1_000_000]) t.equal(mapFault(keptIdMap(own, 65_537)), undefined)
+  t.equal(beyondFault([{ containerId: 0, hostId: 1, size: 10 }], 11), undefined)
+  t.match(beyondFault([{ containerId: 0, hostId: 1, size: 11 }], 11), /must lead to ids below 11: .*got 11$/)
+  t.equal(containerIdOf(keptIdMap(1000, 65_537), 0), 1000)
+  t.equal(containerIdOf(nobodysIdMap(65_537), 0), undefined)
+  t.end()
+})
+
+t.test('an account, as Podman writes it', (t) => {
+  const account = { name: 'me', fullName: 'Me', home: '/home/me', group: 'us' }
+  const lines = (input: Partial<Parameters<typeof accountLines>[0]>) => {
+    const { passwd, members } = accountLines({ kept: { uid: 1000, gid: 100 }, account, workdir: '/w', mounts: [], ...input })
+    return passwd + members
+  }
+  t.equal(lines({}), 'me:*:1000:100:Me:/w:/bin/sh\nus:x:100:me\n')
+  t.match(lines({ mounts: ['/home'] }), ':/home/me:', 'a home that is mounted, or what it is in')
+  t.match(lines({ mounts: ['/home/me/x', '/'] }), ':/w:')
+  t.equal(accountLines({ kept: { uid: 5, gid: 6 }, workdir: '/', mounts: [] }).passwd, '5:*:5:6:container user:/:/bin/sh\n')
+  t.end()
+}) // prettier-ignore

@@ -17,8 +17,13 @@ t.test('as podman-run(1) writes it, and as objects', (t) => {
   const full = { ...auto, size: 8192, uidMapping: [{ containerId: 0, hostId: 1000, size: 1 }], gidMapping: [range] }
   t.strictSame(parse({ userns: 'auto:size=8192,uidmapping=0:1000:1,gidmapping=0:100000:65536' }), full)
   t.strictSame(parse({ userns: full as never }), full)
-  t.strictSame(parse({ userns: 'keep-id:uid=5,gid=6' }), { mode: 'keep-id', uid: 5, gid: 6 })
-  t.strictSame(parse({ userns: { mode: 'keep-id', uid: 5 } }), { mode: 'keep-id', uid: 5, gid: undefined })
+  t.strictSame(parse({ userns: 'keep-id:uid=5,gid=6' }), { mode: 'keep-id', uid: 5, gid: 6, size: undefined })
+  t.strictSame(parse({ userns: { mode: 'keep-id', uid: 5 } }), {
+    mode: 'keep-id',
+    uid: 5,
+    gid: undefined,
+    size: undefined,
+  })
   t.strictSame(parse({ userns: 'nomap' }), { mode: 'nomap' })
   const maps = { mode: 'private', uids: [range], gids: [range] }
   t.strictSame(parse({ uidMap: ['0:100000:65536'] }), maps)
@@ -37,10 +42,10 @@ t.test('what is wrong is told with its path, before anything is made', async (t)
     [{ userns: 'auto:size=x' }, "userns: size must be a number of ids or an id, got 'size=x'"],
     [{ userns: 'auto:size=0' }, "userns: size must be a number of ids or an id, got 'size=0'"],
     [{ userns: 'auto:uidmapping=1:2:3:4' }, "userns: must be container:host:size such as '0:100000:65536', got 'uidmapping=1:2:3:4'"],
-    [{ userns: 'keep-id:size=5' }, "userns: keep-id takes uid, gid alone, got 'size=5'"],
+    [{ userns: 'keep-id:uidmapping=0:1:1' }, "userns: keep-id takes uid, gid, size alone, got 'uidmapping=0:1:1'"],
     [{ userns: 'host:size=5' }, "userns: host takes nothing more, got 'size=5'"],
     [{ userns: { mode: 'private' } as never }, "userns.mode: must be one of 'host', 'auto', 'keep-id', 'nomap'; got 'private'"],
-    [{ userns: { mode: 'keep-id', size: 5 } as never }, 'userns.size: keep-id takes uid, gid alone'],
+    [{ userns: { mode: 'keep-id', uidMapping: [] } as never }, 'userns.uidMapping: keep-id takes uid, gid, size alone'],
     [{ userns: 'private' }, "userns: 'private' needs uidMap or gidMap; 'auto' chooses ids by itself"],
     [{ userns: 'auto', uidMap: [range] }, "userns: must be 'private' or left out with uidMap and gidMap, got 'auto'"],
     [{ uidMap: [] }, 'uidMap: must have at least one entry'],

@@ -36,6 +36,15 @@ t.test('whatever an image gives to others is root’s', async (t) => {
   t.match(await other.exec(['stat', '-c', '%u', '/srv/mine']), { stdout: '0\n' })
 })
 
+t.test('user namespaces of their own', async (t) => {
+  const refusal = {
+    code: 'SUBIDS_NOT_FOUND',
+    message: /needs further ids, .* info\(\)\.userNamespace\.warnings says why/,
+  }
+  for (const userns of ['keep-id', 'nomap', 'auto'] as const) await t.rejects(idle({ userns }), refusal, userns)
+  await t.rejects(idle({ uidMap: ['0:0:1'] }), refusal)
+})
+
 t.test('users that are not there', async (t) => {
   const refusal = { code: 'SUBIDS_TOO_FEW', message: /no such (user|group) \(EINVAL\); .*\/etc\/subuid/ }
   for (const user of ['app', '1000', '0:5']) await t.rejects(idle({ user }), refusal, user)
