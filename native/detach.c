@@ -5,7 +5,8 @@
  *   podling-helper detach FIFO|- CONSOLE|- PASSED
  *
  *   0, 1, 2   its streams
- *   3         the command: a plan comes, frames go (protocol.h), words come: 'g' go on, 's' go on, and stay till its end
+ *   3         the command: a plan comes, frames go (protocol.h), words come: 'g' go on, 's' go on, and stay till its end;
+ *             where the program is CRIU, which has no part of its own in the container, REQUEST_RESTORED comes in the end
  *   4         what the plan names as /proc/self/fd/4
  *   5...      PASSED descriptors that its program inherits, from 3 on
  *
@@ -33,6 +34,7 @@
 #include "clock.h"
 #include "listener.h"
 #include "process.h"
+#include "restored.h"
 
 enum { STREAM_FD = 3, ENDING_TRIES = 1000 };
 
@@ -111,6 +113,8 @@ static int begin(struct detached *detached, const char *fifo, const char *consol
     if (plan->stdio[fd] == STDIO_PASS) stdio[fd] = fd;
   detached->process.console.awaited = plan->stdio[0] == STDIO_TERMINAL;
   if (process_start(&detached->process, plan, NULL, stdio, GO_AFTER_WORD, NULL, failure) < 0) return -1;
+  /* Its program's alone: who is at the other end is to see it end. */
+  for (int i = 0; i < passed; i++) close(FIRST_PASSED + i);
   return cgroup_limit(plan, failure);
 }
 
@@ -159,14 +163,48 @@ static void hear(struct detached *detached) {
   }
   if (process->parted && detached->plan.start_fd >= 0) leave(detached);
   if (goes_on) return;
-  if (process->started) leave(detached);
+  if (process->started && process->parted) leave(detached);
+  if (process->started) {
+    process_announce(process, STREAM_FD, FRAME_STARTED);
+    return;
+  }
   if (process->failure.stage != 0) give_up(detached, process->failure);
   process_reap(process);
   give_up(detached, (struct failure){.stage = STAGE_DIED, .error = process->signal ? process->signal : SIGKILL});
 }
 
+/*
+ * CRIU has made the process, as a child of ours, and ends. With the request comes the master of its terminal, where it has one;
+ * second: 1 to stay till its end.
+ */
+_Noreturn static void take_restored(struct detached *detached) {
+  struct process *process = &detached->process;
+  struct failure failure = {.stage = STAGE_STDIO};
+  struct request request;
+  int fds[REQUEST_FDS];
+  size_t count;
+  pid_t criu = process->pid;
+  if (receive_request(STREAM_FD, &request, fds, &count) != 1 || request.kind != REQUEST_RESTORED)
+    give_up(detached, (struct failure){0});
+  errno = restored_take(process, (pid_t)request.first);
+  if (errno != 0) {
+    fail(&failure, "waitid");
+    give_up(detached, failure);
+  }
+  while (waitpid(criu, NULL, 0) < 0 && errno == EINTR) continue;
+  if (count > 0 && console_take_terminal(&process->console, fds[0]) < 0) {
+    fail(&failure, "ioctl TIOCGPTPEER");
+    give_up(detached, failure);
+  }
+  if (process->console.terminal && detached->console >= 0 && pass_terminal(detached, &failure) < 0)
+    give_up(detached, failure);
+  detached->stays = request.second == 1;
+  leave(detached);
+}
+
 /* What the command has to say; with its end there is nobody whom all this is for. */
 static void obey(struct detached *detached) {
+  if (detached->process.started) take_restored(detached);
   char word;
   ssize_t got = read(STREAM_FD, &word, 1);
   if (got < 0 && errno == EINTR) return;

@@ -176,20 +176,28 @@ static int op_barrier(struct child *child, struct reader *fields) {
   return 0;
 }
 
-/* Streams that read or write nothing use the container's own /dev/null, where it has one. */
+/*
+ * Streams that read or write nothing use the container's own /dev/null, where it has one. Else /proc/self/fd would lead to a
+ * device node of the host, whose mode a privileged container could change; nor does CRIU dump what is open outside.
+ */
+static void own_dev_null(struct child *child, int fd, int flags) {
+  if (!child->pivoted) return;
+  autoclose int null = open_dev_null(child, (uint64_t)flags);
+  if (null >= 0) dup2(null, fd);
+  child->failure = (struct failure){0};
+}
+
 static int settle_stdio(struct child *child) {
   for (int fd = 0; fd < 3; fd++) {
     if (child->plan->stdio[fd] == STDIO_NULL) {
-      if (!child->pivoted) continue;
-      /* Else /proc/self/fd would lead to a device node of the host, whose mode a privileged container could change. */
-      autoclose int null = open_dev_null(child, fd == 0 ? O_RDONLY : O_WRONLY);
-      if (null >= 0) dup2(null, fd);
-      child->failure = (struct failure){0};
+      own_dev_null(child, fd, fd == 0 ? O_RDONLY : O_WRONLY);
       continue;
     }
-    /* A user that is not root must be able to open /dev/stdout again; pipe and terminal are ours, a file may be anybody's. */
     struct stat status;
-    if (child->identity.uid == 0 || fstat(fd, &status) < 0) continue;
+    if (fstat(fd, &status) < 0) continue;
+    if (S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3)) own_dev_null(child, fd, fcntl(fd, F_GETFL) & O_ACCMODE);
+    /* A user that is not root must be able to open /dev/stdout again; pipe and terminal are ours, a file may be anybody's. */
+    if (child->identity.uid == 0) continue;
     if (!S_ISFIFO(status.st_mode) && child->plan->stdio[fd] != STDIO_TERMINAL) continue;
     if (fchown(fd, child->identity.uid, (gid_t)-1) < 0 && errno != EPERM && errno != EINVAL)
       return fail(&child->failure, "fchown");

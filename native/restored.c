@@ -41,10 +41,9 @@ static bool identify(struct process *process) {
   return true;
 }
 
-int restored_adopt(struct monitor *monitor, pid_t pid) {
-  struct process *process = &monitor->main;
+int restored_take(struct process *process, pid_t pid) {
   siginfo_t info = {0};
-  if (!process->started || process->dead || monitor->ending) return ESRCH;
+  if (!process->started || process->dead) return ESRCH;
   if (pid <= 0 || pid == process->pid) return EINVAL;
   /* A child that we have not waited for keeps its pid, dead or alive: what is looked up from here on is its own. */
   if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0) return errno;
@@ -54,7 +53,13 @@ int restored_adopt(struct monitor *monitor, pid_t pid) {
   process->pid = pid;
   process->pidfd = pidfd;
   process->started_at = now_ms();
-  if (!identify(process)) return ESRCH;
+  return identify(process) ? 0 : ESRCH;
+}
+
+int restored_adopt(struct monitor *monitor, pid_t pid) {
+  if (monitor->ending) return ESRCH;
+  int error = restored_take(&monitor->main, pid);
+  if (error != 0) return error;
   monitor_tell_all(monitor, FRAME_STARTED);
   health_begin(monitor, true);
   return 0;

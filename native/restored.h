@@ -7,3 +7,6 @@
  * pid 1 from here on. Returns 0 or an errno: ECHILD for a process that is none of ours.
  */
 int restored_adopt(struct monitor *monitor, pid_t pid);
+
+/* The same of a process that no monitor has (detach.c). CRIU is left to be waited for. */
+int restored_take(struct process *process, pid_t pid);

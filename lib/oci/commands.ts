@@ -27,6 +27,20 @@ const make = {
   'preserve-fds': 'value',
 } as const
 
+/** Of both commands that CRIU does. */
+const criuFlags = {
+  'image-path': 'value',
+  'work-path': 'value',
+  'tcp-established': 'switch',
+  'ext-unix-sk': 'switch',
+  'shell-job': 'switch',
+  'lazy-pages': 'switch',
+  'file-locks': 'switch',
+  'manage-cgroups-mode': 'value',
+  'empty-ns': 'values',
+  'auto-dedup': 'switch',
+} as const
+
 const id = ({ line }: Context): string => line.rest[0] ?? ''
 
 export const commands: Readonly<Record<string, Command>> = {
@@ -98,6 +112,38 @@ export const commands: Readonly<Record<string, Command>> = {
     prefix: 'exec failed',
     failure: 255,
     run: async (context) => (await import('./exec.js')).exec(context, id(context), context.line.rest.slice(1)),
+  },
+  checkpoint: {
+    usage:
+      'checkpoint [--image-path DIR] [--work-path DIR] [--leave-running] [--tcp-established] [--file-locks] ... ID',
+    flags: {
+      ...criuFlags,
+      'parent-path': 'value',
+      'leave-running': 'switch',
+      'status-fd': 'value',
+      'page-server': 'value',
+      'pre-dump': 'switch',
+    },
+    arguments: [1, 1],
+    run: async (context) => (await import('./checkpoint.js')).checkpoint(context, id(context)),
+  },
+  restore: {
+    usage:
+      'restore [--bundle DIR] [--detach] [--image-path DIR] [--work-path DIR] [--pid-file FILE] [--console-socket SOCKET] ... ID',
+    flags: {
+      ...criuFlags,
+      bundle: 'value',
+      detach: 'switch',
+      'pid-file': 'value',
+      'console-socket': 'value',
+      'no-subreaper': 'switch',
+      'no-pivot': 'switch',
+      'lsm-profile': 'value',
+      'lsm-mount-context': 'value',
+    },
+    short: { b: 'bundle', d: 'detach' },
+    arguments: [1, 1],
+    run: async (context) => (await import('./restore.js')).restore(context, id(context)),
   },
   list: {
     usage: 'list [--format table|json] [--quiet]',

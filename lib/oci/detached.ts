@@ -2,15 +2,17 @@
  * The helper that makes one process and leaves it (native/detach.c): its protocol, as this side sees it.
  *
  *   plan ──▶, ◀── READY at each stop, 'g' ──▶, ◀── STARTED; with 's' in the place of the last 'g', ◀── EXITED at its end
+ *   plan of CRIU ──▶, ◀── STARTED, RESTORED ──▶, ◀── STARTED of what it has made
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import type { Duplex } from 'node:stream'
+import { Connection } from '../launch/connection.js'
 import { failureError } from '../launch/describe.js'
 import { encodePlan } from '../launch/encode.js'
 import { findHelper } from '../launch/helper-path.js'
 import type { Plan } from '../launch/plan.js'
-import { FrameReader, type ExitRecord, type Frame, type Started } from '../launch/protocol.js'
+import type { ExitRecord, Frame, Started } from '../launch/protocol.js'
+import { close, socketPair } from '../sys/libc.js'
 import { OciError } from './oci-error.js'
 import { startFailure } from './start-failure.js'
 
@@ -21,40 +23,42 @@ export interface HelperOptions {
   readonly console?: string | undefined
   /** What the plan calls /proc/self/fd/4. @default nothing */
   readonly directory?: number
-  /** How many descriptors from 3 on the program inherits. @default 0 */
-  readonly passed?: number
+  /** Descriptors that the program inherits, from 3 on. @default none */
+  readonly passed?: readonly number[]
 }
 
 export class Helper {
   readonly #plan: Plan
   readonly #child: ChildProcess
-  readonly #stream: Duplex
+  readonly #connection: Connection
   readonly #frames: Frame[] = []
   #wake: () => void = () => undefined
   #ended = false
 
   /** Begin. Our streams are those of the process, unless its plan says otherwise. */
-  constructor(plan: Plan, { fifo = '-', console = '-', directory, passed = 0 }: HelperOptions) {
+  constructor(plan: Plan, { fifo = '-', console = '-', directory, passed = [] }: HelperOptions) {
     this.#plan = plan
-    const inherited = Array.from({ length: passed }, (_, index) => 3 + index)
-    this.#child = spawn(findHelper(), ['detach', fifo, console, String(passed)], {
-      stdio: [0, 1, 2, 'pipe', directory ?? 'ignore', ...inherited],
+    const [ours, theirs] = socketPair()
+    this.#child = spawn(findHelper(), ['detach', fifo, console, String(passed.length)], {
+      stdio: [0, 1, 2, theirs, directory ?? 'ignore', ...passed],
       env: {},
     })
-    this.#stream = this.#child.stdio[3] as Duplex
-    const reader = new FrameReader()
-    this.#stream.on('data', (chunk: Buffer) => {
-      this.#frames.push(...reader.push(chunk))
-      this.#wake()
-    })
+    close(theirs)
     const end = (): void => {
       this.#ended = true
       this.#wake()
     }
-    // Whatever has become of it, the end of what it says tells.
-    this.#stream.on('error', () => undefined).on('close', end)
+    this.#connection = new Connection(ours, {
+      onFrame: (frame) => {
+        this.#frames.push(frame)
+        this.#wake()
+      },
+      // Whatever has become of it, the end of what it says tells.
+      onClose: end,
+    })
+    this.#connection.hold()
     this.#child.on('error', end)
-    this.#stream.write(encodePlan(plan))
+    this.#connection.write(encodePlan(plan))
   }
 
   /** It has stopped, and waits for a word. @throws OciError why it did not come so far */
@@ -66,13 +70,23 @@ export class Helper {
 
   /** Let it go on. `stay`: and wait for its end. */
   goOn(stay = false): void {
-    this.#stream.write(stay ? 's' : 'g')
+    this.#connection.write(Buffer.from(stay ? 's' : 'g'))
   }
 
-  /** The process lives by itself now. */
+  /** The process lives by itself now; or it is CRIU, which waits for its first word. */
   async started(): Promise<void> {
     const frame = await this.#next()
     if (frame.kind !== 'started') throw unexpected(frame)
+  }
+
+  /**
+   * CRIU has made a process, which is what the helper is for from here on.
+   * @param master of its terminal, where it has one; stays the caller's
+   * @param stay wait for its end
+   */
+  async restored(pid: number, master: number | undefined, stay: boolean): Promise<void> {
+    await this.#connection.send('restored', 0, pid, stay ? 1 : 0, master === undefined ? [] : [master])
+    await this.started()
   }
 
   async exited(): Promise<ExitRecord> {
@@ -84,14 +98,12 @@ export class Helper {
   /** Nothing is left of it but the process that it made. */
   async end(): Promise<void> {
     if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'exit')
-    this.#stream.destroy()
+    this.#connection.close()
   }
 
   /** Give up: what has not parted yet ends. */
   async abandon(): Promise<void> {
-    // Its last words are about that.
-    this.#stream.removeAllListeners('data').resume()
-    this.#stream.end()
+    this.#connection.close()
     await this.end()
   }
 

@@ -11,7 +11,7 @@ import { execProcess } from './exec-process.js'
 import { linuxProcess } from './linux-process.js'
 import { namespacesOf, openProcessDirectory } from './namespaces-of.js'
 import { OciError } from './oci-error.js'
-import { countPassed, passedEnvironment } from './passed.js'
+import { passedDescriptors, passedEnvironment } from './passed.js'
 import { stdioOf } from './prepare.js'
 import { processStat } from './process-of.js'
 import type { Status } from './record.js'
@@ -43,7 +43,7 @@ export async function exec(context: Context, id: string, command: readonly strin
       join: namespacesOf(spec),
       cgroup: { directories: [], writes: [], ...execCgroup(record, line.values('cgroup')) },
     }
-    const helper = new Helper(plan, { console: socket, directory, passed: countPassed(context) })
+    const helper = new Helper(plan, { console: socket, directory, passed: passedDescriptors(context) })
     return await follow(helper, detaches, line.value('pid-file'))
   } finally {
     closeSync(directory)

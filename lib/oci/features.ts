@@ -29,7 +29,10 @@ export function features(): number {
       intelRdt: { enabled: false },
       mountExtensions: { idmap: { enabled: true } },
     },
-    annotations: { 'io.podling.version': packageVersion() },
+    annotations: {
+      'io.podling.version': packageVersion(),
+      'org.opencontainers.runc.checkpoint.enabled': 'true',
+    },
     potentiallyUnsafeConfigAnnotations: [],
   }
   print(`${JSON.stringify(shown, undefined, 4)}\n`)

@@ -47,6 +47,8 @@ async function main(words: readonly string[]): Promise<number> {
         store: new Store(global.value('root') ?? defaultRoot(process.env)),
         log,
         systemdCgroup: asksSystemd(global),
+        ...(global.value('criu') ? { criu: global.value('criu')! } : {}),
+        path: process.env['PATH'] ?? '',
         line,
         listenFds: listenFds(),
       })

@@ -14,9 +14,9 @@ import type { Context } from './context.js'
 import { Helper } from './detached.js'
 import { requireLabels } from './labels.js'
 import { OciError } from './oci-error.js'
-import { countPassed, passedEnvironment } from './passed.js'
-import { prepare } from './prepare.js'
-import { processStat } from './process-of.js'
+import { passedDescriptors, passedEnvironment } from './passed.js'
+import { prepare, type Prepared } from './prepare.js'
+import { begun } from './process-of.js'
 import type { ContainerRecord } from './record.js'
 import { replaceFile } from './store.js'
 import { refuseUnsupported } from './supported.js'
@@ -37,45 +37,19 @@ export async function make<T>(
   detaches: boolean,
   begin: (made: Made) => Promise<T>,
 ): Promise<T> {
-  const { store, line, log, systemdCgroup } = context
-  const warn = (message: string): void => {
-    log.warn(message)
-  }
-  const bundle = withPassed(readBundle(line.value('bundle') ?? '.', { config: line.value('config'), warn }), context)
-  refuseUnsupported(bundle.spec)
-  requireLabels(bundle.spec)
-  if (systemdCgroup) {
-    throw new OciError(
-      'podling-oci makes cgroups itself and asks no systemd for them: leave --systemd-cgroup out ' +
-        '(podman --cgroup-manager=cgroupfs, dockerd --exec-opt native.cgroupdriver=cgroupfs)',
-    )
-  }
+  const { store, line, log } = context
+  const bundle = withPassed(admittedBundle(context), context)
   const socket = checkConsole(line.value('console-socket'), bundle.spec.process, detaches)
   return store.create(id, async () => {
-    const { plan, place, cgroup, stopsForHooks } = await prepare(id, bundle, {
-      keepsKeyring: line.has('no-new-keyring'),
+    const prepared = await prepare(id, bundle, { keepsKeyring: line.has('no-new-keyring') })
+    const { plan, stopsForHooks } = prepared
+    await checkVacant(prepared.cgroup, (message) => {
+      log.warn(message)
     })
-    await checkVacant(cgroup, warn)
-    const { directories, attach, into, unified, freezer } = cgroup
-    const record: ContainerRecord = {
-      ociVersion: bundle.spec.ociVersion,
-      id,
-      bundle: bundle.path,
-      rootfs: bundle.rootfs,
-      created: new Date().toISOString(),
-      ...(bundle.spec.annotations === undefined ? {} : { annotations: bundle.spec.annotations }),
-      place,
-      cgroup: {
-        directories,
-        attach,
-        ...(into === undefined ? {} : { into }),
-        ...(unified === undefined ? {} : { unified }),
-        ...(freezer === undefined ? {} : { freezer }),
-      },
-    }
+    const record = newRecord(id, bundle, prepared)
     store.writeSpec(id, bundle.spec)
     store.write(record)
-    const helper = new Helper(plan, { fifo: store.fifo(id), console: socket, passed: countPassed(context) })
+    const helper = new Helper(plan, { fifo: store.fifo(id), console: socket, passed: passedDescriptors(context) })
     try {
       let started = await helper.ready()
       if (stopsForHooks) {
@@ -86,7 +60,7 @@ export async function make<T>(
         helper.goOn()
         started = await helper.ready()
       }
-      const made = { ...record, pid: started.pid, startTime: processStat(started.pid)?.startTime ?? '' }
+      const made = { ...record, ...begun(started.pid) }
       const pidFile = line.value('pid-file')
       if (pidFile !== undefined) replaceFile(pidFile, String(started.pid), 0o644)
       store.write(made)
@@ -96,6 +70,42 @@ export async function make<T>(
       throw error
     }
   })
+}
+
+/** The bundle that is asked for, with nothing in its spec that can't be done. @throws OciError, PodlingError `SPEC_INVALID` */
+export function admittedBundle({ line, log, systemdCgroup }: Context): Bundle {
+  const warn = (message: string): void => {
+    log.warn(message)
+  }
+  const bundle = readBundle(line.value('bundle') ?? '.', { config: line.value('config'), warn })
+  refuseUnsupported(bundle.spec)
+  requireLabels(bundle.spec)
+  if (!systemdCgroup) return bundle
+  throw new OciError(
+    'podling-oci makes cgroups itself and asks no systemd for them: leave --systemd-cgroup out ' +
+      '(podman --cgroup-manager=cgroupfs, dockerd --exec-opt native.cgroupdriver=cgroupfs)',
+  )
+}
+
+/** What is written down before there is a process. */
+export function newRecord(id: string, { path, rootfs, spec }: Bundle, { place, cgroup }: Prepared): ContainerRecord {
+  const { directories, attach, into, unified, freezer } = cgroup
+  return {
+    ociVersion: spec.ociVersion,
+    id,
+    bundle: path,
+    rootfs,
+    created: new Date().toISOString(),
+    ...(spec.annotations === undefined ? {} : { annotations: spec.annotations }),
+    place,
+    cgroup: {
+      directories,
+      attach,
+      ...(into === undefined ? {} : { into }),
+      ...(unified === undefined ? {} : { unified }),
+      ...(freezer === undefined ? {} : { freezer }),
+    },
+  }
 }
 
 /** The program is told of descriptors that systemd passes (sd_listen_fds(3)). */

@@ -3,8 +3,8 @@ import { fstatSync } from 'node:fs'
 import type { Context } from './context.js'
 import { OciError } from './oci-error.js'
 
-/** @throws OciError for one that is not open */
-export function countPassed({ line, listenFds }: Context): number {
+/** @returns their numbers @throws OciError for one that is not open */
+export function passedDescriptors({ line, listenFds }: Context): number[] {
   const asked = line.value('preserve-fds') ?? '0'
   if (!/^\d{1,4}$/.test(asked)) throw new OciError(`--preserve-fds: must be a number, got ${JSON.stringify(asked)}`)
   const count = Number(asked) + listenFds
@@ -15,7 +15,7 @@ export function countPassed({ line, listenFds }: Context): number {
       throw new OciError(`unable to stat preserved-fd ${String(fd - 2)} (of ${asked})`)
     }
   }
-  return count
+  return Array.from({ length: count }, (_, index) => 3 + index)
 }
 
 export function passedEnvironment(env: readonly string[] = [], { listenFds }: Pick<Context, 'listenFds'>): string[] {

@@ -1,5 +1,5 @@
 /** Pid 1 of a container: is it alive, and how it is signalled. A number alone may be another's by now. */
-import { closeSync, existsSync, readFileSync } from 'node:fs'
+import { closeSync, existsSync, readFileSync, readlinkSync } from 'node:fs'
 import { openProcess, signalProcess } from '../sys/pidfd.js'
 import { isFrozen } from './freezer.js'
 import type { ContainerRecord, Status } from './record.js'
@@ -18,6 +18,19 @@ export function processStat(pid: number): ProcessStat | undefined {
     return { state: fields[0] ?? '', startTime: fields[19] ?? '' }
   } catch {
     return undefined
+  }
+}
+
+/** What a record tells of its pid 1, which is there and is yet to run. */
+export function begun(pid: number): Required<Pick<ContainerRecord, 'pid' | 'startTime' | 'streams'>> {
+  return { pid, startTime: processStat(pid)?.startTime ?? '', streams: [0, 1, 2].map((fd) => streamOf(pid, fd)) }
+}
+
+function streamOf(pid: number, fd: number): string {
+  try {
+    return readlinkSync(`/proc/${String(pid)}/fd/${String(fd)}`)
+  } catch {
+    return '' // It is closed.
   }
 }
 

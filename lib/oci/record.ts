@@ -18,6 +18,8 @@ export interface ContainerRecord {
   readonly pid?: number
   /** When it began, in clock ticks since the boot: what tells it from a later process of this number. */
   readonly startTime?: string
+  /** What its standard streams were as it began, as proc_pid_fd(5) shows them. */
+  readonly streams?: readonly string[]
 }
 
 /** Its cgroups, by host paths. */

@@ -2,7 +2,7 @@
  * The only FFI of Podling: every C function that lib/ calls is declared here. koffi loads its own prebuilt binary, and
  * the functions are looked up in the C library that Node itself runs on.
  *
- * All calls are synchronous, so only calls that can't block stand here; what enters namespaces or works in a hostile
+ * All calls but one are synchronous, so only calls that can't block stand here; what enters namespaces or works in a hostile
  * tree is the helper's business (native/).
  */
 import type Koffi from 'koffi'
@@ -66,6 +66,7 @@ function declare() {
       'int getsockopt(int fd, int level, int option, _Out_ void *value, _Inout_ uint32_t *length)',
     ),
     recvmsg: library.func('recvmsg', 'int64_t', ['int', koffi.pointer(msghdr), 'int']),
+    poll: library.func('int poll(void *fds, unsigned long count, int timeout)'),
     send: library.func('int64_t send(int fd, const void *bytes, size_t length, int flags)'),
     recv: library.func('int64_t recv(int fd, _Out_ void *bytes, size_t length, int flags)'),
     syscall: library.func('long syscall(long number, long a, long b, long c, long d, long e)'),
@@ -148,6 +149,7 @@ const SO_PEERCRED = 17
 const SO_RCVTIMEO = 20
 const SCM_RIGHTS = 1
 const MSG_DONTWAIT = 0x40
+const POLLIN = 0x001
 const MSG_NOSIGNAL = 0x4000
 const MSG_CMSG_CLOEXEC = 0x40000000
 const WNOHANG = 1
@@ -264,6 +266,19 @@ export function receiveDescriptor(
   const size = check(Number(c().recvmsg(socket, message, MSG_CMSG_CLOEXEC)), 'recvmsg', what)
   const has = control.readInt32LE(8) === SOL_SOCKET && control.readInt32LE(12) === SCM_RIGHTS
   return { size, fd: has ? control.readInt32LE(16) : undefined }
+}
+
+/** Until a descriptor has something to be read, or has ended (poll(2)). Waits on a thread of Node's pool, of which there are four. */
+export async function readable(fd: number): Promise<void> {
+  // struct pollfd: int fd, short events, short revents.
+  const polled = Buffer.alloc(8)
+  polled.writeInt32LE(fd, 0)
+  polled.writeInt16LE(POLLIN, 4)
+  while (polled.readInt16LE(6) === 0) {
+    await new Promise((resolve) => {
+      c().poll.async(polled, 1, -1, resolve)
+    })
+  }
 }
 
 /**

@@ -137,11 +137,16 @@ async function dump(
       fileLocks: options.fileLocks ?? false,
       ...(freezer === undefined ? {} : { freezer }),
     })
-    await askCriu(criu, 'dump', request, {
-      what: `checkpoint container ${record.name}`,
-      logFile: join(paths.directory, LOG),
-      hold: lock,
-    })
+    await askCriu(
+      criu,
+      'dump',
+      { opts: request },
+      {
+        what: `checkpoint container ${record.name}`,
+        logFile: join(paths.directory, LOG),
+        hold: lock,
+      },
+    )
   } finally {
     await directory.close()
     await own.close()

@@ -1,12 +1,8 @@
 /** The socket to a `criu swrk`: one message a packet (https://criu.org/RPC). */
-import { read } from 'node:fs'
-import { promisify } from 'node:util'
 import { PodlingError } from '../../errors.js'
 import { decodeMessage, encodeMessage, type Message } from '../../schema/protobuf.js'
-import { close, packetSocketPair, sendMessage } from '../../sys/libc.js'
+import { close, packetSocketPair, readable, receiveDescriptor, sendMessage } from '../../sys/libc.js'
 import { request, requestTypes, response, type CriuOptions, type CriuResponse } from './criu-messages.js'
-
-const readPacket = promisify(read)
 
 /** Bytes of the longest answer. */
 const ROOM = 64 * 1024
@@ -53,17 +49,22 @@ export class CriuChannel {
   }
 
   /**
-   * The next answer. Waits on a thread of Node's pool, of which there are four.
-   * @returns undefined when CRIU has ended
+   * The next answer.
+   * @returns with the descriptor that came along, which is the caller's to close; undefined when CRIU has ended
    * @throws ProtobufError
    */
-  async receive(): Promise<CriuResponse | undefined> {
+  async receive(): Promise<{ readonly answer: CriuResponse; readonly fd: number | undefined } | undefined> {
+    await readable(this.#ours)
+    const room = Buffer.alloc(ROOM)
+    let fd: number | undefined
     try {
-      const { bytesRead, buffer } = await readPacket(this.#ours, Buffer.alloc(ROOM), 0, ROOM, null)
-      return bytesRead === 0 ? undefined : decodeMessage(response, buffer.subarray(0, bytesRead))
+      const received = receiveDescriptor(this.#ours, room, 'hear CRIU')
+      fd = received.fd
+      return received.size === 0 ? undefined : { answer: decodeMessage(response, room.subarray(0, received.size)), fd }
     } catch (error) {
+      if (fd !== undefined) close(fd)
       // It ended without having read what we said.
-      if ((error as NodeJS.ErrnoException).code === 'ECONNRESET') return undefined
+      if (error instanceof PodlingError && error.errno === 'ECONNRESET') return undefined
       throw error
     }
   }

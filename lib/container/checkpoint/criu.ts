@@ -3,11 +3,28 @@ import { once } from 'node:events'
 import { PodlingError } from '../../errors.js'
 import { CriuChannel } from './criu-channel.js'
 import { reasonIn } from './criu-log.js'
-import type { CriuOptions, CriuResponse, requestTypes } from './criu-messages.js'
+import type { CriuFeatures, CriuOptions, CriuResponse, requestTypes } from './criu-messages.js'
 import { standardPath } from '../../sys/standard-path.js'
 
 /** CRIU calls programs by their names: tar for the contents of tmpfs, nft for connections. */
 export const criuEnvironment = { PATH: standardPath } as const
+
+/** What goes with a request. */
+export interface CriuRequest extends Readonly<Record<string, unknown>> {
+  readonly opts?: CriuOptions
+  readonly features?: CriuFeatures
+}
+
+export interface AskOptions {
+  readonly what: string
+  readonly logFile: string
+  readonly hold?: number
+  readonly failed?: (
+    type: keyof typeof requestTypes,
+    answer: CriuResponse | undefined,
+    logFile: string,
+  ) => Promise<Error>
+}
 
 /**
  * Have CRIU do one thing, in a process of its own.
@@ -18,20 +35,21 @@ export const criuEnvironment = { PATH: standardPath } as const
  * @param what for messages: `checkpoint container web`
  * @param logFile where `opts` has it log
  * @param hold a descriptor that it inherits, of a lock that it is to hold for as long as it runs
- * @throws PodlingError `CHECKPOINT_FAILED` with CRIU's own reason
+ * @param failed the error for a failure of it. @default PodlingError `CHECKPOINT_FAILED` with CRIU's own reason
+ * @throws PodlingError `CHECKPOINT_FAILED` when it can't be run, or is killed
  */
 export async function askCriu(
   program: string,
   type: keyof typeof requestTypes,
-  opts: CriuOptions,
-  { what, logFile, hold }: { readonly what: string; readonly logFile: string; readonly hold: number },
+  request: CriuRequest,
+  { what, logFile, hold, failed }: AskOptions,
 ): Promise<CriuResponse> {
   const channel = CriuChannel.open()
   try {
     const child = spawn(program, ['swrk', '3'], {
       cwd: '/',
       env: criuEnvironment,
-      stdio: ['ignore', 'ignore', 'ignore', channel.theirs, hold],
+      stdio: ['ignore', 'ignore', 'ignore', channel.theirs, hold ?? 'ignore'],
       detached: true,
     })
     const exited = once(child, 'exit').catch((cause: unknown) => {
@@ -39,9 +57,9 @@ export async function askCriu(
     })
     exited.catch(() => undefined)
     channel.given()
-    channel.send(type, { opts })
+    channel.send(type, request)
     // Its end of the channel ends with it.
-    const answer = await channel.receive()
+    const answer = (await channel.receive())?.answer
     const [, signal] = (await exited) as [number | null, NodeJS.Signals | null]
     if (answer === undefined && signal !== null) {
       throw new PodlingError(
@@ -51,10 +69,15 @@ export async function askCriu(
       )
     }
     if (answer?.success === true) return answer
-    throw await criuFailure(what, answer, logFile)
+    throw await (failed?.(type, answer, logFile) ?? criuFailure(what, answer, logFile))
   } finally {
     channel.close()
   }
+}
+
+/** Why it failed, in its own words. */
+export async function failureReason(answer: CriuResponse | undefined, logFile: string): Promise<string> {
+  return (await reasonIn(logFile)) ?? answer?.message ?? 'it gives no reason'
 }
 
 export async function criuFailure(
@@ -62,7 +85,7 @@ export async function criuFailure(
   answer: CriuResponse | undefined,
   logFile: string,
 ): Promise<PodlingError> {
-  const reason = (await reasonIn(logFile)) ?? answer?.message ?? 'it gives no reason'
+  const reason = await failureReason(answer, logFile)
   return new PodlingError('CHECKPOINT_FAILED', `${what}: CRIU failed: ${reason}; all that it says is in ${logFile}`, {
     path: logFile,
   })

@@ -5,12 +5,16 @@ import { IGNORE_CGROUPS, networkLocks, type CriuOptions } from './criu-messages.
 /** File systems whose content CRIU keeps, or that have none of their own. */
 const kept = new Set(['proc', 'sysfs', 'tmpfs', 'devpts', 'mqueue'])
 
+export function isKept(type: string): boolean {
+  return kept.has(type)
+}
+
 /**
  * The mounts that come from outside and are put there again by the restore: binds of the host, volumes, cgroups. A part of
  * what CRIU keeps itself, such as a masked path, is none of them.
  */
 export function externalMounts(mounts: readonly MountInfo[]): MountInfo[] {
-  const whole = new Set(mounts.filter(({ root, type }) => root === '/' && kept.has(type)).map(({ device }) => device))
+  const whole = new Set(mounts.filter(({ root, type }) => root === '/' && isKept(type)).map(({ device }) => device))
   return mounts.filter(({ mountPoint, device }) => mountPoint !== '/' && !whole.has(device))
 }
 

@@ -9,7 +9,11 @@ export function findCriu({ findProgram, host }: ContainerContext, what: string):
       `${what}: CRIU needs root of the machine, and containers are in a user namespace here; run as root`,
     )
   }
-  const program = findProgram('criu')
+  return requireCriu(findProgram('criu'), what)
+}
+
+/** @throws PodlingError `CHECKPOINT_PROGRAM_NOT_FOUND` */
+export function requireCriu(program: string | undefined, what: string): string {
   if (program !== undefined) return program
   throw new PodlingError(
     'CHECKPOINT_PROGRAM_NOT_FOUND',

@@ -1,13 +1,8 @@
 /** The launch plan of a container that is restored: what leads up to CRIU, in the place of what leads up to a program. Pure. */
-import type { NamespaceType, Operation, Plan, PlanMonitor } from '../../launch/plan.js'
+import type { NamespaceType, Operation, Plan, PlanMonitor, PlanStdio } from '../../launch/plan.js'
 import { PodlingError } from '../../errors.js'
 import { criuEnvironment } from './criu.js'
-
-/** Where CRIU finds things among its descriptors. Its socket comes as its stdin. */
-export const NETWORK_FD = 4
-
-/** CRIU makes those of the checkpoint; these it finds ready. */
-const ready: readonly NamespaceType[] = ['mount', 'network', 'cgroup', 'user']
+import { isKept } from './dump-options.js'
 
 export interface RestorePlanInput {
   /** The path of CRIU. */
@@ -16,6 +11,22 @@ export interface RestorePlanInput {
   readonly mounts: readonly string[]
   /** An empty directory of the host, over which they are put together, in the container's own mount namespace. */
   readonly directory: string
+  /** The namespaces that CRIU finds ready; the others of the checkpoint are its own to make. */
+  readonly ready: readonly NamespaceType[]
+  readonly stdio: PlanStdio
+  /** Where CRIU finds its socket among its descriptors, and the network namespace where that is ready. */
+  readonly descriptors: { readonly socket: number; readonly network?: number }
+}
+
+/** The targets of all that a plan brings in from outside: what CRIU doesn't keep itself. */
+export function outsideTargets({ operations }: Plan): string[] {
+  return operations.flatMap((operation) => (isOutside(operation) ? [operation.target] : []))
+}
+
+type Outside = Extract<Operation, { op: 'bind' | 'mount' }>
+
+function isOutside(operation: Operation): operation is Outside {
+  return operation.op === 'bind' || (operation.op === 'mount' && !isKept(operation.fstype))
 }
 
 /** Where a mount from outside stands until CRIU puts it in its place: no name of the container's leads there. */
@@ -33,11 +44,12 @@ function onceOnly({ restart: _, health, ...monitor }: PlanMonitor): PlanMonitor 
 
 /**
  * The root and all that comes from outside are mounted as for a start, each of the latter in a place of its own beside the
- * root, where nothing that is in the container counts; namespaces other than those of mounts, network and cgroups are
- * CRIU's to make, and so is the rest of what a start does.
+ * root, where nothing that is in the container counts; namespaces that are not ready are CRIU's to make, and so is the rest of
+ * what a start does.
  * @throws PodlingError `CHECKPOINT_INVALID` where a mount of the checkpoint is none of the container's
  */
-export function restorePlan(plan: Plan, { criu, mounts, directory }: RestorePlanInput): Plan {
+export function restorePlan(plan: Plan, input: RestorePlanInput): Plan {
+  const { criu, mounts, directory, ready, stdio, descriptors } = input
   const pivot = plan.operations.findIndex(({ op }) => op === 'pivot-root')
   const first = plan.operations.findIndex(({ op }) => op.startsWith('root-'))
   const before = plan.operations.slice(0, pivot)
@@ -45,7 +57,7 @@ export function restorePlan(plan: Plan, { criu, mounts, directory }: RestorePlan
     throw new PodlingError('CHECKPOINT_INVALID', "restore a container: mounts of images can't be restored yet")
   }
   const binds = new Map(
-    before.flatMap((operation) => (operation.op === 'bind' ? [[operation.target, operation] as const] : [])),
+    before.flatMap((operation) => (isOutside(operation) ? [[operation.target, operation] as const] : [])),
   )
   const outside = mounts.map((target, index): Operation => {
     const bind = binds.get(target)
@@ -55,12 +67,15 @@ export function restorePlan(plan: Plan, { criu, mounts, directory }: RestorePlan
       `restore a container: the checkpoint has a mount at ${target}, and the container has none; give it by the same options as before`,
     )
   })
-  const after = plan.operations.slice(pivot).filter(({ op }) => ['loopback-up', 'netlink', 'barrier'].includes(op))
+  const kept = ready.includes('network') ? ['loopback-up', 'netlink', 'barrier'] : ['barrier']
+  const after = plan.operations.slice(pivot).filter(({ op }) => kept.includes(op))
+  const { socket, network } = descriptors
   return {
     ...plan,
     ...(plan.monitor === undefined ? {} : { monitor: onceOnly(plan.monitor) }),
     create: plan.create.filter((type) => ready.includes(type)),
-    stdio: { ...plan.stdio, stdin: 'pass' },
+    join: plan.join.filter(({ type }) => ready.includes(type)),
+    stdio,
     operations: [
       ...before.slice(0, first).filter(({ op }) => op !== 'bind'),
       {
@@ -70,8 +85,8 @@ export function restorePlan(plan: Plan, { criu, mounts, directory }: RestorePlan
       ...outside,
       ...before.slice(first).filter(({ op }) => op.startsWith('root-')),
       ...after,
-      { op: 'open-network', fd: NETWORK_FD },
-      { op: 'exec', argv: [criu, 'swrk', '0'], env: [`PATH=${criuEnvironment.PATH}`] },
+      ...(network === undefined ? [] : [{ op: 'open-network', fd: network } as const]),
+      { op: 'exec', argv: [criu, 'swrk', String(socket)], env: [`PATH=${criuEnvironment.PATH}`] },
     ],
   } // prettier-ignore
 }

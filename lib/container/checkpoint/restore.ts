@@ -15,7 +15,7 @@ import { FILES } from './files.js'
 import { findCriu } from './find-criu.js'
 import { inspectRestored } from './inspect-restored.js'
 import { restorePlan } from './restore-plan.js'
-import { resume } from './resume.js'
+import { NETWORK_FD, resume } from './resume.js'
 import { restoreOptions } from './rights.js'
 import type { CheckpointSource } from './source.js'
 
@@ -88,7 +88,14 @@ export class Restorer {
     const directory = mountsOf(paths.runDirectory)
     mkdirSync(directory, { recursive: true, mode: 0o700 })
     const { mounts } = this.#source.description
-    return restorePlan(plan, { criu: this.#criu, mounts, directory })
+    return restorePlan(plan, {
+      criu: this.#criu,
+      mounts,
+      directory,
+      ready: ['mount', 'network', 'cgroup', 'user'],
+      stdio: { ...plan.stdio, stdin: 'pass' },
+      descriptors: { socket: 0, network: NETWORK_FD },
+    })
   }
 
   /** A descriptor that goes to CRIU as its stdin; it is given away. */

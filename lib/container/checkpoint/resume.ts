@@ -5,10 +5,14 @@ import { PodlingError } from '../../errors.js'
 import type { Monitor } from '../../launch/monitor.js'
 import type { CriuChannel } from './criu-channel.js'
 import { criuFailure } from './criu.js'
-import { IGNORE_CGROUPS, requestTypes, type CriuOptions } from './criu-messages.js'
+import { IGNORE_CGROUPS, type CriuOptions } from './criu-messages.js'
 import type { CheckpointDescription } from './description.js'
+import { converse } from './dialogue.js'
 import { mountKey, NETWORK_KEY } from './dump-options.js'
-import { mountPlace, NETWORK_FD } from './restore-plan.js'
+import { mountPlace } from './restore-plan.js'
+
+/** Where CRIU finds the container's network namespace among its descriptors. */
+export const NETWORK_FD = 4
 
 /** The file of CRIU's log, in the container's directory. */
 const LOG = 'restore.log'
@@ -37,27 +41,18 @@ export async function resume(monitor: Monitor, input: ResumeInput): Promise<void
   const images = await open(input.images, 'r')
   const directory = await open(input.directory, 'r')
   try {
-    channel.send('restore', { opts: restoreOptions(input, images.fd, directory.fd) })
-    let pid: number | undefined
-    let adopted = false
-    for (;;) {
-      const answer = await channel.receive()
-      if (answer?.type === requestTypes.notify) {
-        const { script, pid: told } = answer.notify ?? {}
-        if (script === 'post-restore') pid = told
-        // All of it is there, with its final rights, and none of it runs yet.
-        if (script === 'pre-resume' && pid !== undefined) {
-          await input.inspect()
-          await monitor.adoptRestored(pid)
-          adopted = true
-        }
-        channel.send('notify', { notifySuccess: true })
-        continue
-      }
-      if (answer?.success !== true) throw await criuFailure(what, answer, join(input.directory, LOG))
-      if (adopted) return
-      throw new PodlingError('CHECKPOINT_FAILED', `${what}: CRIU let it run without asking, so it was ended`)
-    }
+    const restored: { pid?: number; adopted?: true } = {}
+    const answer = await converse(channel, restoreOptions(input, images.fd, directory.fd), async (step) => {
+      if (step.script === 'post-restore' && step.pid !== undefined) restored.pid = step.pid
+      // All of it is there, with its final rights, and none of it runs yet.
+      if (step.script !== 'pre-resume' || restored.pid === undefined) return
+      await input.inspect()
+      await monitor.adoptRestored(restored.pid)
+      restored.adopted = true
+    })
+    if (answer?.success !== true) throw await criuFailure(what, answer, join(input.directory, LOG))
+    if (restored.adopted) return
+    throw new PodlingError('CHECKPOINT_FAILED', `${what}: CRIU let it run without asking, so it was ended`)
   } finally {
     await images.close()
     await directory.close()
