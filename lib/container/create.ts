@@ -332,7 +332,7 @@ function withUserIds(
   if (users === undefined) return record
   const maps = users.take(userIds)
   if (users.exclusive) void userIds.put(record.id, maps)
-  return { ...record, spec: withIdMaps(record.spec, maps) }
+  return { ...record, spec: withIdMaps(record.spec, maps, record.mounts) }
 }
 
 function healthOf({ health, ready }: NormalizedOptions, { config }: Image): HealthSettings | undefined {

@@ -18,6 +18,8 @@ export interface MountExtras {
   readonly subpath?: string
   /** SELinux is to call it as what this container has, or as what all have (`:Z`, `:z`). */
   readonly relabel?: Relabel
+  /** Its files are mapped as the container's ids are, or its maps lead to ids of the container. */
+  readonly idmap?: 'container' | 'relative'
   /** All of it is given to the container's user (`:U`). */
   readonly chown?: boolean
 }

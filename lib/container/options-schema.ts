@@ -297,10 +297,11 @@ const idRange = {
 }
 const idRanges = { type: 'array', minItems: 1, items: idRange }
 const idMap = {
-  type: 'object',
+  type: ['string', 'object'],
+  pattern: '^container$',
   additionalProperties: false,
   required: ['uids', 'gids'],
-  properties: { uids: idRanges, gids: idRanges },
+  properties: { uids: idRanges, gids: idRanges, relative: flag },
 }
 const mountOwner = { chown: flag, idmap: idMap, relabel: { enum: ['private', 'shared'] } }
 

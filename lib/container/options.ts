@@ -399,14 +399,19 @@ export interface MountOwnerOptions {
    * `--volume`), on the host too. What the machine itself is made of is refused, /etc and the like. @default as it is
    */
   readonly relabel?: 'private' | 'shared'
-  /** Show its files as others' than they are stored as (`idmap` of `--volume`, mount_setattr(2)). @default as they are stored */
-  readonly idmap?: IdMapOption
+  /**
+   * Show its files as others' than they are stored as (`idmap` of `--volume`, mount_setattr(2)). `'container'`: what is stored as
+   * somebody's is his of the same id in the container's own user namespace. As root alone. @default as they are stored
+   */
+  readonly idmap?: 'container' | IdMapOption
 }
 
 /** Which ids of files are seen as which. Those in no range are seen as 65534, and can't be written as. */
 export interface IdMapOption {
   readonly uids: readonly IdMapRange[]
   readonly gids: readonly IdMapRange[]
+  /** `seen` counts as the container does, in its own user namespace (`@` of Podman). @default false, as the host does */
+  readonly relative?: boolean
 }
 
 export interface IdMapRange {

@@ -1,18 +1,25 @@
-/** The id maps of a mount, as podman-run(1) writes them: `idmap=uids=0-1000-1#1-2001-10;gids=0-1000-1`. Pure. */
+/**
+ * The id maps of a mount, as podman-run(1) writes them: `idmap=uids=0-1000-1#1-2001-10;gids=0-1000-1`, with `@` before ranges whose
+ * seen ids are the container's, or `idmap` alone. Pure.
+ */
 import { show } from '../schema/faults.js'
 import type { SpecIdMapping, SpecMount } from '../launch/oci-spec.js'
 import type { IdMapOption, IdMapRange } from './options.js'
+import type { MountExtras } from './mount-request.js'
 import type { Report } from './mount-words.js'
 
-export function parseIdMapWord(word: string, report: Report): IdMapOption | undefined {
+export function parseIdMapWord(word: string, report: Report): 'container' | IdMapOption | undefined {
+  if (word === 'idmap') return 'container'
   const maps = new Map<string, IdMapRange[]>()
-  for (const part of word.replace(/^idmap=?/, '').split(';')) {
-    const match = /^(uids|gids)=(\d+-\d+-\d+(?:#\d+-\d+-\d+)*)$/.exec(part)
-    const [, kind = '', ranges = ''] = match ?? []
+  const relative = new Set<boolean>()
+  for (const part of word.replace(/^idmap=/, '').split(';')) {
+    const match = /^(uids|gids)=(@?)(\d+-\d+-\d+(?:#\d+-\d+-\d+)*)$/.exec(part)
+    const [, kind = '', sign = '', ranges = ''] = match ?? []
     if (match === null || maps.has(kind)) {
       report(shapeFault(word))
       return undefined
     }
+    relative.add(sign === '@')
     maps.set(
       kind,
       ranges.split('#').map((range) => {
@@ -23,13 +30,15 @@ export function parseIdMapWord(word: string, report: Report): IdMapOption | unde
   }
   const [uids, gids] = [maps.get('uids'), maps.get('gids')]
   const fault = uids === undefined || gids === undefined ? undefined : idMapFault({ uids, gids })
-  if (uids !== undefined && gids !== undefined && fault === undefined) return { uids, gids }
-  report(fault === undefined ? shapeFault(word) : `idmap ${fault}, got ${show(word)}`)
+  if (uids !== undefined && gids !== undefined && fault === undefined && relative.size === 1)
+    return { uids, gids, ...(relative.has(true) ? { relative: true } : {}) }
+  if (relative.size === 2) report(`idmap must have '@' before the ranges of both or of none, got ${show(word)}`)
+  else report(fault === undefined ? shapeFault(word) : `idmap ${fault}, got ${show(word)}`)
   return undefined
 }
 
 function shapeFault(word: string): string {
-  return `idmap must be such as 'idmap=uids=0-1000-1;gids=0-1000-1' (files-seen-size, more with '#'), got ${show(word)}`
+  return `idmap must be alone, or such as 'idmap=uids=0-1000-1;gids=0-1000-1' (files-seen-size, more with '#'), got ${show(word)}`
 }
 
 /** What is wrong with it beyond its shape. */
@@ -47,10 +56,17 @@ export function idMapFault({ uids, gids }: IdMapOption): string | undefined {
   return undefined
 }
 
-/** As the OCI spec has them. */
-export function idMappings(ids: IdMapOption | undefined): Pick<SpecMount, 'uidMappings' | 'gidMappings'> {
+/** As the OCI spec has them, and what it can't say before the ids of the container are known. */
+export function idMappings(
+  ids: 'container' | IdMapOption | undefined,
+): Pick<SpecMount, 'uidMappings' | 'gidMappings'> & { readonly idmap?: MountExtras['idmap'] } {
   if (ids === undefined) return {}
+  if (ids === 'container') return { idmap: 'container' }
   const map = (ranges: readonly IdMapRange[]): SpecIdMapping[] =>
     ranges.map(({ files, seen, size }) => ({ containerID: files, hostID: seen, size }))
-  return { uidMappings: map(ids.uids), gidMappings: map(ids.gids) }
+  return {
+    uidMappings: map(ids.uids),
+    gidMappings: map(ids.gids),
+    ...(ids.relative === true ? { idmap: 'relative' as const } : {}),
+  }
 }

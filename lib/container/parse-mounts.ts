@@ -86,8 +86,8 @@ function parseMount(value: unknown, report: Report, at: string, faults: Fault[])
   const wrong = findFaults[kind](value)
   faults.push(...wrong.map((fault) => under(at, fault)))
   if (wrong.length > 0) return undefined
-  const { idmap } = value as { readonly idmap?: IdMapOption }
-  const fault = idmap === undefined ? undefined : idMapFault(idmap)
+  const { idmap } = value as { readonly idmap?: 'container' | IdMapOption }
+  const fault = idmap === undefined || idmap === 'container' ? undefined : idMapFault(idmap)
   if (fault !== undefined) faults.push({ path: `${at}.idmap`, message: fault })
   switch (kind) {
     case 'bind':
@@ -102,7 +102,8 @@ function parseMount(value: unknown, report: Report, at: string, faults: Fault[])
 }
 
 function bindMount(option: BindMountOption): MountRequest {
-  const extras = ownership(option)
+  const { idmap, ...mappings } = idMappings(option.idmap)
+  const extras = { ...ownership(option), ...(idmap === undefined ? {} : { idmap }) }
   return {
     destination: cleanPath(option.target),
     type: 'bind',
@@ -113,7 +114,7 @@ function bindMount(option: BindMountOption): MountRequest {
       option.readOnly === true ? 'ro' : 'rw',
       ...flagWords(option, []),
     ],
-    ...idMappings(option.idmap),
+    ...mappings,
     ...(Object.keys(extras).length === 0 ? {} : { extras }),
   }
 }
@@ -124,13 +125,15 @@ function ownership({ chown, relabel }: MountOwnerOptions): Pick<MountExtras, 'ch
 
 function volumeMount(option: VolumeMountOption): MountRequest {
   const { source, subpath } = option
+  const { idmap, ...mappings } = idMappings(option.idmap)
   return {
     destination: cleanPath(option.target),
     type: 'bind',
     source: '',
     options: ['rbind', 'rprivate', option.readOnly === true ? 'ro' : 'rw', ...flagWords(option, ['nosuid', 'nodev'])],
-    ...idMappings(option.idmap),
+    ...mappings,
     extras: {
+      ...(idmap === undefined ? {} : { idmap }),
       volume: {
         ...(source === undefined ? {} : { name: source }),
         // What the image has at the target is a whole volume's beginning, not that of a part of one.

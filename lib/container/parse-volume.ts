@@ -71,11 +71,13 @@ export function parseVolume(value: string, report: Report): MountRequest | undef
 interface Common {
   readonly destination: string
   readonly options: readonly string[]
-  readonly ids: IdMapOption | undefined
+  readonly ids: 'container' | IdMapOption | undefined
 }
 
 function bindOf(source: string, { destination, options, ids }: Common): MountRequest {
   const kernel = options.filter((word) => kernelWords.includes(word))
+  const { idmap, ...mappings } = idMappings(ids)
+  const extras = { ...ownership(options), ...(idmap === undefined ? {} : { idmap }) }
   return {
     destination,
     type: 'bind',
@@ -86,13 +88,14 @@ function bindOf(source: string, { destination, options, ids }: Common): MountReq
       ...(has(options, propagation) ? [] : ['rprivate']),
       ...(has(options, binding) ? [] : ['rbind']),
     ],
-    ...idMappings(ids),
-    ...(has(options, [...owner, ...labels]) ? { extras: ownership(options) } : {}),
+    ...mappings,
+    ...(Object.keys(extras).length === 0 ? {} : { extras }),
   }
 }
 
 /** Podman's defaults for a volume: its set-uid bits and devices have no effect unless asked for. */
 function volumeOf(name: string | undefined, { destination, options, ids }: Common): MountRequest {
+  const { idmap, ...mappings } = idMappings(ids)
   return {
     destination,
     type: 'bind',
@@ -105,8 +108,9 @@ function volumeOf(name: string | undefined, { destination, options, ids }: Commo
       ...(has(options, devices) ? [] : ['nodev']),
       ...(has(options, binding) ? [] : ['rbind']),
     ],
-    ...idMappings(ids),
+    ...mappings,
     extras: {
+      ...(idmap === undefined ? {} : { idmap }),
       volume: { ...(name === undefined ? {} : { name }), copy: !options.includes('nocopy') },
       ...ownership(options),
     },

@@ -137,6 +137,18 @@ t.test('volumes, and directories of the host', needs('root', 'busybox'), async (
   const mapped = { type: 'bind', source: host, target: '/h', idmap: { uids: [{ files: at(owner) + 1000, seen: first + 5 * size, size: 1 }], gids: [{ files: 0, seen: first + 5 * size, size: 1 }] } } as const
   chownSync(join(host, 'secret'), at(owner) + 1000, 0)
   const own = { userns: 'private', uidMap: [`0:${String(first + 5 * size)}:${String(size)}`] }
+  const look = 'stat -c %u:%g /h/mine; echo more >>/h/mine; echo x >/h/new; stat -c %u:%g /h/new'
+  const files = join(root, 'files')
+  mkdirSync(files)
+  writeFileSync(join(files, 'mine'), 'of 0\n', { mode: 0o600 })
+  t.equal(await say(setup, { volumes: [`${files}:/h:idmap`] }, look), '0:0\n0:0', 'idmap alone: the ids of the container')
+  t.match(statSync(join(files, 'new')), { uid: 0, gid: 0 }, 'are those on the disk')
+  const relative = { uids: [{ files: 0, seen: 7, size: 1 }], gids: [{ files: 0, seen: 8, size: 1 }], relative: true }
+  t.equal(await say(setup, { mounts: [{ type: 'bind', source: files, target: '/h', idmap: relative }] }, 'stat -c %u:%g /h/mine'), '7:8')
+  t.equal(await say(setup, { volumes: [`${files}:/h:idmap=uids=@0-9-1;gids=@0-0-1`] }, 'stat -c %u:%g /h/mine'), '9:0')
+  t.equal(await say(setup, { volumes: [`${files}:/h:idmap`], userns: 'host' }, 'stat -c %u:%g /h/mine'), '0:0', 'without one of its own there is nothing to map')
+  await t.rejects(say(setup, { volumes: [`${files}:/h:idmap=uids=@0-70000-1;gids=@0-0-1`] }, ''), { code: 'INVALID_OPTION', message: /the ids 70000 to 70000 of the container/ })
+  await t.rejects(say(setup, { volumes: [`${files}:/h:idmap=uids=@0-7-1;gids=0-0-1`] }, ''), { code: 'INVALID_OPTION', message: /'@' before the ranges of both or of none/ })
   t.equal(await say(setup, { ...own, mounts: [mapped] }, 'stat -c %u:%g /h/secret; cat /h/secret'), '0:0\nof the host')
 }) // prettier-ignore
 

@@ -130,8 +130,11 @@ function ownerWords({ chown, relabel, idmap }: MountOwnerOptions): string[] {
   ]
 }
 
-function idMapWord({ uids, gids }: IdMapOption): string {
+function idMapWord(idmap: 'container' | IdMapOption): string {
+  if (idmap === 'container') return 'idmap'
+  const { uids, gids, relative = false } = idmap
   const ranges = (of: readonly IdMapRange[]): string =>
+    (relative ? '@' : '') +
     of.map(({ files, seen, size }) => `${String(files)}-${String(seen)}-${String(size)}`).join('#')
   return `idmap=uids=${ranges(uids)};gids=${ranges(gids)}`
 }

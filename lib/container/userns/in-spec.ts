@@ -1,11 +1,42 @@
 /** User namespaces of containers, in their OCI specs. Pure. */
-import type { Spec } from '../../launch/oci-spec.js'
+import { PodlingError } from '../../errors.js'
+import type { Spec, SpecIdMapping, SpecMount } from '../../launch/oci-spec.js'
 import { hasUserNamespace } from '../../launch/outside.js'
 import { confineSpec } from '../confine-spec.js'
-import { fromSpecMappings, idsFromZero, specMappings, type UserIdMaps } from './id-maps.js'
+import type { MountUse } from '../mount-request.js'
+import { fromSpecMappings, hostIdOf, idsFromZero, specMappings, type IdMapping, type UserIdMaps } from './id-maps.js'
 
-export function withIdMaps(spec: Spec, { uids, gids }: UserIdMaps): Spec {
-  return { ...spec, linux: { ...spec.linux, uidMappings: specMappings(uids), gidMappings: specMappings(gids) } }
+/** @param uses what the spec can't say of its mounts, of which those that are to be mapped as the container is get their maps */
+export function withIdMaps(spec: Spec, maps: UserIdMaps, uses: readonly MountUse[] = []): Spec {
+  const { uids, gids } = maps
+  const ways = new Map(uses.map(({ destination, idmap }) => [destination, idmap]))
+  const mounts = (spec.mounts ?? []).map((mount) => mapped(mount, ways.get(mount.destination), maps))
+  return { ...spec, mounts, linux: { ...spec.linux, uidMappings: specMappings(uids), gidMappings: specMappings(gids) } }
+}
+
+function mapped(mount: SpecMount, way: MountUse['idmap'], { uids, gids }: UserIdMaps): SpecMount {
+  const { uidMappings = [], gidMappings = [] } = mount
+  switch (way) {
+    case undefined:
+      return mount
+    case 'container':
+      return { ...mount, uidMappings: specMappings(uids), gidMappings: specMappings(gids) }
+    case 'relative':
+      return { ...mount, uidMappings: relativeTo(uids, uidMappings), gidMappings: relativeTo(gids, gidMappings) }
+  }
+}
+
+/** @throws PodlingError `INVALID_OPTION` for ids that the container doesn't have, or not in one piece */
+function relativeTo(map: readonly IdMapping[], ranges: readonly SpecIdMapping[]): SpecIdMapping[] {
+  return ranges.map(({ containerID, hostID: seen, size }) => {
+    const [first, last] = [hostIdOf(map, seen), hostIdOf(map, seen + size - 1)]
+    if (first !== undefined && last === first + size - 1) return { containerID, hostID: first, size }
+    throw new PodlingError(
+      'INVALID_OPTION',
+      `idmap: the ids ${String(seen)} to ${String(seen + size - 1)} of the container don't follow one another on the host; ` +
+        'give those that do, in ranges of their own',
+    )
+  })
 }
 
 /** The maps of a container that has a user namespace. */
