@@ -79,7 +79,10 @@ export interface ContainerRecord {
 
 /** Where a container's files are. */
 export interface ContainerPaths {
-  /** Kept across reboots: the log, and how a detached container ended. */
+  /**
+   * Kept across reboots: the log, how a detached container ended, and the files of /etc. Those it may write, and as much as it
+   * may write to its root: on the same disk, and not in memory that it would share with the host.
+   */
   readonly directory: string
   readonly log: string
   /** Gone with a reboot, and mostly in memory: what each start makes anew. */
@@ -87,6 +90,7 @@ export interface ContainerPaths {
   readonly exitFile: string
   /** How healthy it is, or was. */
   readonly healthFile: string
+  /** Written anew by each start, like the two that follow. */
   readonly hosts: string
   readonly resolvConf: string
   readonly hostname: string
@@ -106,9 +110,9 @@ export function containerPaths(root: string, runRoot: string, id: string, detach
     runDirectory,
     exitFile: `${detached ? directory : runDirectory}/exit`,
     healthFile: `${detached ? directory : runDirectory}/health`,
-    hosts: `${runDirectory}/hosts`,
-    resolvConf: `${runDirectory}/resolv.conf`,
-    hostname: `${runDirectory}/hostname`,
+    hosts: `${directory}/hosts`,
+    resolvConf: `${directory}/resolv.conf`,
+    hostname: `${directory}/hostname`,
     network: `${runDirectory}/network.json`,
     socket: `${runDirectory}/monitor.sock`,
     lock: `${runDirectory}/lock`,

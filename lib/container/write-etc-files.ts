@@ -40,6 +40,7 @@ export async function writeEtcFiles(container: Lifecycle, status: NetworkStatus)
   writeFileSync(paths.hostname, `${hostname}\n`)
   const label = spec.linux?.mountLabel
   if (label !== undefined) for (const path of files) labelFile(path, label)
+  if (options.quota !== undefined) for (const path of files) context.quotas.count(record.id, path)
   if (!given) giveToRoot(files, maps)
   // Written on by its group, who is this user still.
   else for (const file of files) chmodSync(file, 0o664)

@@ -3,7 +3,7 @@
  * directory gets the directory's id, and a limit is on all that have it. The structs are those of linux/fs.h, linux/quota.h
  * and linux/dqblk_xfs.h; quotactl_fd(2) is as old as the oldest kernel of Podling's.
  */
-import { closeSync, constants, openSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync } from 'node:fs'
 import { ioctlStruct, quotactl, systemError } from './libc.js'
 
 /** Most that the files of a project may take; 0: no limit. */
@@ -48,15 +48,16 @@ export function holdsProjects(directory: string): boolean {
   })
 }
 
-/** Give a directory to a project, with all that will be made in it. What is in it already stays what it is. */
-export function joinProject(directory: string, project: number): void {
-  onDirectory(directory, (fd) => {
-    const what = `make ${directory} a part of quota project ${String(project)}`
+/** Give a file to a project, or a directory with all that will be made in it. What is in that already stays what it is. */
+export function joinProject(path: string, project: number): void {
+  onFile(path, 0, (fd) => {
+    const what = `make ${path} a part of quota project ${String(project)}`
     const attributes = Buffer.alloc(fsxattrSize)
-    ioctlStruct(fd, FS_IOC_FSGETXATTR, attributes, what, directory)
-    attributes.writeUInt32LE((attributes.readUInt32LE(0) | FS_XFLAG_PROJINHERIT) >>> 0, 0)
+    ioctlStruct(fd, FS_IOC_FSGETXATTR, attributes, what, path)
+    if (fstatSync(fd).isDirectory())
+      attributes.writeUInt32LE((attributes.readUInt32LE(0) | FS_XFLAG_PROJINHERIT) >>> 0, 0)
     attributes.writeUInt32LE(project, 12)
-    ioctlStruct(fd, FS_IOC_FSSETXATTR, attributes, what, directory)
+    ioctlStruct(fd, FS_IOC_FSSETXATTR, attributes, what, path)
   })
 }
 
@@ -87,7 +88,11 @@ function commandOf(call: number): number {
 }
 
 function onDirectory<T>(directory: string, work: (fd: number) => T): T {
-  const fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+  return onFile(directory, constants.O_DIRECTORY, work)
+}
+
+function onFile<T>(path: string, flags: number, work: (fd: number) => T): T {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | flags)
   try {
     return work(fd)
   } finally {

@@ -37,8 +37,17 @@ export class PackFailure extends PodlingError {
   constructor(errno: number, syscall: string, path: string) {
     const name = errnoName(errno)
     const shown = Buffer.from(path, 'latin1').toString()
-    super(codeForErrno(name), `${syscall} ${shown}: ${name}`, { syscall, errno: name, path: shown })
+    super(codeForErrno(name), `${syscall} ${shortened(shown)}: ${name}`, { syscall, errno: name, path: shown })
   }
+}
+
+const longestShown = 200
+
+/** A container may make names as long as the kernel takes them. */
+function shortened(path: string): string {
+  if (path.length <= longestShown) return path
+  const half = longestShown / 2
+  return `${path.slice(0, half)}…${path.slice(-half)} (${String(path.length)} characters)`
 }
 
 export class PackParser {

@@ -6,7 +6,7 @@
 import { randomInt } from 'node:crypto'
 import { statfsSync } from 'node:fs'
 import { PodlingError } from '../../errors.js'
-import { holdsProjects, limitProject, projectUse, type ProjectLimits } from '../../sys/project-quota.js'
+import { holdsProjects, joinProject, limitProject, projectUse, type ProjectLimits } from '../../sys/project-quota.js'
 import type { Table } from '../database.js'
 import { fileError } from '../file-error.js'
 
@@ -82,6 +82,12 @@ export class Quotas {
     const { bytes, inodes, usedBytes, usedInodes } = projectUse(this.#directory, project)
     if (bytes > 0 && usedBytes > bytes) throw tooMuch(what, `${String(usedBytes)} bytes`, String(bytes))
     if (inodes > 0 && usedInodes > inodes) throw tooMuch(what, `${String(usedInodes)} inodes`, String(inodes))
+  }
+
+  /** Count a file beside the holder's others, if that has a quota. */
+  count(holder: string, file: string): void {
+    const project = this.#table.get(holder)
+    if (project !== undefined) joinProject(file, project)
   }
 
   /** Whether something has a quota. */
