@@ -61,7 +61,7 @@ export async function openRoot(
 
 async function stoppedRoot(container: Lifecycle, withMounts: boolean): Promise<RootView> {
   const { context, paths, record } = container
-  const madeAnew = `${context.runRoot}/c/`
+  const madeAnew = `${context.root}/containers/`
   const mapping = { owners: ownersOf(context, record) }
   const { uidMappings = [], gidMappings = [] } = record.spec.linux ?? {}
   const common = {

@@ -1,7 +1,7 @@
 /**
  * The benchmark: `npm run bench [-- WORD... --runs N --out FILE]`.
  *
- * Words pick trials (start, rootless, bridge, exec, oci, attach, stats, loop, many, published, parallel, pod, pull, create, storage, restore, stream, logs, traffic, events, adopt, seccomp, userns) and subjects (floor, podling, crun, runc, bwrap, podman, libseccomp);
+ * Words pick trials (start, rootless, pasta, bridge, exec, oci, attach, stats, loop, many, published, parallel, pod, pull, create, storage, restore, stream, logs, traffic, events, adopt, seccomp, userns) and subjects (floor, podling, crun, runc, bwrap, podman, libseccomp);
  * without words everything runs, in a network namespace of its own that stands for the host. The table goes to stdout, and to a file with --out; what is going on goes to stderr.
  */
 import { execFile } from 'node:child_process'
@@ -21,6 +21,7 @@ import { loop } from './trial-loop.js'
 import { many } from './trial-many.js'
 import { oci } from './trial-oci.js'
 import { parallel } from './trial-parallel.js'
+import { pasta } from './trial-pasta.js'
 import { pod } from './trial-pod.js'
 import { published } from './trial-published.js'
 import { pull } from './trial-pull.js'
@@ -39,6 +40,7 @@ const run = promisify(execFile)
 const TRIALS: readonly Trial[] = [
   start,
   rootless,
+  pasta,
   bridge,
   exec,
   oci,
@@ -125,4 +127,4 @@ async function main(): Promise<void> {
 }
 
 if (process.geteuid?.() !== 0) throw new Error('run the benchmark as root: the floor and the peers need it')
-if (inOwnNetwork(import.meta.url)) await main()
+if (inOwnNetwork(import.meta.url, { mounts: true })) await main()

@@ -5,6 +5,7 @@ import { promisify } from 'node:util'
 import type { Container, Runtime } from 'podling'
 import type { Agent } from '../fixtures/own-network.js'
 import { has, peers } from '../peers.js'
+import { LIBRARIES } from './answers.js'
 import { Beyond } from './beyond.js'
 import { Podman } from './peers.js'
 import { IMAGE, openRuntime, repeat } from './podling.js'
@@ -14,8 +15,6 @@ const run = promisify(execFile)
 const PORT = 5201
 /** Runs of a second each. */
 const MOST = 20
-/** The host's own program and libraries, for Podling and its peers alike. */
-const LIBRARIES = ['/usr:/usr:ro', '/lib:/lib:ro', '/lib64:/lib64:ro']
 const SERVER = ['/usr/bin/iperf3', '--server']
 const IDLE = ['/bin/sleep', '1000000']
 
@@ -24,7 +23,7 @@ function client(address: string, port = PORT): string[] {
 }
 
 /** Gigabits a second that arrived. */
-function received(report: string): number | undefined {
+export function received(report: string): number | undefined {
   try {
     const { end } = JSON.parse(report) as { end: { sum_received?: { bits_per_second: number } } }
     return end.sum_received === undefined ? undefined : end.sum_received.bits_per_second / 1e9

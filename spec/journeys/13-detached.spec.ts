@@ -1,5 +1,5 @@
 /** Containers that outlive their host: what the next one finds, whatever was killed meanwhile. */
-import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -20,7 +20,8 @@ async function left(options: Partial<ContainerOptions>): Promise<{ pid: number; 
 }
 
 function parentOf(pid: number): number {
-  const parent = Number(spawnSync('ps', ['-o', 'ppid=', '-p', String(pid)], { encoding: 'utf8' }).stdout)
+  // At once, and by no other program: some end soon.
+  const parent = Number(/^PPid:\t(\d+)/m.exec(readFileSync(`/proc/${String(pid)}/status`, 'utf8'))?.[1])
   // To signal 0 is to signal this very process and all of its group.
   if (!(parent > 1)) throw new Error(`process ${String(pid)} has no parent`)
   return parent
