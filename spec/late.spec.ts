@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { podlingOci } from './fixtures/oci.js'
+import { needs } from './peers.js'
 
 const directory = mkdtempSync(join(tmpdir(), 'podling-late-'))
 t.teardown(() => {
@@ -31,6 +32,19 @@ function loadedBy(words: readonly string[]): string {
 t.test('importing the library loads what its classes are made of, and no more', (t) => {
   const program = 'await import("podling")'
   t.equal(loadedBy(['--input-type=module', '--eval', program]), 'eventemitter3')
+  t.end()
+})
+
+t.test('the first container loads what keeps the state and calls the kernel', needs('root', 'busybox'), (t) => {
+  const program = `import { Runtime } from 'podling'
+    const runtime = await Runtime.open({ root: ${JSON.stringify(join(directory, 'root'))} })
+    const image = await runtime.images.fromHost({ binaries: ['/usr/bin/busybox'] })
+    const container = await runtime.run({ image, command: ['busybox', 'true'], network: 'none' })
+    await container.wait()
+    await runtime.close()`
+  const loaded = loadedBy(['--input-type=module', '--eval', program]).split(' ')
+  for (const name of ['koffi', 'lmdb']) t.ok(loaded.includes(name), `${name} is loaded`)
+  for (const name of ['ajv', 'yaml', 'smol-toml', 'prom-client']) t.notOk(loaded.includes(name), `no ${name}`)
   t.end()
 })
 

@@ -6,9 +6,8 @@ import { readHostFacts } from './host-facts.js'
 import { parseOptions } from './parse-options.js'
 
 /**
- * Make a plain container's spec once, for nothing: the schemas of the usual options and the default filter are compiled
- * then (some 60 ms of processor time), and the first real start doesn't wait for it. The event loop gets its turn between
- * the steps.
+ * Make a plain container's spec once, for nothing: the code is compiled then, the checks of the usual options and the default
+ * filter are made, and the first real start doesn't wait for it. The event loop gets its turn between the steps.
  */
 export async function warmUp(): Promise<void> {
   const host = readHostFacts()

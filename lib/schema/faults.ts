@@ -5,8 +5,12 @@
 import type * as AjvModule from 'ajv'
 import type { Ajv, ErrorObject, KeywordDefinition, ValidateFunction } from 'ajv'
 import { late } from '../late.js'
+import type { FaultKeyword } from './fault-keyword.js'
+import { fitter } from './fits.js'
 import { nearestName } from './nearest-name.js'
 import { shareSchema, splitSchema } from './share-schema.js'
+
+export type { FaultKeyword }
 
 /** One thing that is wrong, and where. */
 export interface Fault {
@@ -14,16 +18,6 @@ export interface Fault {
   readonly path: string
   /** What must be, and what was there instead. */
   readonly message: string
-}
-
-/**
- * A keyword that checks one value by a function of ours. It returns what is wrong (`must be …`), or undefined.
- * It is only asked where the `type` beside it holds.
- */
-export interface FaultKeyword {
-  readonly keyword: string
-  readonly type?: 'string' | 'number' | 'object' | 'array' | readonly ('string' | 'number')[]
-  readonly fault: (value: unknown, schema: unknown) => string | undefined
 }
 
 /** Words for messages, in a schema beside what they explain. */
@@ -34,11 +28,18 @@ const vocabulary = [
   'member',
 ]
 
-/**
- * A function that returns all faults of a value; none when it fits `schema`. Nothing is compiled before it is needed:
- * of an object with many properties, only the schemas of those that a value has, as compiling takes a millisecond each.
- */
+/** A function that returns all faults of a value; none when it fits `schema`. For a value that fits no Ajv is loaded. */
 export function faultFinder(schema: object, keywords: readonly FaultKeyword[] = none): (value: unknown) => Fault[] {
+  const fits = fitter(schema, keywords)
+  const explain = explainer(schema, keywords)
+  return (value) => (fits(value) ? [] : explain(value))
+}
+
+/**
+ * The same by Ajv, whatever the value. Nothing is compiled before it is needed: of an object with many properties, only the
+ * schemas of those that don't fit, as compiling takes a millisecond each.
+ */
+export function explainer(schema: object, keywords: readonly FaultKeyword[] = none): (value: unknown) => Fault[] {
   const { shell, parts } = splitSchema(schema)
   const finders = new Map<string, (value: unknown) => Fault[]>()
   let validate: ValidateFunction | undefined

@@ -1,7 +1,9 @@
 import t from 'tap'
 import { formatExactJson, parseExactJson } from '../../lib/schema/exact-json.js'
-import { faultFinder, formatFaults, joinPath, show } from '../../lib/schema/faults.js'
-import { fits } from '../../lib/schema/fits.js'
+import { mountSchemas, optionKeywords, optionsSchema } from '../../lib/container/options-schema.js'
+import { specSchema } from '../../lib/launch/oci-spec-schema.js'
+import { explainer, faultFinder, formatFaults, joinPath, show, type FaultKeyword } from '../../lib/schema/faults.js'
+import { fitter } from '../../lib/schema/fits.js'
 import { nearestName } from '../../lib/schema/nearest-name.js'
 import { shareSchema } from '../../lib/schema/share-schema.js'
 
@@ -130,6 +132,9 @@ t.test('a look without Ajv says the same as Ajv', (t) => {
     ...['object', 'array', 'string', 'integer', 'number', 'boolean', 'null'].map((type) => ({ type })),
     { type: ['string', 'array'], minLength: 1, minItems: 1, says: 'something' },
     { enum: ['a', 1, true] },
+    { const: 'a' },
+    { type: 'string', not: { enum: ['a'] } },
+    { type: ['string', 'array'], maxLength: 1, maxItems: 0 },
     { minimum: 0, maximum: 5 },
     { pattern: '^a+$' },
     { even: true },
@@ -144,10 +149,85 @@ t.test('a look without Ajv says the same as Ajv', (t) => {
     ...[{ a: 'x' }, { a: 1 }, { a: 'x', b: 2 }, { a: 'x', b: 'y' }, { b: 1 }, { c: null }, { a: null }],
   ]
   for (const schema of schemas) {
-    const find = faultFinder(schema, [even])
-    for (const value of values)
-      t.equal(fits(schema, value, [even]), find(value).length === 0, `${show(schema)} of ${show(value)}`)
+    const fits = fitter(schema, [even])
+    const explain = explainer(schema, [even])
+    for (const value of values) t.equal(fits(value), explain(value).length === 0, `${show(schema)} of ${show(value)}`)
   }
-  t.notOk(fits({ multipleOf: 2 }, 4), 'what it does not know, it leaves to Ajv')
+  t.notOk(fitter({ multipleOf: 2 }, [])(4), 'what it does not know, it leaves to Ajv')
+  t.same(faultFinder({ multipleOf: 2 })(4), [], 'which may find nothing wrong')
   t.end()
 })
+
+t.test('the schemas of options and specs: a look says the same as Ajv, of each part', (t) => {
+  const specKeywords: readonly FaultKeyword[] = ['uint64', 'noNul'].map((keyword) => ({
+    keyword,
+    type: 'string',
+    fault: (value) => (String(value).includes('\0') ? 'must be without NUL' : undefined),
+  }))
+  const parts: [schema: object, keywords: readonly FaultKeyword[]][] = [
+    ...partsOf(optionsSchema).map((part): [object, typeof optionKeywords] => [part, optionKeywords]),
+    ...Object.values(mountSchemas).map((part): [object, typeof optionKeywords] => [part, optionKeywords]),
+    ...partsOf(specSchema).map((part): [object, typeof specKeywords] => [part, specKeywords]),
+  ]
+  const plain = [
+    null,
+    true,
+    false,
+    0,
+    1,
+    -1,
+    1.5,
+    NaN,
+    65536,
+    '',
+    'a',
+    '/a',
+    '/a:/b',
+    'a\0',
+    '10s',
+    '64m',
+    '1.2.3.4',
+    'x'.repeat(256),
+  ]
+  const members = [
+    'type',
+    'path',
+    'name',
+    'target',
+    'source',
+    'names',
+    'process',
+    'limits',
+    'command',
+    'interval',
+    'length',
+    'constructor',
+  ]
+  const values: unknown[] = [
+    ...plain,
+    ...plain.map((value) => [value]),
+    ...[
+      [],
+      {},
+      { a: 'b' },
+      [{ target: '/a', type: 'bind', source: '/b' }],
+      [{ target: 'a' }],
+      [{ path: '/a' }, 7],
+      ['1', '1'],
+    ],
+    ...members.flatMap((name) => plain.map((value) => ({ [name]: value }))),
+  ]
+  for (const [schema, keywords] of parts) {
+    const fits = fitter(schema, keywords)
+    const explain = explainer(schema, keywords)
+    const other = values.filter((value) => fits(value) !== (explain(value).length === 0))
+    t.same(other.map(show), [], show(schema))
+  }
+  t.end()
+})
+
+/** The schemas of the properties of a schema, and of theirs. */
+function partsOf(schema: object): object[] {
+  const { properties = {} } = schema as { properties?: Readonly<Record<string, object>> }
+  return Object.values(properties).flatMap((part) => [part, ...partsOf(part)])
+}
