@@ -3,6 +3,7 @@
  * shim's subreaper (prctl(2), PR_SET_CHILD_SUBREAPER), waits for it then. One whose start is another command's waits for
  * that on a FIFO, with all behind it that can fail: it has its user, its rights and its filter, and its program is there.
  */
+#include <ctype.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,8 +43,23 @@ int op_part(struct child *child, struct reader *fields) {
   return wait_for_start(child) < 0 ? fail(&child->failure, "read") : 0;
 }
 
+static void tell_of_hook(const struct failure *failure) {
+  char words[64];
+  snprintf(words, sizeof(words), "%s", strsignal((int)failure->error));
+  words[0] = (char)tolower(words[0]);
+  dprintf(STDERR_FILENO, "error running hook: ");
+  if (failure->reason == REASON_HOOK_KILLED) dprintf(STDERR_FILENO, "signal: %s\n", words);
+  else if (failure->reason == REASON_HOOK_LATE) dprintf(STDERR_FILENO, "it took longer than its timeout\n");
+  else dprintf(STDERR_FILENO, "exit status %u\n", failure->error);
+}
+
 void part_failed(const struct failure *failure) {
+  uint32_t reason = failure->reason;
   if (failure->said[0]) dprintf(STDERR_FILENO, "%s\n", failure->said);
+  if (reason == REASON_HOOK_KILLED || reason == REASON_HOOK_EXITED || reason == REASON_HOOK_LATE) {
+    tell_of_hook(failure);
+    _exit(1);
+  }
   if (strcmp(failure->syscall, "execve") != 0) dprintf(STDERR_FILENO, "%s: ", failure->syscall);
   else dprintf(STDERR_FILENO, "exec %s: ", program);
   dprintf(STDERR_FILENO, "%s\n", strerror((int)failure->error));

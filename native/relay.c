@@ -26,6 +26,17 @@ static void copy_size(int master) {
   if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0) ioctl(master, TIOCSWINSZ, &size);
 }
 
+/*
+ * Lines end as the program ends them: for programs that read them as for those who read a file of them, as with runc. Who
+ * looks at them has a terminal that begins each on the left.
+ */
+static void keep_lines(int master) {
+  struct termios settings;
+  if (tcgetattr(master, &settings) < 0) return;
+  settings.c_oflag &= ~(tcflag_t)ONLCR;
+  tcsetattr(master, TCSANOW, &settings);
+}
+
 /* False: there is nothing now. */
 static bool give(const struct relay *relay) {
   char chunk[CHUNK];
@@ -57,9 +68,11 @@ void relay(int master, int pidfd, int command) {
   struct relay relay = {.master = master, .asks = true};
   struct termios before, raw;
   bool is_terminal = tcgetattr(STDIN_FILENO, &before) == 0;
+  keep_lines(master);
   if (is_terminal) {
     raw = before;
     cfmakeraw(&raw);
+    raw.c_oflag |= OPOST;
     tcsetattr(STDIN_FILENO, TCSANOW, &raw);
     copy_size(master);
   }

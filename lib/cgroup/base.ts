@@ -104,10 +104,19 @@ export abstract class BaseCgroups implements Cgroups {
     }
     const undone = new OldLimits()
     try {
+      const refused: Write[] = []
       for (const write of await this.#inSafeOrder(writes)) {
         await undone.keep(write)
-        await this.#write(id, write)
+        // A shorter period may be too much with the quota that is there still (cgroup-v1's CFS bandwidth): it comes behind that.
+        const waits = write.path.endsWith('/cpu.cfs_period_us') && writes.some(isQuota)
+        try {
+          await this.#write(id, write)
+        } catch (error) {
+          if (!waits || !isInvalid(error)) throw error
+          refused.push(write)
+        }
       }
+      for (const write of refused) await this.#write(id, write)
     } catch (error) {
       throw await afterUndo(error, () => undone.restore())
     }
@@ -280,6 +289,14 @@ export abstract class BaseCgroups implements Cgroups {
       }
     }
   }
+}
+
+function isQuota({ path }: Write): boolean {
+  return path.endsWith('/cpu.cfs_quota_us')
+}
+
+function isInvalid(error: unknown): boolean {
+  return error instanceof PodlingError && error.errno === 'EINVAL'
 }
 
 function refusedLimit(id: string, value: string, path: string, cause: unknown): PodlingError {

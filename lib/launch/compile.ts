@@ -257,7 +257,7 @@ function rootOperations({
   confined = false,
   flagsOfTop = false,
 }: LaunchInput): Operation[] {
-  const propagation = spec.linux?.rootfsPropagation ?? 'private'
+  const cut = /^r?(private|unbindable)$/.test(spec.linux?.rootfsPropagation ?? 'private')
   const sources = new Map(mountSources.map((source) => [source.destination, source]))
   const label = spec.linux?.mountLabel
   const mounts = (spec.mounts ?? []).flatMap((mount) =>
@@ -270,7 +270,7 @@ function rootOperations({
     ...taken,
     // The new namespace begins as a copy of the host's with its peer groups: cut them, or mounts made here show there.
     // `slave` rather than `private` would let the host's mounts still come in; only a shared or slave root asks for it.
-    { op: 'propagation', mode: propagation === 'private' || propagation === 'unbindable' ? 'private' : 'slave' },
+    { op: 'propagation', mode: cut ? 'private' : 'slave' },
     ...mountSources.flatMap(({ prepare = [] }) => prepare),
     ...root,
     // From the image's own files, as nothing is mounted over them yet.

@@ -300,7 +300,7 @@ const linux = {
     },
     sysctl: textMap,
     seccomp,
-    rootfsPropagation: { enum: ['shared', 'slave', 'private', 'unbindable'] },
+    rootfsPropagation: { enum: ['shared', 'slave', 'private', 'unbindable'].flatMap((mode) => [mode, `r${mode}`]) },
     maskedPaths: absolutes,
     readonlyPaths: absolutes,
     mountLabel: text,

@@ -119,6 +119,8 @@ export interface SpecScheduler {
   readonly period?: number
 }
 
+export type RootfsPropagation = 'shared' | 'slave' | 'private' | 'unbindable'
+
 export type IoPriorityClass = 'IOPRIO_CLASS_RT' | 'IOPRIO_CLASS_BE' | 'IOPRIO_CLASS_IDLE'
 
 /** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config.md#posix-platform-hooks */
@@ -161,7 +163,8 @@ export interface SpecLinux {
   }
   readonly sysctl?: Readonly<Record<string, string>>
   readonly seccomp?: LinuxSeccomp
-  readonly rootfsPropagation?: 'shared' | 'slave' | 'private' | 'unbindable'
+  /** runc and crun know them with an `r` in front, too, and so do we: it is of all mounts in any case. */
+  readonly rootfsPropagation?: RootfsPropagation | `r${RootfsPropagation}`
   readonly maskedPaths?: readonly string[]
   readonly readonlyPaths?: readonly string[]
   readonly mountLabel?: string

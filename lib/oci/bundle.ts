@@ -3,6 +3,7 @@ import { lstatSync, readFileSync, realpathSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseSpec } from '../launch/validate-spec.js'
 import type { Spec, SpecMount } from '../launch/oci-spec.js'
+import { withJoinedIds } from './joined-ids.js'
 import { linuxProcess } from './linux-process.js'
 import { OciError } from './oci-error.js'
 
@@ -39,7 +40,8 @@ export function readBundle(directory: string, { config = 'config.json', warn }: 
   }
   for (const mount of spec.mounts ?? []) refuseLink(rootfs, mount)
   const mounts = (spec.mounts ?? []).map((mount) => withSource(path, mount))
-  return { path, rootfs, spec: { ...spec, process: linuxProcess(spec.process, warn), mounts } }
+  const process = linuxProcess(spec.process, warn)
+  return { path, rootfs, spec: withJoinedIds({ ...spec, process, mounts }) }
 }
 
 function readText(bundle: string, config: string): string {

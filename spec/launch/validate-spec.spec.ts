@@ -116,7 +116,7 @@ t.test('wrong ones', (t) => {
     [linux({ sysctl: { 'net.x': 1 } }), 'linux.sysctl["net.x"]: must be a string, got 1'],
     [
       linux({ rootfsPropagation: 'private ' }),
-      `linux.rootfsPropagation: must be one of 'shared', 'slave', 'private', 'unbindable'; got 'private '; did you mean 'private'?`,
+      `linux.rootfsPropagation: must be one of 'shared', 'rshared', 'slave', 'rslave', 'private', 'rprivate', 'unbindable', 'runbindable'; got 'private '; did you mean 'private'?`,
     ],
     [
       linux({ seccomp: { defaultAction: 'SCMP_ACT_ALLOW', listenerMetadata: 'x' } }),

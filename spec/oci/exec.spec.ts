@@ -209,3 +209,15 @@ sys.stdout.write(text.decode())`
   t.equal(outputs[1], '13 71\r\nwords\r\ngot: words\r\nas before: True status: 6\r\n')
   t.equal(outputs[1], outputs[0])
 })
+
+t.test(
+  'lines of a terminal that is the caller’s end as the program ends them, where no terminal reads them',
+  async (t) => {
+    const runtime = await ociRuntime(t)
+    const bundle = runtime.bundle((spec) => {
+      spec.process.terminal = true
+      spec.process.args = ['echo', 'one line']
+    })
+    t.equal(await runtime.must('run', '--bundle', bundle, 'c'), 'one line\n')
+  },
+)

@@ -116,3 +116,21 @@ t.test('cgroups that are another’s, as runc takes them: frozen ones are refuse
     await runtime.must('resume', 'first')
   }
 })
+
+t.test('a startContainer hook that its filter ends is told of, and the program does not begin', async (t) => {
+  for (const name of ['runc', 'podling-oci'] as const) {
+    const runtime = await ociRuntime(t, name)
+    const bundle = runtime.bundle((spec) => {
+      spec.process.args = ['echo', 'began']
+      spec.linux.rootfsPropagation = 'rprivate'
+      spec.linux.seccomp = {
+        defaultAction: 'SCMP_ACT_ALLOW',
+        syscalls: [{ names: ['mkdir'], action: 'SCMP_ACT_KILL' }],
+      }
+      spec.hooks = { startContainer: [{ path: '/bin/busybox', args: ['mkdir', '/tmp/made'] }] }
+    })
+    const { code, stdout, stderr } = await runtime.call('run', '--bundle', bundle, 'c')
+    t.match({ code, stdout }, { code: 1, stdout: '' }, name)
+    t.match(stderr, /error running hook[^]*bad system call/, name)
+  }
+})

@@ -1,6 +1,6 @@
 /** What podling-oci tells of containers and changes in them while they run, in the words of runc, which is asked beside it. */
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { rowsOf } from '../../lib/oci/ps.js'
@@ -118,6 +118,35 @@ t.test('update sets what it names, by flags and by JSON, all or none', async (t)
   t.match(wrong, { code: 1, stderr: /linux\.resources\.pids\.limit: must be/ })
   t.strictSame([memory(), pids()], [String(48 << 20), 'max'])
 })
+
+const oldCpu = '/sys/fs/cgroup/cpu'
+
+t.test(
+  'a shorter period with its quota, below a quota that the old one would break',
+  { skip: !existsSync(oldCpu) },
+  async (t) => {
+    const runtime = await ociRuntime(t)
+    const parent = `podling-oci-test-${String(process.pid)}`
+    const bundle = runtime.bundle((spec) => {
+      sleeps(spec)
+      spec.linux.cgroupsPath = `/${parent}/c`
+      spec.linux.resources = { ...spec.linux.resources, cpu: { quota: 40_000, period: 100_000 } }
+    })
+    await runtime.must('run', '--detach', '--bundle', bundle, 'c')
+    t.teardown(async () => {
+      await runtime.call('delete', '--force', 'c')
+      for (const name of readdirSync('/sys/fs/cgroup')) {
+        const left = `/sys/fs/cgroup/${name}/${parent}`
+        if (existsSync(left)) rmdirSync(left)
+      }
+    })
+    writeFileSync(`${oldCpu}/${parent}/cpu.cfs_quota_us`, '50000')
+    await runtime.must('update', '--cpu-period', '10000', '--cpu-quota', '3000', 'c')
+    t.equal(readFileSync(`${oldCpu}/${parent}/c/cpu.cfs_period_us`, 'utf8'), '10000\n')
+    t.equal(readFileSync(`${oldCpu}/${parent}/c/cpu.cfs_quota_us`, 'utf8'), '3000\n')
+    t.match(await runtime.call('update', '--cpu-period', '1000', 'c'), { code: 1, stderr: /EINVAL/ })
+  },
+)
 
 t.test('events: what it uses, and that it was killed for want of memory', async (t) => {
   const shapes: unknown[] = []

@@ -52,3 +52,32 @@ t.test('run and exec', async (t) => {
   t.strictSame(told[1], told[0])
   t.match(told[1], [{ code: 0, stdout: /^0\n/ }, { code: 0 }, { code: 0, stdout: /uid=7 gid=8/ }])
 }) // prettier-ignore
+
+t.test('a container in the namespaces of another, by their paths, without mappings of its own', async (t) => {
+  for (const name of ['runc', 'podling-oci'] as const) {
+    const runtime = await ociRuntime(t, name)
+    const sleeps = (change: (spec: MutableSpec) => void): string =>
+      give(
+        runtime.bundle((spec) => {
+          runs('sleep', '1000')(spec)
+          change(spec)
+        }),
+      )
+    await runtime.must('run', '--detach', '--bundle', sleeps(withUsers), 'target')
+    const { pid } = JSON.parse(await runtime.must('state', 'target')) as { pid: number }
+    const files = { network: 'net', pid: 'pid', ipc: 'ipc', uts: 'uts', user: 'user' } as const
+    const within = sleeps((spec) => {
+      const joined = Object.entries(files).map(([type, file]) => ({ type, path: `/proc/${String(pid)}/ns/${file}` }))
+      spec.linux.namespaces = [{ type: 'mount' }, ...(joined as NonNullable<MutableSpec['linux']['namespaces']>)]
+      // What belongs to the uts namespace is the other's.
+      delete spec.hostname
+    })
+    await runtime.must('run', '--detach', '--bundle', within, 'guest')
+    t.match(await runtime.must('exec', 'guest', 'ps'), /sleep 1000[^]*sleep 1000/, `${name}: it sees the other`)
+    t.match(
+      await runtime.must('exec', 'guest', 'cat', '/proc/self/uid_map'),
+      new RegExp(`^ +0 +${String(first)} +1000\n$`),
+    )
+    await runtime.must('delete', '--force', 'guest')
+  }
+})

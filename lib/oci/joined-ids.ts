@@ -1,0 +1,36 @@
+/** The ids of a user namespace that a spec joins by its path, and has no mappings of then (config-linux.md, "Namespaces"). */
+import { readdirSync, readFileSync, statSync, type BigIntStats } from 'node:fs'
+import type { Spec, SpecIdMapping } from '../launch/oci-spec.js'
+
+/** As a process that is in it has them; without one, the spec as it is. */
+export function withJoinedIds(spec: Spec): Spec {
+  const { namespaces = [], uidMappings = [] } = spec.linux ?? {}
+  const path = namespaces.find(({ type }) => type === 'user')?.path
+  if (path === undefined || uidMappings.length > 0) return spec
+  const joined = identity(path)
+  const pid = readdirSync('/proc').find((name) => /^\d+$/.test(name) && same(joined, identity(`/proc/${name}/ns/user`)))
+  if (pid === undefined || same(joined, identity('/proc/self/ns/user'))) return spec
+  const linux = { ...spec.linux, uidMappings: mapsOf(pid, 'uid_map'), gidMappings: mapsOf(pid, 'gid_map') }
+  return { ...spec, linux }
+}
+
+function identity(path: string): BigIntStats | undefined {
+  try {
+    return statSync(path, { bigint: true })
+  } catch {
+    return undefined // Gone by now, or none of ours to look at.
+  }
+}
+
+function same(one: BigIntStats | undefined, other: BigIntStats | undefined): boolean {
+  return one !== undefined && one.ino === other?.ino && one.dev === other.dev
+}
+
+/** user_namespaces(7), "User and group ID mappings": as counted from the reader's own namespace. */
+function mapsOf(pid: string, file: 'uid_map' | 'gid_map'): SpecIdMapping[] {
+  const lines = readFileSync(`/proc/${pid}/${file}`, 'utf8').trim().split('\n')
+  return lines.map((line) => {
+    const [containerID = 0, hostID = 0, size = 0] = line.trim().split(/\s+/).map(Number)
+    return { containerID, hostID, size }
+  })
+}
