@@ -8,7 +8,7 @@ import { Namespaces } from '../launch/rootless/namespaces.js'
 import { isErrno } from '../storage/file-error.js'
 import type { FindProgram } from '../storage/volumes/encrypted.js'
 import { readSubIds } from '../sys/read-sub-ids.js'
-import { userNamespaceObstacle, type HostFacts } from '../sys/kernel.js'
+import { userNamespaceObstacle, userNamespaceSuspect, type HostFacts } from '../sys/kernel.js'
 import type { UserNamespaceInfo } from './info.js'
 import type { RuntimePaths } from './paths.js'
 
@@ -26,6 +26,7 @@ export function enterNamespaces(paths: RuntimePaths, facts: HostFacts, findProgr
       monitorSockets: () => monitorSockets(paths.runRoot),
       idFacts,
       obstacle: userNamespaceObstacle(facts),
+      suspect: userNamespaceSuspect(facts),
     }),
     idFacts,
   }

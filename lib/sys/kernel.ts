@@ -32,6 +32,8 @@ export interface HostFacts {
   readonly seccompActions?: string
   /** /sys/kernel/security/lsm. */
   readonly securityModules?: string
+  /** /proc/self/attr/apparmor/current (aa_getcon(2)): a profile and its mode, such as `node (enforce)`, or `unconfined`. */
+  readonly apparmorProfile?: string
   /** Names in /proc/self/ns. */
   readonly namespaces: readonly string[]
   /** sysctls by name, as text. */
@@ -108,13 +110,28 @@ export function userNamespaceObstacle(facts: HostFacts): string | undefined {
   if (facts.sysctls['kernel.unprivileged_userns_clone'] === '0') {
     return 'kernel.unprivileged_userns_clone is 0; as root: sysctl -w kernel.unprivileged_userns_clone=1'
   }
-  if (facts.sysctls['kernel.apparmor_restrict_unprivileged_userns'] === '1') {
+  if (facts.sysctls['kernel.apparmor_restrict_unprivileged_userns'] === '1' && profileOf(facts) === undefined) {
     return (
       'AppArmor keeps user namespaces from programs without a profile that grants them; as root: ' +
       'sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or give your program a profile with "userns,"'
     )
   }
   return undefined
+}
+
+/**
+ * Why the kernel may have refused user namespaces that nothing known here forbids, with the remedy: what the rules of a profile
+ * are, nobody but root can tell.
+ */
+export function userNamespaceSuspect(facts: Pick<HostFacts, 'apparmorProfile'>): string | undefined {
+  const profile = profileOf(facts)
+  if (profile === undefined) return undefined
+  return `the AppArmor profile ${profile}, which this process has, may grant none; give it the rule "userns,"`
+}
+
+/** The AppArmor profile of this process, where it has one. */
+function profileOf({ apparmorProfile = 'unconfined' }: Pick<HostFacts, 'apparmorProfile'>): string | undefined {
+  return apparmorProfile === 'unconfined' ? undefined : apparmorProfile.replace(/ \(\w+\)$/, '')
 }
 
 /**

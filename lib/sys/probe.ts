@@ -44,18 +44,29 @@ export async function probeHost(): Promise<HostFacts> {
   }
   if (process.platform !== 'linux') return base
   const modules = `/lib/modules/${release()}`
-  const [uidMap, status, filesystems, loadable, builtin, seccompActions, securityModules, namespaces, sysctls] =
-    await Promise.all([
-      text('/proc/self/uid_map'),
-      text('/proc/self/status'),
-      text('/proc/filesystems'),
-      text(`${modules}/modules.dep`),
-      text(`${modules}/modules.builtin`),
-      text('/proc/sys/kernel/seccomp/actions_avail'),
-      text('/sys/kernel/security/lsm'),
-      namespaceTypes(),
-      readSysctls(),
-    ])
+  const [
+    uidMap,
+    status,
+    filesystems,
+    loadable,
+    builtin,
+    seccompActions,
+    securityModules,
+    profile,
+    namespaces,
+    sysctls,
+  ] = await Promise.all([
+    text('/proc/self/uid_map'),
+    text('/proc/self/status'),
+    text('/proc/filesystems'),
+    text(`${modules}/modules.dep`),
+    text(`${modules}/modules.builtin`),
+    text('/proc/sys/kernel/seccomp/actions_avail'),
+    text('/sys/kernel/security/lsm'),
+    text('/proc/self/attr/apparmor/current'),
+    namespaceTypes(),
+    readSysctls(),
+  ])
   return {
     ...base,
     namespaces,
@@ -69,6 +80,7 @@ export async function probeHost(): Promise<HostFacts> {
     ...(loadable === undefined && builtin === undefined ? {} : { modules: `${loadable ?? ''}\n${builtin ?? ''}` }),
     ...(seccompActions === undefined ? {} : { seccompActions }),
     ...(securityModules === undefined ? {} : { securityModules }),
+    ...(profile === undefined ? {} : { apparmorProfile: profile.trim() }),
   }
 }
 

@@ -1,25 +1,10 @@
-/** What a machine may lack for an ordinary user, or forbid: told with the remedy, or done with less and said so. */
+/** What a machine may lack for an ordinary user, or forbid: told with the remedy. */
 import t from 'tap'
+import { inPlaceOf, subIds } from '../fixtures/machine-files.js'
 import { makeUser, runAs, type OrdinaryUser } from '../fixtures/ordinary-user.js'
 import { needs } from '../peers.js'
 
 const needed = needs('root', 'busybox', 'uidmap')
-
-/** Another file in the place of one of the machine's, for the program alone. */
-function inPlaceOf(path: string, make: string): string {
-  return `t=$(mktemp)\n${make}\nmount --bind "$t" ${path}\nrm "$t"`
-}
-
-/** The lines of /etc/subuid and /etc/subgid. A useradd(8) elsewhere puts others in the files' places, but not in that of /etc. */
-function subIds(lines: (user: OrdinaryUser) => string): (user: OrdinaryUser) => string {
-  return (user) =>
-    [
-      'mount -t tmpfs none /mnt && cp -a /etc /mnt/etc && mount --bind /mnt/etc /etc && umount -l /mnt',
-      ...['/etc/subuid', '/etc/subgid'].map(
-        (file) => `sed -i '/^${user.name}:/d' ${file} && printf '${lines(user)}' >> ${file}`,
-      ),
-    ].join('\n')
-}
 
 interface Refusal {
   readonly name: string
@@ -89,19 +74,3 @@ for (const { name, code, words, prepare, by = '' } of refusals) {
     await runAs(t, user, 'refused', { environment: { CODE: code, WORDS: words }, prepare: prepare?.(user) ?? '', by })
   })
 }
-
-t.test('no range', needed, async (t) => {
-  const environment = { WARNING: '/etc/subuid gives none; as root: echo' }
-  await runAs(t, makeUser(t, { subIds: false }), 'single-id', { environment })
-})
-
-t.test('no newuidmap', needed, async (t) => {
-  const prepare = inPlaceOf('/usr/bin/newuidmap', 'true')
-  const environment = { WARNING: "newuidmap can't be found; install Debian's package uidmap" }
-  await runAs(t, makeUser(t), 'single-id', { environment, prepare })
-})
-
-t.test('a range that is too small', needed, async (t) => {
-  const user = makeUser(t)
-  await runAs(t, user, 'small-range', { prepare: subIds(({ name }) => `${name}:3000000:10\\n`)(user) })
-})

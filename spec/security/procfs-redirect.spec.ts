@@ -1,6 +1,6 @@
 /**
- * CVE-2019-19921 and CVE-2025-52881: what a runtime writes below /proc (sysctls, oom_score_adj, labels) is led elsewhere by
- * a /proc that is not the kernel's.
+ * CVE-2019-19921 and CVE-2025-52881: what a runtime writes below /proc is led elsewhere by a /proc that is not the kernel's. Of
+ * ours these are sysctls and oom_score_adj; labels are written by way of the host's own /proc, before the root is entered.
  */
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -20,7 +20,7 @@ const blind = {
   ],
 } as const
 
-/** A /proc whose parameter is a link to a file that the runtime must not touch. */
+/** A /proc whose files that are written are links to one that the runtime must not touch. */
 async function makeFake(t: Test): Promise<{ fake: string; victim: string; spec: (spec: Spec) => Spec }> {
   const fake = await temporaryDirectory(t, 'podling-proc-')
   const victim = join(fake, 'victim')
@@ -29,6 +29,9 @@ async function makeFake(t: Test): Promise<{ fake: string; victim: string; spec: 
   symlinkSync('../../../victim', join(fake, 'sys/net/ipv4/ip_default_ttl'))
   // Another parameter that is set.
   writeFileSync(join(fake, 'sys/net/ipv4/ping_group_range'), '')
+  mkdirSync(join(fake, '1'))
+  symlinkSync('1', join(fake, 'self'))
+  symlinkSync('../victim', join(fake, '1/oom_score_adj'))
   const spec = (spec: Spec): Spec => ({
     ...spec,
     mounts: spec.mounts!.map((mount) =>
@@ -40,17 +43,22 @@ async function makeFake(t: Test): Promise<{ fake: string; victim: string; spec: 
 
 const attack = { command: ['true'], sysctls: { 'net.ipv4.ip_default_ttl': 77 } }
 
-t.test('with whatever is at /proc', async (t) => {
-  const { victim, spec } = await makeFake(t)
-  await lab.weak(attack, { spec, helper: blind })
-  t.equal(readFileSync(victim, 'utf8').slice(0, 2), '77')
-})
+for (const [what, options] of Object.entries({
+  'a sysctl': attack,
+  oom_score_adj: { command: ['true'], oomScoreAdj: 77 },
+})) {
+  t.test(`${what}, with whatever is at /proc`, async (t) => {
+    const { victim, spec } = await makeFake(t)
+    await lab.weak(options, { spec, helper: blind })
+    t.equal(readFileSync(victim, 'utf8').slice(0, 2), '77')
+  })
 
-t.test('the same /proc, and no protection less', async (t) => {
-  const { victim, spec } = await makeFake(t)
-  t.match((await lab.weak(attack, { spec })).error, { code: 'START_FAILED', message: /not the kernel’s procfs/ })
-  t.equal(readFileSync(victim, 'utf8'), 'untouched')
-})
+  t.test(`${what}, by the same /proc, and no protection less`, async (t) => {
+    const { victim, spec } = await makeFake(t)
+    t.match((await lab.weak(options, { spec })).error, { code: 'START_FAILED', message: /not the kernel’s procfs/ })
+    t.equal(readFileSync(victim, 'utf8'), 'untouched')
+  })
+}
 
 t.test('Podling', async (t) => {
   const { fake, victim } = await makeFake(t)

@@ -7,6 +7,7 @@ import {
   kernelFeatures,
   parseKernelRelease,
   userNamespaceObstacle,
+  userNamespaceSuspect,
   type HostFacts,
 } from '../../lib/sys/kernel.js'
 import { probeHost } from '../../lib/sys/probe.js'
@@ -124,6 +125,19 @@ t.test('root without capabilities is no root', async (t) => {
 t.test('restrictions of the unprivileged do not bind root', async (t) => {
   const sysctls = { 'kernel.unprivileged_userns_clone': '0', 'kernel.apparmor_restrict_unprivileged_userns': '1' }
   t.equal(userNamespaceObstacle({ ...root, sysctls }), undefined)
+})
+
+t.test('what a profile of AppArmor grants is tried, as it can’t be known', async (t) => {
+  const restricted = { ...user, sysctls: { 'kernel.apparmor_restrict_unprivileged_userns': '1' } }
+  for (const apparmorProfile of ['node (enforce)', 'node (unconfined)']) {
+    t.equal(userNamespaceObstacle({ ...restricted, apparmorProfile }), undefined, apparmorProfile)
+    t.match(userNamespaceSuspect({ apparmorProfile }), /the AppArmor profile node, .*"userns,"/)
+  }
+  t.match(
+    userNamespaceObstacle({ ...restricted, apparmorProfile: 'unconfined' }),
+    /apparmor_restrict_unprivileged_userns=0/,
+  )
+  for (const none of [{}, { apparmorProfile: 'unconfined' }]) t.equal(userNamespaceSuspect(none), undefined)
 })
 
 t.test('features', async (t) => {

@@ -27,8 +27,10 @@ export interface NamespacesOptions {
   readonly monitorSockets: () => readonly string[]
   /** Asked when namespaces are to be made. */
   readonly idFacts: () => IdFacts
-  /** Why the kernel may refuse them, with the remedy. */
+  /** Why the kernel refuses them, with the remedy. */
   readonly obstacle: string | undefined
+  /** Why it may, where that can't be known before. */
+  readonly suspect: string | undefined
 }
 
 export class Namespaces {
@@ -80,18 +82,22 @@ export class Namespaces {
 
   #must(frame: Frame, kind: 'unmapped' | 'inside'): void {
     if (frame.kind === kind) return
-    throw refusal(frame.kind === 'failed' ? frame.failure : undefined, this.#options.obstacle)
+    throw refusal(frame.kind === 'failed' ? frame.failure : undefined, this.#options)
   }
 }
 
-function refusal(failure: Failure | undefined, obstacle: string | undefined): PodlingError {
+function refusal(
+  failure: Failure | undefined,
+  { obstacle, suspect }: Pick<NamespacesOptions, 'obstacle' | 'suspect'>,
+): PodlingError {
   const errno = errnoName(failure?.error ?? 0)
   const what = failure?.index === 0 ? 'a user namespace' : 'a mount namespace in its user namespace'
   const why =
     obstacle ??
     (errno === 'ENOSPC'
       ? 'there are as many as user.max_user_namespaces or user.max_mnt_namespaces allows; raise them as root'
-      : 'something on this machine forbids it, as the seccomp filter of a container around this process does; run as root')
+      : (suspect ??
+        'something on this machine forbids it, as the seccomp filter of a container around this process does; run as root'))
   return new PodlingError(
     errno === 'ENOSPC' ? 'LIMIT_REACHED' : 'PERMISSION_DENIED',
     `make ${what} for containers: ${errno}: ${why}`,
