@@ -16,6 +16,7 @@ export const machines = {
       'spec/storage/quotas-xfs.spec.ts',
       'spec/journeys/13-limits.spec.ts',
       'spec/journeys/18-rootless-cgroups.spec.ts',
+      'spec/journeys/18-rootless-bans.spec.ts',
       'spec/security/apparmor-kernel.spec.ts',
       'spec/cgroup/kernel.spec.ts',
     ],
