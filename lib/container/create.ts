@@ -90,6 +90,7 @@ export async function create(
     ...(image.chainId === undefined ? {} : { chainId: image.chainId }),
     options: storedOptions(options, image),
     ...accountOf(context, options, image, users),
+    ...(users.of === undefined ? {} : { usersOf: users.of }),
     own: ownConfig(asked),
     ...(placed.uses.length === 0 ? {} : { mounts: placed.uses }),
     ...podPlace(options),

@@ -42,7 +42,7 @@ async function find(
     case 'user':
       return network.program === 'pasta' ? await gatewayOfPasta() : hostAddress()
     case 'container': {
-      const other = otherContainer(context, record, network.container)
+      const other = otherContainer(context, network.container, 'network', record.id)
       const { network: path } = containerPaths(context.root, context.runRoot, other.id, false)
       return other.options.hostGateway === false ? undefined : await find(context, other, readNetworkState(path))
     }

@@ -47,7 +47,7 @@ export interface ContainerInspect {
   /** Its user namespace, where it has one of its own. */
   readonly userNamespace?: UserIdMaps & {
     /** `'private'`: by `uidMap` and `gidMap`. */
-    readonly mode: 'auto' | 'keep-id' | 'nomap' | 'private'
+    readonly mode: 'auto' | 'keep-id' | 'nomap' | 'private' | 'container'
   }
   /** What confines it. */
   readonly security: ContainerSecurity

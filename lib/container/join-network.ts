@@ -1,7 +1,7 @@
 /** The network of a container at its start: what it joins, or what is made for it. */
 import { close } from '../sys/libc.js'
 import { PodlingError } from '../errors.js'
-import type { Spec } from '../launch/oci-spec.js'
+import type { Spec, SpecNamespaceType } from '../launch/oci-spec.js'
 import type { Attachment } from '../network/attachment.js'
 import type { ContainerContext } from './context.js'
 import { isHolder } from './find-pod.js'
@@ -17,30 +17,51 @@ export async function withNetworkPath(container: Lifecycle): Promise<Spec> {
   const { spec, record } = container
   const { network } = record.options
   if (typeof network === 'string' || !('container' in network || 'path' in network)) return spec
-  const path = network.kind === 'namespace' ? network.path : await namespaceOf(container, network.container)
-  const namespaces = (spec.linux?.namespaces ?? []).map((one) => (one.type === 'network' ? { ...one, path } : one))
+  const path = network.kind === 'namespace' ? network.path : await namespaceOf(container, network.container, 'network')
+  return withPath(spec, 'network', path)
+}
+
+/** The same of its user namespace, where that is another's. */
+export async function withUsersPath(container: Lifecycle, spec: Spec): Promise<Spec> {
+  const { usersOf } = container.record
+  return usersOf === undefined ? spec : withPath(spec, 'user', await namespaceOf(container, usersOf, 'user namespace'))
+}
+
+function withPath(spec: Spec, type: SpecNamespaceType, path: string): Spec {
+  const namespaces = (spec.linux?.namespaces ?? []).map((one) => (one.type === type ? { ...one, path } : one))
   return { ...spec, linux: { ...spec.linux, namespaces } }
 }
 
-/** @throws PodlingError `CONTAINER_NOT_FOUND` */
+const namespaceFiles = { network: 'net', 'user namespace': 'user' } as const
+
+/**
+ * @param what is to be joined
+ * @param own the id of who joins, which is no other
+ * @throws PodlingError `CONTAINER_NOT_FOUND`
+ */
 export function otherContainer(
-  { names, records }: ContainerContext,
-  record: ContainerRecord,
+  { names, records }: Pick<ContainerContext, 'names' | 'records'>,
   name: string,
+  what: string,
+  own?: string,
 ): ContainerRecord {
   const id = names.get(name) ?? name
   const other = records.get(id) ?? [...records.entries()].find(([key]) => id.length >= 12 && key.startsWith(id))?.[1]
-  if (other !== undefined && other.id !== record.id) return other
+  if (other !== undefined && other.id !== own) return other
   throw new PodlingError(
     'CONTAINER_NOT_FOUND',
-    `join the network of container ${name}: no other container has this name or id on this root`,
+    `join the ${what} of container ${name}: no other container has this name or id on this root`,
   )
 }
 
-async function namespaceOf({ context, record }: Lifecycle, name: string): Promise<string> {
-  const what = `join the network of container ${name}`
+async function namespaceOf(
+  { context, record }: Lifecycle,
+  name: string,
+  kind: keyof typeof namespaceFiles,
+): Promise<string> {
+  const what = `join the ${kind} of container ${name}`
   const { root, runRoot } = context
-  const other = otherContainer(context, record, name)
+  const other = otherContainer(context, name, kind, record.id)
   let monitor: Monitor
   try {
     monitor = await Monitor.connect(containerPaths(root, runRoot, other.id, other.options.detach).socket)
@@ -48,7 +69,7 @@ async function namespaceOf({ context, record }: Lifecycle, name: string): Promis
     throw new PodlingError('INVALID_STATE', `${what}: it doesn't run; start it first`, { cause: error })
   }
   try {
-    return `/proc/${String(monitor.pid)}/ns/net`
+    return `/proc/${String(monitor.pid)}/ns/${namespaceFiles[kind]}`
   } finally {
     monitor.close()
   }

@@ -57,6 +57,8 @@ export interface ContainerRecord {
   readonly options: StoredOptions
   /** @default nothing */
   readonly own?: OwnConfig
+  /** The id of the container whose user namespace it is in. @default none */
+  readonly usersOf?: string
   /** Whom its own databases of users are to know. @default nobody */
   readonly account?: PlanAccount
   /** A detached one that is being restored from a checkpoint: until that is done it ends with its host, as one that is bound. */

@@ -20,7 +20,7 @@ import { hasHooksBefore, prepareHooks, runPoststart } from './hooks/container-ho
 import { killNow } from './remove.js'
 import { isHolder } from './find-pod.js'
 import { holderRoot } from './holder-root.js'
-import { attach, givenToMonitor, withNetworkPath } from './join-network.js'
+import { attach, givenToMonitor, withNetworkPath, withUsersPath } from './join-network.js'
 import { joinPod, type PodJoin } from './join-pod.js'
 import type { Lifecycle } from './lifecycle.js'
 import { mountVolumes, type MountedVolumes } from './mount-volumes.js'
@@ -87,7 +87,7 @@ async function launchNow(container: Lifecycle, restorer: Restorer | undefined): 
   if (record.options.quota !== undefined) context.quotas.require(`start container ${record.name}`)
   // Another runtime on this root takes its empty parents along when it closes.
   await context.cgroups.prepare()
-  const joined = await joinPod(container, await withNetworkPath(container))
+  const joined = await joinPod(container, await withUsersPath(container, await withNetworkPath(container)))
   try {
     await launchJoined(container, joined, restorer)
   } catch (error) {

@@ -1,5 +1,5 @@
 /** Containers with a user namespace of their own: who they are on the host, what they see, and that nothing is copied for it. */
-import { chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chownSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { extract } from 'tar-stream'
@@ -150,6 +150,32 @@ t.test('volumes, and directories of the host', needs('root', 'busybox'), async (
   await t.rejects(say(setup, { volumes: [`${files}:/h:idmap=uids=@0-70000-1;gids=@0-0-1`] }, ''), { code: 'INVALID_OPTION', message: /the ids 70000 to 70000 of the container/ })
   await t.rejects(say(setup, { volumes: [`${files}:/h:idmap=uids=@0-7-1;gids=0-0-1`] }, ''), { code: 'INVALID_OPTION', message: /'@' before the ranges of both or of none/ })
   t.equal(await say(setup, { ...own, mounts: [mapped] }, 'stat -c %u:%g /h/secret; cat /h/secret'), '0:0\nof the host')
+}) // prettier-ignore
+
+t.test('that of another container', needs('root', 'busybox'), async (t) => {
+  const { runtime, image } = await setUp(t)
+  const idle = { image, network: 'none', command: ['sleep', '1000'] } as const
+  const first = await runtime.run({ ...idle, userns: 'auto', name: 'first' })
+  t.teardown(() => first.remove({ force: true }))
+  await using second = await runtime.run({ ...idle, userns: 'container:first' })
+  const { uids } = first.inspect().userNamespace!
+  t.match(second.inspect().userNamespace, { mode: 'container', uids })
+  const namespace = (container: Container) => readlinkSync(`/proc/${String(container.pid)}/ns/user`)
+  t.equal(namespace(second), namespace(first), 'the very same')
+  const look = 'id -u; stat -c %u /bin/busybox /home/app /etc/hosts; touch /x && stat -c %u /x; ip link set lo down && echo up'
+  t.equal((await second.exec(['sh', '-c', look])).stdout, '0\n0\n1000\n0\n0\n')
+  await first.stop({ timeout: 0 })
+  t.equal((await second.exec(['id', '-u'])).stdout, '0\n', 'it outlives who made it')
+  await second.stop({ timeout: 0 })
+  await t.rejects(second.start(), { code: 'INVALID_STATE', message: /join the user namespace of container .*: it doesn't run/ })
+  await first.start()
+  await second.start()
+  t.equal(namespace(second), namespace(first))
+  await t.rejects(runtime.run({ ...idle, userns: 'container:nobody' }), { code: 'CONTAINER_NOT_FOUND', message: /user namespace of container nobody/ })
+  await using plain = await runtime.run({ ...idle, name: 'plain' })
+  await using third = await runtime.run({ ...idle, userns: 'container:plain' })
+  t.equal(third.inspect().userNamespace, undefined, 'the host’s, where that has it')
+  t.equal(namespace(third), namespace(plain))
 }) // prettier-ignore
 
 t.test('exec, copies, top, pause, restarts', needs('root', 'busybox'), async (t) => {

@@ -15,4 +15,6 @@ export type UserNamespaceChoice =
       readonly size: number | undefined
     }
   | { readonly mode: 'nomap' }
+  /** That of another container, by its name or id. */
+  | { readonly mode: 'container'; readonly container: string }
   | { readonly mode: 'private'; readonly uids: readonly IdMapping[]; readonly gids: readonly IdMapping[] }

@@ -4,6 +4,12 @@ import type { IdMapping } from './id-maps.js'
 export type UserNamespaceOption =
   | { readonly mode: 'host' | 'nomap' }
   | {
+      /** That of another container, which must run when this one starts. */
+      readonly mode: 'container'
+      /** Its name or id. */
+      readonly container: string
+    }
+  | {
       /** Ids of its own, which no other container of the root has. */
       readonly mode: 'auto'
       /** How many. @default what the image needs, 1024 at least and 65536 at most */

@@ -5,7 +5,7 @@ import type { UserNamespaceChoice } from './choice.js'
 import { endOfIds, mapFault, type IdMapping } from './id-maps.js'
 import type { IdMappingOption, UserNamespaceOption } from './options.js'
 
-const modes = ['host', 'auto', 'keep-id', 'nomap', 'private'] as const
+const modes = ['host', 'auto', 'keep-id', 'nomap', 'private', 'container'] as const
 type Mode = (typeof modes)[number]
 
 /** What belongs to a mode, by the word that podman-run(1) has for it. */
@@ -16,6 +16,7 @@ interface Words {
   readonly gid?: number
   readonly uidMapping?: readonly IdMapping[]
   readonly gidMapping?: readonly IdMapping[]
+  readonly container?: string
 }
 
 const membersOf: Readonly<Record<Mode, readonly string[]>> = {
@@ -24,6 +25,7 @@ const membersOf: Readonly<Record<Mode, readonly string[]>> = {
   'keep-id': ['uid', 'gid', 'size'],
   nomap: [],
   private: [],
+  container: ['container'],
 }
 
 export function parseUserNamespace(
@@ -56,6 +58,8 @@ export function parseUserNamespace(
       return { mode, uid: words.uid, gid: words.gid, size: words.size }
     case 'nomap':
       return { mode }
+    case 'container':
+      return { mode, container: words.container ?? '' }
     default:
       return undefined
   }
@@ -64,11 +68,13 @@ export function parseUserNamespace(
 /** `auto:size=8192,uidmapping=0:1000:1`. */
 function fromText(userns: string | undefined, faults: Fault[]): Words | undefined {
   if (userns === undefined) return { mode: 'host' }
+  const [, container] = /^container:(.+)$/s.exec(userns) ?? []
+  if (container !== undefined) return { mode: 'container', container }
   const [, mode = '', rest] = /^([^:]*)(?::(.*))?$/s.exec(userns) ?? []
-  if (!isMode(mode)) {
+  if (!isMode(mode) || mode === 'container') {
     faults.push({
       path: 'userns',
-      message: `must be one of ${modes.map((one) => `'${one}'`).join(', ')}, got ${show(userns)}`,
+      message: `must be one of ${modes.map((one) => (one === 'container' ? `'container:NAME'` : `'${one}'`)).join(', ')}, got ${show(userns)}`,
     })
     return undefined
   }

@@ -21,7 +21,8 @@ export const userNamespaceProperties = {
     required: ['mode'],
     additionalProperties: false,
     properties: {
-      mode: { enum: ['host', 'auto', 'keep-id', 'nomap'] },
+      mode: { enum: ['host', 'auto', 'keep-id', 'nomap', 'container'] },
+      container: { type: 'string', minLength: 1 },
       size,
       uid: id,
       gid: id,

@@ -6,11 +6,13 @@ import type { SubIdRange } from '../../sys/sub-ids.js'
 import type { Table } from '../../storage/database.js'
 import type { Confinement } from '../confine-spec.js'
 import type { ContainerContext, Image } from '../context.js'
+import { otherContainer } from '../join-network.js'
 import type { NormalizedOptions } from '../normalized-options.js'
 import { allot } from './allot.js'
 import type { UserNamespaceChoice } from './choice.js'
 import { mapFault, type IdMapping, type UserIdMaps } from './id-maps.js'
 import { countImageIds, mostIds } from './image-ids.js'
+import { idMapsOf } from './in-spec.js'
 import { beyondFault, keptIdMap, nobodysIdMap } from './rootless-maps.js'
 
 /** What its record is to be given. */
@@ -28,6 +30,8 @@ export interface SettledUsers {
   readonly wish?: UserNamespaceWish
   /** Who the user of this process is in it, where he is somebody: its user, unless it has another. */
   readonly kept?: KeptUser
+  /** The id of the container whose user namespace it is. */
+  readonly of?: string
 }
 
 export interface KeptUser {
@@ -47,6 +51,7 @@ export function settleUserNamespace(
   const { host } = context
   const { confinement } = host
   const { caller } = confinement ?? {}
+  if (userns.mode === 'container') return usersOf(context, userns)
   // As Podman has it for root, who is himself in every container.
   if (userns.mode === 'keep-id' && caller === undefined) return { kept: { uid: userns.uid ?? 0, gid: userns.gid ?? 0 } }
   if (userns.mode === 'nomap' && caller === undefined) {
@@ -77,6 +82,13 @@ export function settleUserNamespace(
       return { userns, wish: { exclusive: false, take: () => maps } }
     }
   }
+}
+
+/** Its ids are nobody else's for as long as one of both has them. Of one that has the host's there is nothing to join. */
+function usersOf(context: ContainerContext, userns: Extract<UserNamespaceChoice, { mode: 'container' }>): SettledUsers {
+  const other = otherContainer(context, userns.container, 'user namespace')
+  const maps = idMapsOf(other.spec)
+  return maps === undefined ? {} : { userns, wish: { exclusive: true, take: () => maps }, of: other.id }
 }
 
 function requireMappedMounts(kernel = 'unknown'): void {

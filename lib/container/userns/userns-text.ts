@@ -3,6 +3,7 @@ import type { UserNamespaceOption } from './options.js'
 
 /** As podman-run(1) writes it: `auto:size=8192`. Pure. */
 export function usernsText(option: UserNamespaceOption): string {
+  if (option.mode === 'container') return `container:${option.container}`
   const { mode, ...members } = option
   const entries = Object.entries(members) as [string, number | readonly IdMapping[] | undefined][]
   const parts = entries.flatMap(([name, value]): string[] => {

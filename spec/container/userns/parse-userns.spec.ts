@@ -25,6 +25,9 @@ t.test('as podman-run(1) writes it, and as objects', (t) => {
     size: undefined,
   })
   t.strictSame(parse({ userns: 'nomap' }), { mode: 'nomap' })
+  t.strictSame(parse({ userns: 'container:other' }), { mode: 'container', container: 'other' })
+  t.strictSame(parse({ userns: { mode: 'container', container: 'other' } }), { mode: 'container', container: 'other' })
+  t.equal(usernsText({ mode: 'container', container: 'other' }), 'container:other')
   const maps = { mode: 'private', uids: [range], gids: [range] }
   t.strictSame(parse({ uidMap: ['0:100000:65536'] }), maps)
   t.strictSame(parse({ gidMap: [range] }), maps)
@@ -37,14 +40,14 @@ t.test('as podman-run(1) writes it, and as objects', (t) => {
 
 t.test('what is wrong is told with its path, before anything is made', async (t) => {
   const wrong: readonly [Partial<ContainerOptions>, string][] = [
-    [{ userns: 'aut' }, "userns: must be one of 'host', 'auto', 'keep-id', 'nomap', 'private', got 'aut'"],
+    [{ userns: 'aut' }, "userns: must be one of 'host', 'auto', 'keep-id', 'nomap', 'private', 'container:NAME', got 'aut'"],
     [{ userns: 'auto:' }, "userns: auto takes size, uidmapping, gidmapping alone, got ''"],
     [{ userns: 'auto:size=x' }, "userns: size must be a number of ids or an id, got 'size=x'"],
     [{ userns: 'auto:size=0' }, "userns: size must be a number of ids or an id, got 'size=0'"],
     [{ userns: 'auto:uidmapping=1:2:3:4' }, "userns: must be container:host:size such as '0:100000:65536', got 'uidmapping=1:2:3:4'"],
     [{ userns: 'keep-id:uidmapping=0:1:1' }, "userns: keep-id takes uid, gid, size alone, got 'uidmapping=0:1:1'"],
     [{ userns: 'host:size=5' }, "userns: host takes nothing more, got 'size=5'"],
-    [{ userns: { mode: 'private' } as never }, "userns.mode: must be one of 'host', 'auto', 'keep-id', 'nomap'; got 'private'"],
+    [{ userns: { mode: 'private' } as never }, "userns.mode: must be one of 'host', 'auto', 'keep-id', 'nomap', 'container'; got 'private'"],
     [{ userns: { mode: 'keep-id', uidMapping: [] } as never }, 'userns.uidMapping: keep-id takes uid, gid, size alone'],
     [{ userns: 'private' }, "userns: 'private' needs uidMap or gidMap; 'auto' chooses ids by itself"],
     [{ userns: 'auto', uidMap: [range] }, "userns: must be 'private' or left out with uidMap and gidMap, got 'auto'"],
