@@ -49,7 +49,7 @@ export type { CsiSecret, CsiSecrets } from './storage/volumes/csi/csi-secrets.js
 export type { CsiExpandOptions, CsiSnapshot, CsiSnapshotOptions } from './storage/volumes/csi/csi-service.js'
 export type { CsiPluginInfo } from './storage/volumes/csi/plugin.js'
 export type { EncryptionKey } from './storage/volumes/keys.js'
-export type { Volume } from './storage/volumes/volume.js'
+export type { EncryptionName, Volume } from './storage/volumes/volume.js'
 export type { RemoveVolumeOptions, VolumeFilter, VolumeOptions } from './storage/volumes/volume-options.js'
 export type {
   DriverVolume,

@@ -13,10 +13,12 @@
  *                                                          mounted, for the root of a container
  *   podling-helper keep mount SOCKET TARGET TYPE SOURCE ATTRIBUTES OPTION...
  *                                                          a file system of the kernel's; a file is put behind a loop device
+ *   podling-helper keep luks SOCKET TARGET CRYPTSETUP MAPPING FILE [PROGRAM ARGUMENT...]
+ *                                                          the ext4 in a file of LUKS, by a mapping of this name that goes with
+ *                                                          it; the program makes it there first, on the device that it gets
  *
- * On descriptor 3 comes u32 size and a secret of that size, which the program reads as one line on its standard input and
- * which is kept nowhere. The answer there is `k`, and for fuse and mount that connection is the first of those that keep us
- * alive; or `f`, u8 exit code of the program, u32 errno, and text: the call that failed, or what the program said.
+ * On descriptor 3 comes u32 size and a secret of that size, which the program reads on its standard input and which is kept
+ * nowhere. The answer there is `k`, and but for init that connection is the first of those that keep us alive; or `f`, u8 exit code of the program, u32 errno, and text: the call that failed, or what the program said.
  * Others connect to SOCKET. There `h` is answered with `k`, and `m` with `k` and a descriptor of a new copy of the mount.
  */
 #include "keep.h"
@@ -40,83 +42,33 @@
 #include <time.h>
 
 #include "common.h"
-#include "loop.h"
-#include "mounts.h"
+#include "keep_mount.h"
+#include "keep_program.h"
 
-enum { CONTROL_FD = 3, SECRET_MAXIMUM = 4096, SAID_MAXIMUM = 4096, USERS_MAXIMUM = 4096 };
-enum { FAILED = 255 }; /* in the place of a program's exit code: it was a call of ours */
-enum { LAST_GRACE_MS = 5000 };
+enum { USERS_MAXIMUM = 4096, LAST_GRACE_MS = 5000 };
+/* Longer than the host waits for an answer. */
+enum { BEGINNING_SECONDS = 90 };
 
-static void answer_failure(uint8_t code, uint32_t error, const char *text) {
-  uint8_t head[6] = {'f', code};
-  memcpy(head + 2, &error, sizeof(error));
-  send(CONTROL_FD, head, sizeof(head), MSG_NOSIGNAL);
-  send(CONTROL_FD, text, strlen(text), MSG_NOSIGNAL);
-}
+/* The only copy here; it is blank again when a program has it. */
+static struct secret secret;
 
-_Noreturn static void give_up(const char *call) {
-  answer_failure(FAILED, (uint32_t)errno, call);
-  _exit(1);
-}
-
-/* The secret, with a line's end. Its memory is blanked out by whoever has passed it on. */
-static size_t receive_secret(char secret[SECRET_MAXIMUM + 1]) {
-  uint32_t size;
-  if (read_exactly(CONTROL_FD, &size, sizeof(size)) != 1 || size > SECRET_MAXIMUM) _exit(1);
-  if (size > 0 && read_exactly(CONTROL_FD, secret, size) != 1) _exit(1);
-  secret[size] = '\n';
-  return size + 1;
-}
-
-/* The program, as our child. What it says comes back on `said`. It ends when we do, however that is. */
-static pid_t run_program(char *const *command, int *said) {
-  char secret[SECRET_MAXIMUM + 1];
-  size_t size = receive_secret(secret);
-  int input[2], output[2];
-  if (pipe2(input, O_CLOEXEC) < 0 || pipe2(output, O_CLOEXEC) < 0) give_up("pipe2");
-  pid_t parent = getpid(), pid = fork();
-  if (pid < 0) give_up("fork");
-  if (pid == 0) {
-    explicit_bzero(secret, sizeof(secret));
-    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    if (getppid() != parent) _exit(FAILED);
-    autoclose int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (dup2(input[0], 0) < 0 || dup2(null, 1) < 0 || dup2(output[1], 2) < 0) _exit(FAILED);
-    sys_close_range(3, ~0U, 0);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    /* It needs nothing of an environment, and finds nothing of the host's. */
-    char *const environment[] = {NULL};
-    execve(command[0], command, environment);
-    _exit(FAILED);
-  }
-  close(input[0]);
-  close(output[1]);
-  /* It fits into the pipe, so that a program that doesn't read it can't hold us up. */
-  if (write_all(input[1], secret, size) < 0 && errno != EPIPE) give_up("write");
-  explicit_bzero(secret, sizeof(secret));
-  close(input[1]);
-  *said = output[0];
-  return pid;
-}
-
-/* What it said, in one text. */
-static void answer_exit(int status, int said) {
-  char text[SAID_MAXIMUM + 1];
-  size_t size = 0;
-  fcntl(said, F_SETFL, O_NONBLOCK);
-  for (ssize_t got; size < SAID_MAXIMUM && (got = read(said, text + size, SAID_MAXIMUM - size)) > 0;) size += (size_t)got;
-  text[size] = '\0';
-  answer_failure((uint8_t)(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status)), 0, text);
+/*
+ * In the middle of a mount from a server that does not answer nothing but SIGKILL is heard, and there is nobody to send it:
+ * whoever has not begun by then ends.
+ */
+static timer_t begin_or_end(void) {
+  struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
+  const struct itimerspec time = {.it_value.tv_sec = BEGINNING_SECONDS};
+  timer_t timer;
+  if (timer_create(CLOCK_MONOTONIC, &event, &timer) < 0 || timer_settime(timer, 0, &time, NULL) < 0) give_up("timer_create");
+  return timer;
 }
 
 static int initialise(char *const *command) {
-  int said, status;
-  pid_t pid = run_program(command, &said);
-  while (waitpid(pid, &status, 0) < 0)
-    if (errno != EINTR) give_up("waitpid");
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return send(CONTROL_FD, "k", 1, MSG_NOSIGNAL) == 1 ? 0 : 1;
+  begin_or_end();
+  receive_secret(&secret);
+  int said, status = finish_program((const char *const *)command, &secret, &said);
+  if (status == 0) return send(CONTROL_FD, "k", 1, MSG_NOSIGNAL) == 1 ? 0 : 1;
   answer_exit(status, said);
   return 1;
 }
@@ -128,12 +80,13 @@ static pid_t start_fuse(char *const *command, const sigset_t *signals) {
   snprintf(notify, sizeof(notify), "-notifypid=%d", getpid());
   size_t count = 0;
   while (command[count]) count++;
-  char **arguments = calloc(count + 2, sizeof(char *));
+  const char **arguments = calloc(count + 2, sizeof(char *));
   if (!arguments) give_up("calloc");
   arguments[0] = command[0];
   arguments[1] = notify;
   for (size_t i = 1; i < count; i++) arguments[i + 1] = command[i];
-  pid_t pid = run_program(arguments, &said);
+  receive_secret(&secret);
+  pid_t pid = run_program(arguments, &secret, &said);
   free(arguments);
   for (;;) {
     int number = sigwaitinfo(signals, NULL);
@@ -155,7 +108,8 @@ static pid_t start_root(char *const *command, const char *target, const sigset_t
   struct stat before, now;
   const struct timespec pause = {.tv_nsec = 1000 * 1000};
   if (stat(target, &before) < 0) give_up("stat");
-  pid_t pid = run_program(command, &said);
+  receive_secret(&secret);
+  pid_t pid = run_program((const char *const *)command, &secret, &said);
   while (stat(target, &now) < 0 || now.st_dev == before.st_dev) {
     int number = sigtimedwait(signals, NULL, &pause);
     if (number == SIGCHLD && waitpid(pid, &status, WNOHANG) == pid) {
@@ -166,26 +120,6 @@ static pid_t start_root(char *const *command, const char *target, const sigset_t
   }
   close(said);
   return pid;
-}
-
-/* type, source, attributes, options... */
-static void mount_kernel(const char *target, char *const *arguments) {
-  const char *type = arguments[0], *source = arguments[1];
-  uint32_t attributes = (uint32_t)strtoul(arguments[2], NULL, 10);
-  char device[32], said[SAID_MAXIMUM];
-  struct stat status;
-  autoclose int loop = -1;
-  bool file = *source == '/' && stat(source, &status) == 0 && S_ISREG(status.st_mode);
-  if (file) {
-    loop = open_loop(source, attributes & MOUNT_ATTR_RDONLY, device);
-    if (loop < 0) give_up("set up a loop device");
-  }
-  autoclose int made = make_file_system(type, file ? device : source, attributes, arguments + 3, said, sizeof(said));
-  if (made < 0) {
-    answer_failure(FAILED, (uint32_t)errno, said);
-    _exit(1);
-  }
-  if (move_mount(made, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0) give_up("move_mount");
 }
 
 static int listen_at(const char *path) {
@@ -274,10 +208,17 @@ static void finish(const char *target, pid_t server) {
   kill(server, SIGKILL);
 }
 
-enum work { WORK_FUSE, WORK_ROOT, WORK_KERNEL };
+enum work { WORK_FUSE, WORK_ROOT, WORK_KERNEL, WORK_LUKS };
+
+/* Beside the data there must be room for what is no part of it (fill.c). */
+static void make_data(const char *target) {
+  autoclose int root = open(target, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (root < 0 || (mkdirat(root, "_data", 0755) < 0 && errno != EEXIST && errno != EROFS)) give_up("mkdirat");
+}
 
 static int keep(char *const *arguments, enum work work) {
   const char *path = arguments[0], *target = arguments[1];
+  timer_t beginning = begin_or_end();
   /* A slave: what the host unmounts is not held here, and what is mounted here is not seen there. */
   if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) give_up("unshare");
   sigset_t signals;
@@ -293,17 +234,18 @@ static int keep(char *const *arguments, enum work work) {
     server = start_root(arguments + 2, target, &signals);
   } else if (work == WORK_FUSE) {
     server = start_fuse(arguments + 2, &signals);
-    /* Beside the data there must be room for what is no part of it (fill.c). */
-    autoclose int root = open(target, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (root < 0 || (mkdirat(root, "_data", 0755) < 0 && errno != EEXIST && errno != EROFS)) give_up("mkdirat");
+    make_data(target);
+  } else if (work == WORK_LUKS) {
+    mount_luks(target, arguments + 2);
+    make_data(target);
   } else {
-    char none[SECRET_MAXIMUM + 1];
-    receive_secret(none);
+    receive_secret(&secret);
     mount_kernel(target, arguments + 2);
   }
   int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
   if (signal_fd < 0) give_up("signalfd");
   int listener = listen_at(path);
+  timer_delete(beginning);
   if (send(CONTROL_FD, "k", 1, MSG_NOSIGNAL) == 1) serve(listener, signal_fd, target, server);
   /* First the name, so that nobody comes any more; then those who came, who find it closed and start another. */
   unlink(path);
@@ -345,6 +287,7 @@ int keep_main(char *const *arguments) {
   if (count >= 4 && strcmp(arguments[0], "fuse") == 0) return keep(arguments + 1, WORK_FUSE);
   if (count >= 4 && strcmp(arguments[0], "root") == 0) return keep(arguments + 1, WORK_ROOT);
   if (count >= 6 && strcmp(arguments[0], "mount") == 0) return keep(arguments + 1, WORK_KERNEL);
+  if (count >= 6 && strcmp(arguments[0], "luks") == 0) return keep(arguments + 1, WORK_LUKS);
   errno = EINVAL;
   give_up("keep");
 }

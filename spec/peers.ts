@@ -81,6 +81,12 @@ export const peers = {
     reason: 'checkpoints are its work',
     specs: 'spec/journeys',
   },
+  cryptsetup: {
+    package: 'cryptsetup-bin',
+    provides: '/usr/sbin/cryptsetup',
+    reason: 'encrypts volumes that are file systems of their own',
+    specs: 'spec/storage/volumes',
+  },
   'cross-gcc': {
     package: 'gcc-aarch64-linux-gnu',
     provides: 'aarch64-linux-gnu-gcc',

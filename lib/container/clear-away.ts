@@ -9,7 +9,7 @@ import { containerPaths, imagesOf, volumesOf, type ContainerRecord } from './rec
 /** Give back what drivers of volumes did on the host for a container that nothing runs of. */
 export async function unmountVolumes(context: ContainerContext, record: ContainerRecord): Promise<void> {
   const names = volumesOf(record).map(({ name }) => name)
-  if (names.length > 0) await context.volumes.unmount(record.id, names)
+  if (names.length > 0) await context.volumes.use.unmount(record.id, names)
 }
 
 /** Remove all files of a container that nothing runs of. What is gone already is no failure. */
@@ -51,10 +51,10 @@ export async function clearAway(
     if (record.options.userns !== undefined) void context.userIds.remove(record.id)
     // The name may be another's: one that was never reserved, or was taken anew.
     if (context.names.get(record.name) === record.id) void context.names.remove(record.name)
-    return context.volumes.release(record.id, volumesOf(record), ownVolumes)
+    return context.volumes.use.release(record.id, volumesOf(record), ownVolumes)
   })
   context.journal.write({ ...containerEvent(record), action: 'remove' })
   // They are marked as going away: the next open finishes what is interrupted here.
-  await context.volumes.finish(volumes)
+  await context.volumes.use.finish(volumes)
   if (unmounted.status === 'rejected') throw unmounted.reason
 }

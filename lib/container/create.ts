@@ -71,7 +71,7 @@ export async function create(
   const image = await context.images.get(asked.image)
   const id = randomId()
   const images = await findImages(context, asked, id)
-  const placed = placeVolumes(asked.mounts, image.config.volumes, (name) => context.volumes.dataPath(name), images)
+  const placed = placeVolumes(asked.mounts, image.config.volumes, (name) => context.volumes.use.dataPath(name), images)
   const users = settleUserNamespace(context, asked, image)
   const options = withUsers({ ...asked, mounts: placed.mounts }, image, users)
   checkPlatform(options, image)
@@ -102,7 +102,7 @@ export async function create(
   }
   // Asked for already here, so that nothing is made for a name that is taken.
   checkFree(context, drafted)
-  const made = placed.claims.length === 0 ? undefined : await context.volumes.prepare(placed.claims)
+  const made = placed.claims.length === 0 ? undefined : await context.volumes.use.prepare(placed.claims)
   const lock = await RunLock.acquire(paths)
   if (lock === undefined) made?.()
   if (lock === undefined) throw new PodlingError('INVALID_STATE', `create container ${name}: its id is in use`)
@@ -235,7 +235,7 @@ async function specOf(
     cgroupsPath: `/${context.cgroupParent}/${cgroupOf({ id, ...podPlace(options) })}`,
     files: { resolvConf: network.resolvConf, hosts: network.hosts, hostname },
     ...(seccomp.kind === 'file' ? { seccompProfile: await loadSeccompProfile(seccomp.path) } : {}),
-    guardsProjects: options.quota !== undefined || volumes.some(({ name }) => context.volumes.hasQuota(name)),
+    guardsProjects: options.quota !== undefined || volumes.some(({ name }) => context.volumes.use.hasQuota(name)),
     host:
       options.privileged && options.userns === undefined ? { ...context.host, devices: hostDevices() } : context.host,
     edits: joinEdits([
@@ -368,7 +368,7 @@ function reserve(context: ContainerContext, record: ContainerRecord, claims: rea
     )
   }
   if (seccomp !== undefined) context.seccomp.keep(seccomp)
-  context.volumes.claim(id, claims)
+  context.volumes.use.claim(id, claims)
   void context.names.put(name, id)
   void context.records.put(id, record)
   if (chainId !== undefined) void context.layers.reference(chainId, `container:${id}`)

@@ -49,7 +49,7 @@ export async function mountVolumes(
         sources.push(common)
         continue
       }
-      const mounted = await volumes.mount(volume.name, record.id)
+      const mounted = await volumes.use.mount(volume.name, record.id)
       held.push(...(mounted.held ?? []))
       const fills = volume.copy && !mounted.filled
       if (fills) first.push(volume.name)

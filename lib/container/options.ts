@@ -308,7 +308,7 @@ export interface ContainerOptions extends LimitOptions {
    * Most that the container may keep in its own root file system (`--storage-opt`), volumes apart: bytes, and inodes. With
    * the driver vfs the copy of the image counts too. Writes beyond it fail with ENOSPC or EDQUOT. Needs ext4 or XFS with
    * project quotas, see `info().quotas`; a container that is privileged, unconfined by seccomp or has CAP_SYS_RESOURCE can
-   * get around it.
+   * get around it. For one that is restored from a checkpoint it begins anew: what was written before is its image's.
    * @default no limit
    */
   readonly storageOpt?: StorageOption

@@ -140,7 +140,7 @@ async function finishRemovals(context: ContainerContext): Promise<ContainerRecor
 /** What drivers of volumes did for containers that don't run: those ended while nobody was there to give it back. */
 async function unmountLeftVolumes(context: ContainerContext): Promise<void> {
   const { volumes, records } = context
-  for (const [id, names] of volumes.mounted()) {
+  for (const [id, names] of volumes.use.mounted()) {
     await unlessBeingMade(context, id, async () => {
       const record = records.get(id)
       const lifecycle = record === undefined ? undefined : new Lifecycle(context, record, silent)
@@ -148,7 +148,7 @@ async function unmountLeftVolumes(context: ContainerContext): Promise<void> {
       const runs = lifecycle?.monitor !== undefined
       await lifecycle?.release()
       // It stays noted when its driver can't.
-      if (!runs) await volumes.unmount(id, names).catch(() => undefined)
+      if (!runs) await volumes.use.unmount(id, names).catch(() => undefined)
     })
   }
 }

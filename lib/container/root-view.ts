@@ -78,7 +78,7 @@ async function stoppedRoot(container: Lifecycle, withMounts: boolean): Promise<R
   try {
     const { sources, held, first } = await mountVolumes(container, mapping)
     const view = await holdRoot(context, record.id, paths, { ...common, mounts, mountSources: sources }, held)
-    context.volumes.markFilled(first).catch(() => undefined)
+    context.volumes.use.markFilled(first).catch(() => undefined)
     return { ...view, close: closeOnce(() => settleAll('close a root', [view.close().finally(giveBack)])) }
   } catch (error) {
     throw await afterUndo(error, giveBack)

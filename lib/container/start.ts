@@ -145,7 +145,7 @@ async function launchJoined(container: Lifecycle, joined: PodJoin, restorer: Res
       naming.follow({ ...holder, pid: monitor.monitorPid }, status.endpoints)
     if (restorer === undefined) await afterStart(container)
     // Nobody need wait for it: a volume that is used again before it is on the disk is looked into once more.
-    context.volumes.markFilled(volumes.first).catch(() => undefined)
+    context.volumes.use.markFilled(volumes.first).catch(() => undefined)
   } catch (error) {
     for (const fd of held) close(fd)
     // Of a monitor that was killed before it ran: it is no container that has run.

@@ -1,5 +1,5 @@
 /** Give back what nobody uses. */
-import { access } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import type { Containers } from '../container/containers.js'
 import type { ContainerContext } from '../container/context.js'
 import { durationWords, parseDuration, type Duration } from '../schema/quantities.js'
@@ -141,13 +141,19 @@ async function pruneVolumes(
   const removed: { name: string; bytes: number }[] = []
   for (const volume of await volumes.list({ dangling: true, ...(all ? {} : { anonymous: true }) })) {
     if (!fits(volume)) continue
-    const { name, path } = volume
-    const measurable = path !== undefined && (await access(path).then(() => true, () => false)) // prettier-ignore
-    const bytes = measurable ? await treeSize(openCopier, path) : 0
+    const { name } = volume
+    const bytes = await measure(openCopier, volume.encrypted ? volumes.use.encryptedStore(name) : volume.path)
     const gone = await volumes.remove(name).then(() => true, unlessGone)
     if (gone) removed.push({ name, bytes })
   }
   return removed
+}
+
+/** Of a file what it takes on the disk: one that is a file system has holes. */
+async function measure(openCopier: ContainerContext['openCopier'], path: string | undefined): Promise<number> {
+  const found = path === undefined ? undefined : await stat(path).catch(() => undefined)
+  if (path === undefined || found === undefined) return 0
+  return found.isDirectory() ? treeSize(openCopier, path) : found.blocks * 512
 }
 
 /** What somebody uses or has removed meanwhile stays out of it. */

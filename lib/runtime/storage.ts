@@ -10,7 +10,7 @@ import { surveyDriver, type DriverReport, type SurveyParts } from '../storage/dr
 import type { OpenUnpacker } from '../storage/layer-types.js'
 import { Layers } from '../storage/layers.js'
 import { fullRights, userRights, type StorageRights } from '../storage/rights.js'
-import type { FindProgram } from '../storage/volumes/encrypted.js'
+import type { FindProgram } from '../storage/volumes/encrypter.js'
 import { Keepers } from '../storage/volumes/keeper.js'
 import { isPrivileged, type HostFacts } from '../sys/kernel.js'
 import { close, pipe } from '../sys/libc.js'

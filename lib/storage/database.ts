@@ -8,26 +8,23 @@
  * transactions of lmdb (callbacks from its thread) don't return on some builds of Node 20, whereas its plain
  * asynchronous writes do.
  */
-import { chmodSync, mkdirSync, statfsSync } from 'node:fs'
+import { chmodSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import type * as Lmdb from 'lmdb'
 import type { RootDatabase } from 'lmdb'
 import { PodlingError } from '../errors.js'
 import { late } from '../late.js'
-import { codeForErrno } from '../sys/libc.js'
+import { commitError, commitFailure, invalidState } from './database-errors.js'
 import { checkDatabaseFile } from './database-file.js'
+import { lockForLook, lockForWrites } from './database-lock.js'
 import { DatabaseRoom } from './database-room.js'
 import { fileError } from './file-error.js'
-import { tryLockFile, type FileLock } from './lock.js'
 
 const lmdb = late('lmdb') as () => typeof Lmdb
 
 /** The version of what the records mean. A database of a newer one is refused. */
 const format = 1
-
-/** Milliseconds between two tries for the write lock; other processes hold it for one commit. */
-const retryDelay = 1
 
 /** Milliseconds that a close may take after a commit has failed. */
 const closeGrace = 1000
@@ -86,7 +83,7 @@ export class Database {
     } catch (error) {
       throw fileError(error, `make the state directory ${directory}`)
     }
-    const lock = await takeLock(directory, 'write.lock')
+    const lock = await lockForLook(directory)
     try {
       checkDatabaseFile(path)
     } finally {
@@ -106,7 +103,7 @@ export class Database {
       // A killed process leaves its place in the table of readers, and pages that nobody reads could not be reused.
       opened.readerCheck()
     } catch (error) {
-      throw invalid(path, 'cannot be opened', error)
+      throw invalidState(path, 'cannot be opened', error)
     }
     try {
       await database.#checkFormat()
@@ -189,7 +186,7 @@ export class Database {
         if (meta.get('format') === undefined) void meta.put('format', format)
       })
     } else if (found !== format) {
-      throw invalid(this.#path, `has format ${String(found)}, and this version of Podling knows ${String(format)}`)
+      throw invalidState(this.#path, `has format ${String(found)}, and this version of Podling knows ${String(format)}`)
     }
   }
 
@@ -207,7 +204,7 @@ export class Database {
       this.#lmdb.resetReadTxn()
       return this.#lmdb.get(Buffer.from(key))
     } catch (error) {
-      throw invalid(this.#path, `holds a record that can't be read (${printable(key)})`, error)
+      throw invalidState(this.#path, `holds a record that can't be read (${printable(key)})`, error)
     }
   }
 
@@ -226,7 +223,7 @@ export class Database {
       for (const { key, value } of this.#lmdb.getRange({ start: Buffer.from(prefix), end }))
         found.set(key.toString(), value)
     } catch (error) {
-      throw invalid(this.#path, `holds records that can't be read (${printable(prefix)})`, error)
+      throw invalidState(this.#path, `holds records that can't be read (${printable(prefix)})`, error)
     }
     if (this.#current !== undefined) {
       for (const pending of [this.#current.group, this.#current.own]) {
@@ -263,7 +260,7 @@ export class Database {
     while (this.#queue.length > 0) {
       let done: Job[] = []
       try {
-        const lock = await this.#lock()
+        const lock = await lockForWrites(this.#directory)
         try {
           const group: Pending = new Map()
           done = this.#runQueue(group)
@@ -318,27 +315,6 @@ export class Database {
     }
     this.#lmdb.resetReadTxn()
   }
-
-  /**
-   * The write lock. Who waits for it holds the turn lock, so that a process with much to write comes after one that
-   * has been waiting.
-   */
-  async #lock(): Promise<FileLock> {
-    const turn = await takeLock(this.#directory, 'turn.lock')
-    try {
-      return await takeLock(this.#directory, 'write.lock')
-    } finally {
-      turn.release()
-    }
-  }
-}
-
-async function takeLock(directory: string, name: string): Promise<FileLock> {
-  for (;;) {
-    const lock = tryLockFile(join(directory, name))
-    if (lock !== undefined) return lock
-    await sleep(retryDelay)
-  }
 }
 
 function copy(value: unknown): unknown {
@@ -347,37 +323,4 @@ function copy(value: unknown): unknown {
 
 function printable(key: string): string {
   return key.replaceAll('\0', ' ')
-}
-
-function invalid(path: string, why: string, cause?: unknown): PodlingError {
-  return new PodlingError(
-    'STATE_INVALID',
-    `the state database ${path} ${why}. Move it away to start anew: images and containers it knows of are lost`,
-    { path, ...(cause === undefined ? {} : { cause }) },
-  )
-}
-
-/** Why a commit failed comes later, by a promise on lmdb's error; or never, when lmdb had told it to stderr before. */
-async function commitFailure(error: unknown): Promise<unknown> {
-  const later = error instanceof Error && 'commitError' in error ? error.commitError : undefined
-  if (!(later instanceof Promise)) return error
-  return Promise.race([later.then(() => error).catch((why: unknown) => why), sleep(100, error)])
-}
-
-function commitError(error: unknown, path: string, directory: string): PodlingError {
-  if (error instanceof PodlingError) return error
-  const message = error instanceof Error ? error.message : String(error)
-  // lmdb passes the C library's message on, not the number.
-  const full = /no space left/i.test(message) || isFull(directory)
-  const errno = full ? 'ENOSPC' : /quota/i.test(message) ? 'EDQUOT' : 'EIO'
-  return new PodlingError(
-    codeForErrno(errno),
-    `commit to the state database ${path}: ${message}${full ? '; free space on its disk' : ''}`,
-    { cause: error, path, errno },
-  )
-}
-
-function isFull(directory: string): boolean {
-  const { bavail, bsize } = statfsSync(directory)
-  return bavail * bsize < 64 * 1024
 }

@@ -5,7 +5,8 @@ import { show } from '../../schema/faults.js'
 /** Options that give a container no right and no place on the host: they hold wherever the checkpoint comes from. */
 const harmless: ReadonlySet<string> = new Set([
   'command', 'entrypoint', 'env', 'workdir', 'user', 'hostname', 'labels', 'stopSignal', 'stopTimeout', 'init', 'tty',
-  'stdin', 'readOnly', 'capDrop', 'tmpfs', 'memory', 'memoryReservation', 'cpus', 'pidsLimit', 'shmSize', 'platform',
+  'stdin', 'readOnly', 'capDrop', 'tmpfs', 'memory', 'memoryReservation', 'cpus', 'pidsLimit', 'shmSize', 'storageOpt',
+  'platform',
 ]) // prettier-ignore
 
 function isHarmless(name: string, value: unknown): boolean {

@@ -2,7 +2,7 @@
 import type { HostFacts } from '../../sys/kernel.js'
 import type { LayerFormat } from '../layer-format.js'
 import type { OpenUnpacker } from '../layer-types.js'
-import type { FindProgram } from '../volumes/encrypted.js'
+import type { FindProgram } from '../volumes/encrypter.js'
 import type { Keepers } from '../volumes/keeper.js'
 import type { StorageRights } from '../rights.js'
 import type { DriverLayers, DriverName, StorageDriver } from './driver.js'

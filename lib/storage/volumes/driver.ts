@@ -3,7 +3,7 @@ import { show } from '../../schema/faults.js'
 import type { VolumeRecord } from './volume.js'
 
 /** What a driver is told of a volume. */
-export interface DriverVolume extends Pick<VolumeRecord, 'name' | 'labels' | 'options' | 'encrypted'> {
+export interface DriverVolume extends Pick<VolumeRecord, 'name' | 'labels' | 'options' | 'encrypted' | 'encryption'> {
   /** The volume's own directory on the host, mode 0700, kept and removed by Podling. */
   readonly directory: string
 }

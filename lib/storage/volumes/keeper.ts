@@ -47,6 +47,16 @@ export type KeeperWork =
       readonly attributes: number
       readonly options: readonly string[]
     }
+  | {
+      /** The ext4 in a file of LUKS2; the secret is its key. */
+      readonly kind: 'luks'
+      readonly cryptsetup: string
+      /** The name of the mapping, which no other has. */
+      readonly mapping: string
+      readonly file: string
+      /** A program, with its options, that makes the file system on the device that it gets as its last word; `[]`: it is there. */
+      readonly makeFileSystem: readonly string[]
+    }
 
 /** A keeper that somebody holds. */
 export interface HeldKeeper {
@@ -77,22 +87,26 @@ export class Keepers {
   /**
    * Hold the keeper of a volume, started where there is none.
    * @param target an empty directory of the host, where it mounts, seen by nobody else
-   * @param secret what its program reads as one line, and nothing else gets to see
+   * @param secret what its program reads, and nothing else gets to see
+   * @param before done first where there is no keeper
    * @throws KeeperFailure
    */
-  async hold(volume: string, target: string, work: KeeperWork, secret: Uint8Array): Promise<HeldKeeper> {
+  async hold(
+    volume: string,
+    target: string,
+    work: KeeperWork,
+    secret: Uint8Array,
+    before?: () => Promise<void>,
+  ): Promise<HeldKeeper> {
     const socket = this.#socket(volume)
-    try {
-      mkdirSync(this.#directory, { recursive: true, mode: 0o700 })
-      mkdirSync(target, { recursive: true, mode: 0o700 })
-    } catch (error) {
-      throw fileError(error, `mount volume ${volume}`)
-    }
+    for (const one of [this.#directory, target]) makeDirectory(one, `mount volume ${volume}`)
     // Two that found none would start two, each with what the other doesn't see.
     const lock = await lockFile(`${socket}.lock`)
     try {
-      const connection = (await greet(socket)) ?? (await this.#start([...argumentsOf(work, socket, target)], secret))
-      return { socket, connection }
+      const kept = await greet(socket)
+      if (kept !== undefined) return { socket, connection: kept }
+      await before?.()
+      return { socket, connection: await this.#start(argumentsOf(work, socket, target), secret) }
     } finally {
       lock.release({ unlink: true })
     }
@@ -119,21 +133,32 @@ export class Keepers {
       if (!isErrno(error, 'ENOENT')) throw fileError(error, `look into ${this.#directory}`)
     }
     for (const name of names.filter((one) => !one.endsWith('.lock'))) {
-      const socket = join(this.#directory, name)
-      const lock = await lockFile(`${socket}.lock`)
-      try {
-        const connection = await greet(socket)
-        if (connection === undefined) rmSync(socket, { force: true })
-        else close(connection)
-      } finally {
-        lock.release({ unlink: true })
-      }
+      await this.ifUnkept(name, () => {
+        rmSync(join(this.#directory, name), { force: true })
+        return Promise.resolve()
+      })
     }
   }
 
-  /** A name of its own length, as a socket's path must be short. */
+  /**
+   * Do this while there is no keeper, and none can begin.
+   * @param name of a volume's keeper: see {@link keeperName}
+   */
+  async ifUnkept(name: string, work: () => Promise<void>): Promise<void> {
+    const socket = join(this.#directory, name)
+    makeDirectory(this.#directory, `look for the keeper ${name}`)
+    const lock = await lockFile(`${socket}.lock`)
+    try {
+      const connection = await greet(socket)
+      if (connection === undefined) await work()
+      else close(connection)
+    } finally {
+      lock.release({ unlink: true })
+    }
+  }
+
   #socket(volume: string): string {
-    return join(this.#directory, createHash('sha256').update(volume).digest('hex').slice(0, 32))
+    return join(this.#directory, keeperName(volume))
   }
 
   async #start(args: readonly string[], secret: Uint8Array): Promise<number> {
@@ -161,9 +186,29 @@ export class Keepers {
   }
 }
 
+function makeDirectory(directory: string, what: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw fileError(error, what)
+  }
+}
+
+/** What the keeper of a volume is called: of one length, as a socket's path must be short. */
+export function keeperName(volume: string): string {
+  return createHash('sha256').update(volume).digest('hex').slice(0, 32)
+}
+
 function argumentsOf(work: KeeperWork, socket: string, target: string): string[] {
-  if (work.kind !== 'mount') return [work.kind, socket, target, ...work.program]
-  return ['mount', socket, target, work.fstype, work.source, String(work.attributes), ...work.options]
+  const words = [work.kind, socket, target]
+  switch (work.kind) {
+    case 'mount':
+      return [...words, work.fstype, work.source, String(work.attributes), ...work.options]
+    case 'luks':
+      return [...words, work.cryptsetup, work.mapping, work.file, ...work.makeFileSystem]
+    default:
+      return [...words, ...work.program]
+  }
 }
 
 /** @returns a connection to whoever keeps the volume; undefined when there is nobody */

@@ -2,21 +2,29 @@
 import { PodlingError } from '../../errors.js'
 import { show } from '../../schema/faults.js'
 
-/** A passphrase of one line, or bytes, which gocryptfs(1) gets as hexadecimal digits. */
+/** A passphrase of one line, or bytes, which gocryptfs(1) gets as hexadecimal digits and cryptsetup(8) as they are. */
 export type EncryptionKey = string | Uint8Array
+
+/** One that has been given. */
+export interface VolumeKey {
+  readonly bytes: Buffer
+  /** It is a passphrase. */
+  readonly text: boolean
+}
 
 /** gocryptfs reads at most 2048 bytes of a password. */
 const longestKey = 1024
 
 export class VolumeKeys {
-  readonly #keys = new Map<string, Buffer>()
+  readonly #keys = new Map<string, VolumeKey>()
 
   /** @throws PodlingError `INVALID_OPTION`, without the key */
   put(volume: string, key: EncryptionKey): void {
     const fault = encryptionKeyFault(key)
     if (fault !== undefined) throw new PodlingError('INVALID_OPTION', `encryptionKey: ${fault}`)
     this.forget(volume)
-    this.#keys.set(volume, typeof key === 'string' ? Buffer.from(key) : Buffer.from(Buffer.from(key).toString('hex')))
+    // A copy: the caller may blank out his own.
+    this.#keys.set(volume, { bytes: Buffer.from(key as Uint8Array), text: typeof key === 'string' })
   }
 
   has(volume: string): boolean {
@@ -24,7 +32,7 @@ export class VolumeKeys {
   }
 
   /** @throws PodlingError `VOLUME_LOCKED` */
-  get(volume: string): Buffer {
+  get(volume: string): VolumeKey {
     const key = this.#keys.get(volume)
     if (key !== undefined) return key
     throw new PodlingError(
@@ -34,7 +42,7 @@ export class VolumeKeys {
   }
 
   forget(volume: string): void {
-    this.#keys.get(volume)?.fill(0)
+    this.#keys.get(volume)?.bytes.fill(0)
     this.#keys.delete(volume)
   }
 

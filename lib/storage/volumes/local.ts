@@ -160,6 +160,8 @@ function hintFor(errno: string, said: string, fstype: string, device: string): s
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
       return '; the server does not answer'
+    case 'EBUSY':
+      return `; another has ${device} mounted, which would destroy it`
     case 'EPERM':
       return (
         `; where containers are in a user namespace the kernel lets nobody but the machine's root mount ${fstype}: ` +

@@ -1,12 +1,12 @@
 /** What the verbs of {@link Volumes} take, checked: all mistakes at once. Pure. */
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
 import { PodlingError } from '../../errors.js'
 import { faultFinder, formatFaults, type Fault } from '../../schema/faults.js'
 import { nearestName } from '../../schema/nearest-name.js'
 import { csiSecretFaults, type CsiSecrets } from './csi/csi-secrets.js'
 import { encryptionKeyFault, type EncryptionKey } from './keys.js'
-import { volumeName, volumeNameWords } from './volume.js'
+import { luksFaults } from './luks-options.js'
+import { volumeName, volumeNameWords, type EncryptionName } from './volume.js'
 
 export interface VolumeOptions {
   /** Letters, digits, `_`, `.` and `-`. @default 64 random hexadecimal digits */
@@ -18,16 +18,19 @@ export interface VolumeOptions {
   /** For finding it again; no effect on the volume. */
   readonly labels?: Readonly<Record<string, string>>
   /**
-   * Encrypt it, names and contents, by gocryptfs(1): a passphrase of one line, or 16 to 512 bytes. The key is kept in the
-   * memory of this process until {@link Volumes.lock} or the end; others have to {@link Volumes.unlock} the volume.
+   * Encrypt it, names and contents: a passphrase of one line, or a key of 16 to 512 random bytes. It is kept in the memory of
+   * this process until {@link Volumes.lock} or the end; others have to {@link Volumes.unlock} the volume.
    * @default not encrypted
    */
   readonly encryptionKey?: EncryptionKey
   /**
-   * How it is encrypted: `'gocryptfs'`, file by file, or `'luks'`, which needs device mapper in the kernel and which this
-   * version can't do yet. @default 'gocryptfs'
+   * How it is encrypted. `'gocryptfs'`: file by file, by gocryptfs(1), which shows how many files there are and how large.
+   * `'luks'`: an ext4 in a sparse file of LUKS2, by cryptsetup(8), which hides that too and is as fast as the kernel; for root,
+   * where the kernel has device mapper. Its `options.size` is all that it can ever hold, `'32m'` or more; 1 GiB where none is
+   * given.
+   * @default 'gocryptfs'
    */
-  readonly encryption?: 'gocryptfs' | 'luks'
+  readonly encryption?: EncryptionName
   /**
    * For a CSI driver, by the calls that get them. They are kept in the memory of this process until {@link Volumes.lock} or the
    * end; others have to give them to {@link CsiService.unlock}. @default none
@@ -59,6 +62,7 @@ export interface NormalizedVolumeOptions {
   readonly options: Readonly<Record<string, string>>
   readonly labels: Readonly<Record<string, string>>
   readonly encryptionKey?: EncryptionKey
+  readonly encryption?: EncryptionName
   readonly secrets?: CsiSecrets
 }
 
@@ -90,7 +94,9 @@ export function parseVolumeOptions(given: VolumeOptions, drivers: readonly strin
     const fault = encryptionKeyFault(encryptionKey)
     if (fault !== undefined) faults.push({ path: 'encryptionKey', message: fault })
     const plain = options.driver === undefined || options.driver === 'local'
-    if (!plain || Object.keys(options.options ?? {}).length > 0)
+    const luks = options.encryption === 'luks'
+    if (luks) faults.push(...luksFaults(options.options ?? {}))
+    if (!plain || (!luks && Object.keys(options.options ?? {}).length > 0))
       faults.push({
         path: 'encryptionKey',
         message: 'is for plain volumes of the local driver; leave driver and options out',
@@ -103,26 +109,15 @@ export function parseVolumeOptions(given: VolumeOptions, drivers: readonly strin
   }
   if (faults.length > 0) throw new PodlingError('INVALID_OPTION', formatFaults('create volume', faults))
   const { name = randomBytes(32).toString('hex'), driver = 'local' } = options
-  if (options.encryption === 'luks') throw noLuks(name)
   if (!drivers.includes(driver)) throw unknownDriver(name, driver, drivers)
   return {
     name,
     driver,
     options: options.options ?? {},
     labels: options.labels ?? {},
-    ...(encryptionKey === undefined ? {} : { encryptionKey }),
+    ...(encryptionKey === undefined ? {} : { encryptionKey, encryption: options.encryption ?? 'gocryptfs' }),
     ...(secrets === undefined ? {} : { secrets }),
   }
-}
-
-function noLuks(name: string): PodlingError {
-  const mapper = existsSync('/dev/mapper/control')
-  return new PodlingError(
-    mapper ? 'INVALID_OPTION' : 'KERNEL_UNSUPPORTED',
-    `create volume ${name}: encryption: 'luks' ` +
-      `${mapper ? 'is not supported by this version' : 'needs device mapper, which this kernel has not (no /dev/mapper/control)'}; ` +
-      "use encryption: 'gocryptfs'",
-  )
 }
 
 export function unknownDriver(name: string, driver: string, drivers: readonly string[]): PodlingError {

@@ -1,5 +1,8 @@
 /** A volume as it is shown, and as the database keeps it. Pure. */
 
+/** How a volume is encrypted: see `encryption` of {@link VolumeOptions}. */
+export type EncryptionName = 'gocryptfs' | 'luks'
+
 /** A volume. */
 export interface Volume {
   readonly name: string
@@ -12,6 +15,8 @@ export interface Volume {
   readonly anonymous: boolean
   /** Its key is needed before a container can use it. */
   readonly encrypted: boolean
+  /** How. Absent where it is not. */
+  readonly encryption?: EncryptionName
   /** Where its data is on the host. Absent where it is mounted within containers alone. */
   readonly path?: string
   /** The ids of the containers that use it, running or not. */
@@ -27,6 +32,8 @@ export interface VolumeRecord {
   readonly options: Readonly<Record<string, string>>
   readonly anonymous: boolean
   readonly encrypted: boolean
+  /** @default 'gocryptfs' where it is encrypted */
+  readonly encryption?: EncryptionName
   /** Milliseconds since the epoch. */
   readonly createdAt: number
   /** Absent: it is whole. Otherwise what was being done to it; the next open removes what nobody is at any more. */

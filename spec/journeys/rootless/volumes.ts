@@ -39,6 +39,10 @@ t.test('what root alone may mount is refused by name, and nothing is left of the
   await runtime.volumes.create({ name: 'disk', options: { type: 'ext4', device: '/dev/null' } })
   const refusal = { code: 'PERMISSION_DENIED', message: /mount volume disk .*the machine's root mount ext4/ }
   await t.rejects(idle('disk:/disk'), refusal)
+  await t.rejects(runtime.volumes.create({ name: 'luks', encryptionKey: 'a passphrase', encryption: 'luks' }), {
+    code: 'PERMISSION_DENIED',
+    message: /create volume luks: .*device mapper.*machine's root alone.*gocryptfs/,
+  })
   t.strictSame(await runtime.containers.list(), [])
 })
 

@@ -58,12 +58,12 @@ t.test('keys', (t) => {
   const keys = new VolumeKeys()
   t.throws(() => keys.get('v'), { code: 'VOLUME_LOCKED' })
   keys.put('v', 'a passphrase')
-  t.equal(keys.get('v').toString(), 'a passphrase', 'a passphrase is what gocryptfs asks for')
+  t.equal(keys.get('v').bytes.toString(), 'a passphrase')
   const held = keys.get('v')
   keys.put('v', Buffer.alloc(16, 0xab))
-  t.equal(keys.get('v').toString(), 'ab'.repeat(16), 'bytes are hexadecimal digits')
+  t.match(keys.get('v'), { bytes: Buffer.alloc(16, 0xab), text: false })
   t.ok(
-    held.every((byte) => byte === 0),
+    held.bytes.every((byte) => byte === 0),
     'the old one is blanked out',
   )
   keys.clear()
