@@ -1,7 +1,7 @@
 /**
  * The benchmark: `npm run bench [-- WORD... --runs N --out FILE]`.
  *
- * Words pick trials (start, rootless, pasta, bridge, exec, oci, attach, stats, loop, many, published, parallel, pod, pull, create, storage, restore, stream, logs, traffic, events, adopt, seccomp, userns) and subjects (floor, podling, crun, runc, bwrap, podman, libseccomp);
+ * Words pick trials (start, rootless, pasta, bridge, exec, oci, cold, attach, stats, loop, many, published, parallel, pod, pull, create, storage, restore, stream, logs, traffic, events, adopt, seccomp, userns) and subjects (floor, podling, crun, runc, bwrap, podman, libseccomp);
  * without words everything runs, in a network namespace of its own that stands for the host. The table goes to stdout, and to a file with --out; what is going on goes to stderr.
  */
 import { execFile } from 'node:child_process'
@@ -13,6 +13,7 @@ import { markdown, type Row } from './table.js'
 import { adopt } from './trial-adopt.js'
 import { attach } from './trial-attach.js'
 import { bridge } from './trial-bridge.js'
+import { cold } from './trial-cold.js'
 import { create, storage } from './trial-create.js'
 import { events } from './trial-events.js'
 import { exec } from './trial-exec.js'
@@ -44,6 +45,7 @@ const TRIALS: readonly Trial[] = [
   bridge,
   exec,
   oci,
+  cold,
   attach,
   stats,
   loop,
