@@ -20,6 +20,8 @@ const common = {
   outdir: 'dist',
   write: false,
   logLevel: 'warning',
+  // Else a class that speaks of itself is shown by its inner name, as _Runtime.
+  keepNames: true,
 }
 
 const modules = await build({
@@ -46,20 +48,11 @@ const command = await build({
 
 const files = [...modules.outputFiles, ...command.outputFiles]
 mkdirSync('dist', { recursive: true })
-for (const { path, text } of files) writeFileSync(path, withPlainNames(text))
+for (const { path, text } of files) writeFileSync(path, text)
 for (const { path } of command.outputFiles) chmodSync(path, 0o755)
 
 // What an earlier build left under other names would be packed too.
 const names = new Set(files.map(({ path }) => basename(path)))
 for (const name of readdirSync('dist')) {
   if (/\.c?js$/.test(name) && !names.has(name)) rmSync(`dist/${name}`)
-}
-
-/**
- * A class that speaks of itself gets an inner name from esbuild, `var Runtime = class _Runtime`, and would be shown by
- * that one. Nobody assigns to the outer name again, so that both may be the same.
- */
-function withPlainNames(text) {
-  const classes = Array.from(text.matchAll(/^var (\w+) = class _\1\b/gm), ([, name]) => name)
-  return classes.reduce((all, name) => all.replaceAll(new RegExp(`\\b_${name}\\b`, 'g'), name), text)
 }
