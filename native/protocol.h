@@ -22,7 +22,7 @@ enum request_kind {
   REQUEST_COPY = 8, /* to the launcher: tree, operations, results, maybe a user namespace; first: enum copy_from, second: enum copy_way */
   REQUEST_ATTACH = 9, /* first: 1 with stdin; stdin, stdout, stderr, a terminal's output being one */
   REQUEST_RESIZE = 10, /* a terminal; first: columns; second: rows */
-  REQUEST_RESTORED = 11, /* to a monitor whose pid 1 is CRIU; first: the pid that is to be it */
+  REQUEST_RESTORED = 11, /* to a monitor whose pid 1 is CRIU; first: the pid that is to be it; maybe the master of its terminal */
   REQUEST_HEALTH = 12, /* a health check now; answered when it has a result, which is told before */
   REQUEST_MAKE = 13, /* to a launcher that is to be rootless: make namespaces */
   REQUEST_MAPPED = 14, /* to the same: they have their maps */

@@ -179,7 +179,9 @@ void peer_receive(struct monitor *monitor, struct peer *peer) {
       break;
     case REQUEST_HEALTH: health_ask(monitor, peer, request.id); break;
     case REQUEST_RESIZE: answer(peer, request.id, do_resize(monitor, peer, &request)); break;
-    case REQUEST_RESTORED: answer(peer, request.id, restored_adopt(monitor, (pid_t)request.first)); break;
+    case REQUEST_RESTORED:
+      answer(peer, request.id, restored_adopt(monitor, (pid_t)request.first, count > 0 ? &fds[0] : NULL));
+      break;
     default: answer(peer, request.id, ENOSYS); break;
   }
   for (size_t i = 0; i < count; i++) close_fd(&fds[i]);

@@ -56,10 +56,11 @@ int restored_take(struct process *process, pid_t pid) {
   return identify(process) ? 0 : ESRCH;
 }
 
-int restored_adopt(struct monitor *monitor, pid_t pid) {
+int restored_adopt(struct monitor *monitor, pid_t pid, int *master) {
   if (monitor->ending) return ESRCH;
   int error = restored_take(&monitor->main, pid);
   if (error != 0) return error;
+  if (master && console_take_terminal(&monitor->main.console, steal_fd(master)) < 0) return errno;
   monitor_tell_all(monitor, FRAME_STARTED);
   health_begin(monitor, true);
   return 0;

@@ -370,11 +370,12 @@ export class Monitor {
 
   /**
    * CRIU, which runs as pid 1, has made a process out of a checkpoint: that one is pid 1 from here on.
+   * @param master of its terminal, where it has one; stays the caller's
    * @throws PodlingError for a process that isn't the monitor's child
    */
-  async adoptRestored(pid: number): Promise<void> {
+  async adoptRestored(pid: number, master?: number): Promise<void> {
     this.#assertLives('Restore the container')
-    await this.#remote.ask('restored', pid, 0, 'Restore the container')
+    await this.#remote.ask('restored', pid, 0, 'Restore the container', master === undefined ? [] : [master])
   }
 
   /** Freeze all processes. Resolves when none runs any more. */

@@ -106,6 +106,37 @@ t.test('checkpoints', needs('root', 'busybox', 'criu'), async (t) => {
     t.equal((await runtime.containers.list()).length, 2, 'nothing is left of one that failed')
   })
 
+  await t.test('one with a terminal has a new one, and one with files of an image has them again', async (t) => {
+    await using test = await testRuntime()
+    const { runtime, root } = test
+    const lists = 'i=0; while read line; do i=$((i+1)); echo "$i: $line"; done'
+    const terminal = await runtime.run({ ...counter, command: ['sh', '-c', `echo ready; ${lists}`], tty: true, stdin: true, ready: { log: /ready/ } }) // prettier-ignore
+    await terminal.checkpoint({ path: `${root}/terminal` })
+    const again = await runtime.containers.restore({ path: `${root}/terminal` })
+    const streams = await again.attach()
+    let said = ''
+    streams.stdout.setEncoding('utf8').on('data', (text: string) => (said += text))
+    streams.stdin.write('hello\n')
+    for (const deadline = Date.now() + 20_000; !said.includes('1: hello') && Date.now() < deadline;) await sleep(20)
+    t.match(said, /1: hello/)
+    await again.resize({ columns: 91, rows: 17 })
+    t.equal((await again.exec(['sh', '-c', 'stty size < /proc/1/fd/0'])).stdout, '17 91\n')
+
+    const mounts = [{ type: 'image', source: 'busybox:test', target: '/image' }] as const
+    const first = await counted(runtime, { mounts })
+    await first.checkpoint({ path: `${root}/image` })
+    const second = await runtime.containers.restore({ path: `${root}/image` })
+    const then = await count(second)
+    while ((await count(second)) <= then) await sleep(10)
+    t.equal((await second.exec(['test', '-e', '/image/bin/busybox'])).exitCode, 0)
+    const refused = await counted(runtime, { init: true, stdin: true })
+    await t.rejects(refused.checkpoint({ path: `${root}/refused` }), {
+      code: 'CHECKPOINT_FAILED',
+      message: /init: our init lives in memory.*stdin: its other end is in the monitor/,
+    })
+    t.equal(refused.status, 'running')
+  })
+
   await t.test('one that was restored is a container like any other', async (t) => {
     await using test = await testRuntime()
     const { runtime, root } = test

@@ -89,9 +89,8 @@ const LOG = 'checkpoint.log'
 function refuseUndumpable(what: string, { record }: Lifecycle): void {
   const { init, stdin } = record.options
   const hindrances = [
-    ...(init ? ['init: it would have to find our init again, which lives in memory alone'] : []),
-    ...(record.spec.process?.terminal ? ['tty: its terminal ends in the monitor'] : []),
-    ...(stdin ? ['stdin: its other end is in the monitor'] : []),
+    ...(init ? ['init: our init lives in memory alone, and CRIU restores no program from there'] : []),
+    ...(stdin && !record.spec.process?.terminal ? ['stdin: its other end is in the monitor'] : []),
     ...(record.pod === undefined ? [] : ['pod: its namespaces are those of others, too']),
     ...(record.options.userns === undefined
       ? []
@@ -135,6 +134,7 @@ async function dump(
       leaveRunning: true,
       tcpEstablished: options.tcpEstablished ?? false,
       fileLocks: options.fileLocks ?? false,
+      terminal: record.spec.process?.terminal ?? false,
       ...(freezer === undefined ? {} : { freezer }),
     })
     await askCriu(

@@ -31,6 +31,8 @@ export interface DumpRequest {
   readonly leaveRunning: boolean
   readonly tcpEstablished: boolean
   readonly fileLocks: boolean
+  /** The master of its terminal is outside of it, and left out. */
+  readonly terminal: boolean
   /** It is frozen there already, and stays so. */
   readonly freezer?: string
 }
@@ -44,7 +46,8 @@ export function mountKey(target: string): string {
 }
 
 export function dumpOptions(dump: DumpRequest): CriuOptions {
-  const { imagesDirFd, workDirFd, pid, logFile, leaveRunning, tcpEstablished, fileLocks, network, freezer } = dump
+  const { imagesDirFd, workDirFd, pid, logFile, leaveRunning, tcpEstablished, fileLocks, terminal, network, freezer } =
+    dump
   return {
     imagesDirFd,
     workDirFd,
@@ -56,6 +59,7 @@ export function dumpOptions(dump: DumpRequest): CriuOptions {
     fileLocks,
     extUnixSk: true,
     linkRemap: true,
+    orphanPtsMaster: terminal,
     manageCgroups: true,
     manageCgroupsMode: IGNORE_CGROUPS,
     networkLock: tcpEstablished ? networkLocks.nftables : networkLocks.skip,

@@ -51,11 +51,10 @@ function onceOnly({ restart: _, health, ...monitor }: PlanMonitor): PlanMonitor 
 export function restorePlan(plan: Plan, input: RestorePlanInput): Plan {
   const { criu, mounts, directory, ready, stdio, descriptors } = input
   const pivot = plan.operations.findIndex(({ op }) => op === 'pivot-root')
-  const first = plan.operations.findIndex(({ op }) => op.startsWith('root-'))
   const before = plan.operations.slice(0, pivot)
-  if (before.some(({ op }) => op === 'keep-root')) {
-    throw new PodlingError('CHECKPOINT_INVALID', "restore a container: mounts of images can't be restored yet")
-  }
+  // Roots that are kept are those of images that it has mounted; its own comes behind them.
+  const kept = before.findLastIndex(({ op }) => op === 'keep-root')
+  const first = before.findIndex(({ op }, index) => index > kept && op.startsWith('root-'))
   const binds = new Map(
     before.flatMap((operation) => (isOutside(operation) ? [[operation.target, operation] as const] : [])),
   )
@@ -67,8 +66,8 @@ export function restorePlan(plan: Plan, input: RestorePlanInput): Plan {
       `restore a container: the checkpoint has a mount at ${target}, and the container has none; give it by the same options as before`,
     )
   })
-  const kept = ready.includes('network') ? ['loopback-up', 'netlink', 'barrier'] : ['barrier']
-  const after = plan.operations.slice(pivot).filter(({ op }) => kept.includes(op))
+  const lasting = ready.includes('network') ? ['loopback-up', 'netlink', 'barrier'] : ['barrier']
+  const after = plan.operations.slice(pivot).filter(({ op }) => lasting.includes(op))
   const { socket, network } = descriptors
   return {
     ...plan,

@@ -93,7 +93,11 @@ export class Restorer {
       mounts,
       directory,
       ready: ['mount', 'network', 'cgroup', 'user'],
-      stdio: { ...plan.stdio, stdin: 'pass' },
+      // A terminal is CRIU's to make.
+      stdio:
+        plan.stdio.stdin === 'terminal'
+          ? { stdin: 'pass', stdout: 'null', stderr: 'null' }
+          : { ...plan.stdio, stdin: 'pass' },
       descriptors: { socket: 0, network: NETWORK_FD },
     })
   }
@@ -133,6 +137,7 @@ export class Restorer {
       root,
       mounts,
       tcpEstablished: this.#tcpEstablished,
+      terminal: spec.process?.terminal ?? false,
       inspect: async () => {
         await inspectRestored({ what, spec, criu, pids: await pidsIn(container), root, mounts })
       },

@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PodlingError } from '../../errors.js'
 import type { Monitor } from '../../launch/monitor.js'
+import { close } from '../../sys/libc.js'
 import type { CriuChannel } from './criu-channel.js'
 import { criuFailure } from './criu.js'
 import { IGNORE_CGROUPS, type CriuOptions } from './criu-messages.js'
@@ -31,6 +32,8 @@ export interface ResumeInput {
   /** Where the mounts from outside stand. */
   readonly mounts: string
   readonly tcpEstablished: boolean
+  /** It has a terminal, whose master becomes the monitor's. */
+  readonly terminal: boolean
   /** Looks at the processes before they run on; what it throws ends them. */
   readonly inspect: () => Promise<void>
 }
@@ -40,27 +43,36 @@ export async function resume(monitor: Monitor, input: ResumeInput): Promise<void
   const { channel, what } = input
   const images = await open(input.images, 'r')
   const directory = await open(input.directory, 'r')
+  const restored: { pid?: number; master?: number; adopted?: true } = {}
   try {
-    const restored: { pid?: number; adopted?: true } = {}
     const answer = await converse(channel, restoreOptions(input, images.fd, directory.fd), async (step) => {
+      if (step.master !== undefined && restored.master !== undefined) {
+        close(step.master)
+        throw new PodlingError(
+          'CHECKPOINT_FAILED',
+          `${what}: it has several terminals of which the masters are outside; end what was run in it on a terminal before the checkpoint`,
+        )
+      }
+      if (step.master !== undefined) restored.master = step.master
       if (step.script === 'post-restore' && step.pid !== undefined) restored.pid = step.pid
       // All of it is there, with its final rights, and none of it runs yet.
       if (step.script !== 'pre-resume' || restored.pid === undefined) return
       await input.inspect()
-      await monitor.adoptRestored(restored.pid)
+      await monitor.adoptRestored(restored.pid, restored.master)
       restored.adopted = true
     })
     if (answer?.success !== true) throw await criuFailure(what, answer, join(input.directory, LOG))
     if (restored.adopted) return
     throw new PodlingError('CHECKPOINT_FAILED', `${what}: CRIU let it run without asking, so it was ended`)
   } finally {
+    if (restored.master !== undefined) close(restored.master)
     await images.close()
     await directory.close()
   }
 }
 
 function restoreOptions(input: ResumeInput, imagesDirFd: number, workDirFd: number): CriuOptions {
-  const { description, root, mounts, tcpEstablished } = input
+  const { description, root, mounts, tcpEstablished, terminal } = input
   const streams = description.streams.flatMap((key, index) =>
     /^pipe:\[\d+\]$/.test(key) ? [{ key, fd: index + 1 }] : [],
   )
@@ -75,6 +87,7 @@ function restoreOptions(input: ResumeInput, imagesDirFd: number, workDirFd: numb
     tcpEstablished,
     fileLocks: true,
     extUnixSk: true,
+    orphanPtsMaster: terminal,
     manageCgroups: true,
     manageCgroupsMode: IGNORE_CGROUPS,
     external: description.mounts.map((target, index) => `mnt[${mountKey(target)}]:${mountPlace(mounts, index)}`),
