@@ -23,7 +23,12 @@ export function processStat(pid: number): ProcessStat | undefined {
 
 /** What a record tells of its pid 1, which is there and is yet to run. */
 export function begun(pid: number): Required<Pick<ContainerRecord, 'pid' | 'startTime' | 'streams'>> {
-  return { pid, startTime: processStat(pid)?.startTime ?? '', streams: [0, 1, 2].map((fd) => streamOf(pid, fd)) }
+  return { pid, startTime: processStat(pid)?.startTime ?? '', streams: streamsOf(pid) }
+}
+
+/** What its standard streams are, as proc_pid_fd(5) shows them. */
+export function streamsOf(pid: number): string[] {
+  return [0, 1, 2].map((fd) => streamOf(pid, fd))
 }
 
 function streamOf(pid: number, fd: number): string {

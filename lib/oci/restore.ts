@@ -27,7 +27,7 @@ import { raiseLoopback } from './loopback.js'
 import { admittedBundle, newRecord } from './make.js'
 import { OciError } from './oci-error.js'
 import { prepare } from './prepare.js'
-import { begun } from './process-of.js'
+import { begun, streamsOf } from './process-of.js'
 import type { ContainerRecord } from './record.js'
 import { criuPlan, givenMounts, makeMountPoints, NETWORK_FD } from './restore-plan.js'
 import { passSignals } from './run.js'
@@ -116,7 +116,13 @@ async function makeOfImages(
       await setUpNetwork(step, id, bundle)
     })
     if (answer?.success !== true || pid === undefined) throw await criuFailed('restore', answer, join(work, LOG))
-    const made = { ...record, ...begun(pid), streams }
+    // Pipes are ours now, wherever it has them: by their names the next restore replaces them.
+    const given = streamsOf(process.pid)
+    const made = {
+      ...record,
+      ...begun(pid),
+      streams: streams.map((key, fd) => (key.startsWith('pipe:') ? given[fd]! : key)),
+    }
     const pidFile = line.value('pid-file')
     if (pidFile !== undefined) replaceFile(pidFile, String(pid), 0o644)
     store.write(made)
