@@ -31,7 +31,12 @@ const order = [
 ]
 
 /** Where the environment comes in. All else takes what it needs as an option. */
-const readsEnvironment = new Set(['lib/runtime.ts', 'lib/oci/main.ts', 'lib/image/credentials.ts'])
+const readsEnvironment = new Set([
+  'lib/runtime.ts',
+  'lib/oci/main.ts',
+  'lib/oci/host-hooks.ts',
+  'lib/image/credentials.ts',
+])
 
 interface Source {
   /** Relative to the top, `lib/image/digest.ts`. */

@@ -21,11 +21,15 @@ export function sysctlNamespace(key: string): 'ipc' | 'network' | 'uts' | undefi
   return key === 'kernel.domainname' ? 'uts' : undefined
 }
 
+/** Letters, digits, dots; a slash stands for a dot in a name, as in net.ipv4.conf.eth0/1.forwarding (sysctl.d(5)). */
+export function isSysctlName(key: string): boolean {
+  return /^[a-zA-Z0-9_-]+([./][a-zA-Z0-9_-]+)+$/.test(key)
+}
+
 export function checkSysctls({ sysctls = {}, network = 'none', ipc, uts }: ContainerOptions): Fault[] {
   return Object.entries(sysctls).flatMap(([given, value]) => {
     const fault = (message: string): Fault[] => [{ path: `sysctls[${JSON.stringify(given)}]`, message }]
-    // Letters, digits, dots; a slash stands for a dot in a name, as in net.ipv4.conf.eth0/1.forwarding (sysctl.d(5)).
-    if (!/^[a-zA-Z0-9_-]+([./][a-zA-Z0-9_-]+)+$/.test(given)) {
+    if (!isSysctlName(given)) {
       return fault(`must be the name of a kernel parameter such as net.ipv4.ip_forward`)
     }
     if (/[\0\n]/.test(String(value))) return fault(`must have a value of one line, got ${show(value)}`)

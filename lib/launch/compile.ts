@@ -413,7 +413,7 @@ function deviceOperations(spec: Spec): Operation[] {
   const hasDev = (spec.mounts ?? []).some(({ destination, type }) => destination === '/dev' && type !== 'bind')
   const devices: Operation[] = (spec.linux?.devices ?? []).map((device) => ({
     op: 'mknod',
-    path: device.path,
+    path: withoutSlash(device.path),
     type: device.type === 'u' ? 'c' : device.type,
     mode: device.fileMode ?? 0o666,
     major: device.major ?? 0,
@@ -423,7 +423,7 @@ function deviceOperations(spec: Spec): Operation[] {
   }))
   // A /dev that is the host's own, bound, has all that already; making it there would be making it on the host.
   if (!hasDev) return devices
-  const given = new Set((spec.linux?.devices ?? []).map(({ path }) => path))
+  const given = new Set((spec.linux?.devices ?? []).map(({ path }) => withoutSlash(path)))
   const defaults = defaultDevices
     .filter(({ path }) => !given.has(path))
     .map(({ path, major, minor }): Operation => ({
@@ -438,6 +438,11 @@ function deviceOperations(spec: Spec): Operation[] {
     }))
   const links = defaultLinks.map(([path, target]): Operation => ({ op: 'symlink', path, target }))
   return [...defaults, ...devices, ...links]
+}
+
+/** A name ends with its last component. */
+function withoutSlash(path: string): string {
+  return path.replace(/(?<=[^/])\/+$/, '')
 }
 
 /** A device of the host's in the place of one that would be made: what may be done with it, the host's own mode says. */
@@ -477,7 +482,11 @@ function namespaceOperations(spec: Spec, network: readonly Operation[]): Operati
   for (const path of linux.readonlyPaths ?? []) operations.push({ op: 'read-only', path })
   const { mountLabel: label = '' } = linux
   for (const path of linux.maskedPaths ?? []) operations.push({ op: 'mask', path, ...(label === '' ? {} : { label }) })
-  if (spec.root?.readonly) operations.push({ op: 'mount-read-only', path: '/' })
+  if (spec.root?.readonly) {
+    // It can't be made any more behind it.
+    if (spec.process !== undefined) operations.push({ op: 'chdir', path: spec.process.cwd, create: true })
+    operations.push({ op: 'mount-read-only', path: '/' })
+  }
   return operations
 }
 

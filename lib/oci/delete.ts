@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { runHooks } from '../container/hooks/run-hooks.js'
-import { hooksOf, hookState } from '../container/hooks/hook-state.js'
+import { hookState } from '../container/hooks/hook-state.js'
 import { removeCgroups } from './cgroup-end.js'
 import type { Context } from './context.js'
+import { hostHooks } from './host-hooks.js'
 import { OciError } from './oci-error.js'
 import { isAlive, signalInit, statusOf } from './process-of.js'
 import type { ContainerRecord } from './record.js'
@@ -38,7 +39,7 @@ export async function destroy(store: Store, record: ContainerRecord, warn: (mess
   await removeCgroups(record.cgroup)
   try {
     const spec = store.readSpec(id)
-    for (const hook of hooksOf(spec.hooks, 'poststop')) {
+    for (const hook of hostHooks(spec.hooks, 'poststop')) {
       // "If any hook fails, the runtime must log a warning, but continue as if the hook had succeeded" (runtime.md, "Lifecycle").
       await runHooks('poststop', [hook], hookState({ id, spec }, record.bundle, 'stopped')).catch((error: unknown) => {
         warn((error as Error).message)

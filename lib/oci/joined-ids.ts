@@ -1,29 +1,19 @@
 /** The ids of a user namespace that a spec joins by its path, and has no mappings of then (config-linux.md, "Namespaces"). */
-import { readdirSync, readFileSync, statSync, type BigIntStats } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import type { Spec, SpecIdMapping } from '../launch/oci-spec.js'
+import { isOwnNamespace, isSameNamespace, namespaceAt } from './namespace-identity.js'
 
 /** As a process that is in it has them; without one, the spec as it is. */
 export function withJoinedIds(spec: Spec): Spec {
   const { namespaces = [], uidMappings = [] } = spec.linux ?? {}
   const path = namespaces.find(({ type }) => type === 'user')?.path
   if (path === undefined || uidMappings.length > 0) return spec
-  const joined = identity(path)
-  const pid = readdirSync('/proc').find((name) => /^\d+$/.test(name) && same(joined, identity(`/proc/${name}/ns/user`)))
-  if (pid === undefined || same(joined, identity('/proc/self/ns/user'))) return spec
+  const joined = namespaceAt(path)
+  const isIn = (pid: string): boolean => isSameNamespace(joined, namespaceAt(`/proc/${pid}/ns/user`))
+  const pid = readdirSync('/proc').find((name) => /^\d+$/.test(name) && isIn(name))
+  if (pid === undefined || isOwnNamespace({ type: 'user', path })) return spec
   const linux = { ...spec.linux, uidMappings: mapsOf(pid, 'uid_map'), gidMappings: mapsOf(pid, 'gid_map') }
   return { ...spec, linux }
-}
-
-function identity(path: string): BigIntStats | undefined {
-  try {
-    return statSync(path, { bigint: true })
-  } catch {
-    return undefined // Gone by now, or none of ours to look at.
-  }
-}
-
-function same(one: BigIntStats | undefined, other: BigIntStats | undefined): boolean {
-  return one !== undefined && one.ino === other?.ino && one.dev === other.dev
 }
 
 /** user_namespaces(7), "User and group ID mappings": as counted from the reader's own namespace. */

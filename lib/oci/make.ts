@@ -6,12 +6,13 @@
  * Up to the parting the death of this process takes all of that along but the record, which then says what is left.
  */
 import { runHooks } from '../container/hooks/run-hooks.js'
-import { hooksOf, hookState } from '../container/hooks/hook-state.js'
+import { hookState } from '../container/hooks/hook-state.js'
 import type { Bundle } from './bundle.js'
 import { readBundle } from './bundle.js'
 import { checkConsole } from './console.js'
 import type { Context } from './context.js'
 import { Helper } from './detached.js'
+import { hostHooks } from './host-hooks.js'
 import { requireLabels } from './labels.js'
 import { OciError } from './oci-error.js'
 import { passedDescriptors, passedEnvironment } from './passed.js'
@@ -20,6 +21,7 @@ import { begun } from './process-of.js'
 import type { ContainerRecord } from './record.js'
 import { replaceFile } from './store.js'
 import { refuseUnsupported } from './supported.js'
+import { refuseSysctls } from './sysctls.js'
 import { checkVacant } from './vacant.js'
 
 export interface Made {
@@ -55,7 +57,7 @@ export async function make<T>(
       if (stopsForHooks) {
         for (const stage of ['prestart', 'createRuntime'] as const) {
           const state = { ...hookState({ id, spec: bundle.spec }, bundle.path, 'creating'), pid: started.pid }
-          await runHooks(stage, hooksOf(bundle.spec.hooks, stage), state)
+          await runHooks(stage, hostHooks(bundle.spec.hooks, stage), state)
         }
         helper.goOn()
         started = await helper.ready()
@@ -79,6 +81,7 @@ export function admittedBundle({ line, log, systemdCgroup }: Context): Bundle {
   }
   const bundle = readBundle(line.value('bundle') ?? '.', { config: line.value('config'), warn })
   refuseUnsupported(bundle.spec)
+  refuseSysctls(bundle.spec)
   requireLabels(bundle.spec)
   if (!systemdCgroup) return bundle
   throw new OciError(

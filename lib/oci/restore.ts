@@ -10,7 +10,7 @@
 import { closeSync, constants, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { runHooks } from '../container/hooks/run-hooks.js'
-import { hooksOf, hookState } from '../container/hooks/hook-state.js'
+import { hookState } from '../container/hooks/hook-state.js'
 import { CriuChannel } from '../container/checkpoint/criu-channel.js'
 import type { CriuOptions } from '../container/checkpoint/criu-messages.js'
 import { converse, type RestoreStep } from '../container/checkpoint/dialogue.js'
@@ -23,6 +23,7 @@ import { criuFailed } from './criu-failure.js'
 import { criuDirectories, criuOptions, criuProgram } from './criu-flags.js'
 import { destroy } from './delete.js'
 import { Helper } from './detached.js'
+import { hostHooks } from './host-hooks.js'
 import { raiseLoopback } from './loopback.js'
 import { admittedBundle, newRecord } from './make.js'
 import { OciError } from './oci-error.js'
@@ -168,7 +169,7 @@ async function setUpNetwork({ script, pid }: RestoreStep, id: string, { path, sp
   if ((spec.linux?.namespaces ?? []).some((one) => one.type === 'network' && one.path === undefined))
     await raiseLoopback(pid)
   for (const stage of ['prestart', 'createRuntime'] as const) {
-    await runHooks(stage, hooksOf(spec.hooks, stage), { ...hookState({ id, spec }, path, 'creating'), pid })
+    await runHooks(stage, hostHooks(spec.hooks, stage), { ...hookState({ id, spec }, path, 'creating'), pid })
   }
 }
 

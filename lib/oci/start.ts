@@ -1,7 +1,8 @@
 import { closeSync, constants, openSync, rmSync, writeSync } from 'node:fs'
 import { runHooks } from '../container/hooks/run-hooks.js'
-import { hooksOf, hookState } from '../container/hooks/hook-state.js'
+import { hookState } from '../container/hooks/hook-state.js'
 import type { Context } from './context.js'
+import { hostHooks } from './host-hooks.js'
 import { OciError } from './oci-error.js'
 import { signalInit, statusOf } from './process-of.js'
 import type { ContainerRecord } from './record.js'
@@ -32,7 +33,7 @@ export async function startMade(store: Store, record: ContainerRecord): Promise<
   const spec = store.readSpec(id)
   const state = hookState({ id, spec }, record.bundle, 'running')
   try {
-    await runHooks('poststart', hooksOf(spec.hooks, 'poststart'), { ...state, pid: record.pid ?? 0 })
+    await runHooks('poststart', hostHooks(spec.hooks, 'poststart'), { ...state, pid: record.pid ?? 0 })
   } catch (error) {
     signalInit(record, 9)
     throw error
