@@ -8,13 +8,14 @@ export interface Machine {
 }
 
 export const machines = {
-  /** One cgroup tree with all controllers, quotas on ext4 and XFS, device mapper, and all of root's capabilities. */
+  /** One cgroup tree with all controllers, quotas on ext4 and XFS, device mapper, NFS, and all of root's capabilities. */
   v2: {
     kernel: ['security=apparmor', 'psi=1', 'hugepages=8'],
     specs: [
       'spec/storage/quotas-ext4.spec.ts',
       'spec/storage/quotas-xfs.spec.ts',
       'spec/storage/volumes/luks.spec.ts',
+      'spec/storage/volumes/nfs.spec.ts',
       'spec/journeys/13-limits.spec.ts',
       'spec/journeys/18-rootless-cgroups.spec.ts',
       'spec/journeys/18-rootless-bans.spec.ts',

@@ -3,8 +3,6 @@
  * containers that use it and by nobody else.
  */
 import { mkdirSync } from 'node:fs'
-import { lookup } from 'node:dns/promises'
-import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { PodlingError } from '../../errors.js'
 import { codeForErrno } from '../../sys/libc.js'
@@ -16,6 +14,7 @@ import type { StorageRights } from '../rights.js'
 import type { DriverVolume, VolumeDriver, VolumeMount, VolumeMountAttributes } from './driver.js'
 import { KeeperFailure, type Keepers } from './keeper.js'
 import { parseLocalOptions, type LocalMount } from './local-options.js'
+import { isNfs, mountNfs } from './nfs.js'
 
 export class LocalDriver implements VolumeDriver {
   readonly #keepers: Keepers
@@ -61,13 +60,11 @@ export class LocalDriver implements VolumeDriver {
     // One mount for all its containers: what is in a tmpfs is shared, and a file system on a device is mounted once.
     const work = { kind: 'mount', fstype, source: device, attributes: attributeBits(attributes) } as const
     try {
-      const options = await withAddress(volume.name, mount)
-      const { socket, connection } = await this.#keepers.hold(
-        volume.name,
-        target,
-        { ...work, options },
-        new Uint8Array(),
-      )
+      const hold = (options: readonly string[]) =>
+        this.#keepers.hold(volume.name, target, { ...work, options }, new Uint8Array())
+      const { socket, connection } = isNfs(fstype)
+        ? await mountNfs(volume.name, mount, hold)
+        : await hold(mount.options)
       return {
         path: target,
         operations: [{ op: 'adopt', keeper: socket, target }],
@@ -110,28 +107,6 @@ function attributeBits({ readOnly, noSuid, noDev, noExec, accessTime }: VolumeMo
   )
 }
 
-/** nfs(5) has the address of the server as an option, which mount.nfs(8) adds; the kernel takes no names there. */
-async function withAddress(name: string, { fstype, device, options }: LocalMount): Promise<readonly string[]> {
-  if (!/^nfs4?$/.test(fstype)) return options
-  const given = options.find((option) => option.startsWith('addr='))
-  const server = given?.slice('addr='.length) ?? /^\[?([^\]/]+?)\]?:\//.exec(device)?.[1]
-  if (server === undefined) {
-    throw new PodlingError(
-      'INVALID_OPTION',
-      `mount volume ${name}: options.device must be 'server:/path' for ${fstype}, or options.o say addr=SERVER; got ${device}`,
-    )
-  }
-  if (given !== undefined && isIP(server) !== 0) return options
-  try {
-    const { address } = await lookup(server)
-    return [...options.filter((option) => option !== given), `addr=${address}`]
-  } catch (error) {
-    throw new PodlingError('VOLUME_FAILED', `mount volume ${name}: there is no address for the server ${server}`, {
-      cause: error,
-    })
-  }
-}
-
 function explained(error: KeeperFailure, name: string, { fstype, device }: LocalMount): PodlingError {
   const { errno = '', message } = error
   const hint = hintFor(errno, message, fstype, device)
@@ -155,6 +130,8 @@ function hintFor(errno: string, said: string, fstype: string, device: string): s
       return said.startsWith('fsconfig create')
         ? `; see that there is a file system ${fstype} on it`
         : '; see mount(8) for its options'
+    case 'EPROTONOSUPPORT':
+      return '; the server speaks no such version: say in options.o which one it does, such as vers=3 with nolock (nfs(5))'
     case 'ECONNREFUSED':
     case 'ETIMEDOUT':
     case 'EHOSTUNREACH':

@@ -13,7 +13,11 @@ export interface VolumeOptions {
   readonly name?: string
   /** What keeps its data. @default 'local': a directory below the runtime's root */
   readonly driver?: string
-  /** For the driver. */
+  /**
+   * For the driver. `'local'` makes a directory, of `o: 'uid=N,gid=N'` and at most `size` bytes and `inodes` files; or mounts what
+   * mount(8) would for `type`, `device` and `o`. For `type: 'nfs'` see nfs(5): `device` is `'server:/path'`, and where `o` names
+   * no version, 4.2, 4.1 and 4.0 are tried at each address of the server. @default none
+   */
   readonly options?: Readonly<Record<string, string>>
   /** For finding it again; no effect on the volume. */
   readonly labels?: Readonly<Record<string, string>>
