@@ -13,6 +13,9 @@ import { endLeftovers } from './runner/leftovers.js'
 import { networkTraces } from './runner/machine.js'
 import { runFiles, type TestFile } from './runner/run-files.js'
 
+/** Seconds that a file has: on a machine with other things to do the longest take three minutes. */
+const PATIENCE = 300
+
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const { positionals: given, values } = parseArgs({
   allowPositionals: true,
@@ -23,7 +26,7 @@ const files = parts.flatMap((part) => (part === 'native' ? [native()] : specsAt(
 
 if (!values.installed) installPeers()
 const tracesBefore = networkTraces()
-const { passed, failed, skipped } = await runFiles(files, root, 180 * Number(values.slower))
+const { passed, failed, skipped } = await runFiles(files, root, PATIENCE * Number(values.slower))
 for (const process of endLeftovers()) {
   console.log(`Left running by the tests, and ended now: ${process}`)
   failed.push({ name: process, details: '' })
