@@ -48,10 +48,20 @@ static uint32_t make_namespaces(void) {
   return EARLY;
 }
 
+/* Whether it will be in another user namespace than we are, which all others that it makes are to belong to. */
+static bool changes_users(const struct plan *plan) {
+  bool joins = false;
+  struct reader joined = plan->join.items;
+  for (uint32_t i = 0; i < plan->join.count; i++) {
+    joins |= read_u32(&joined) == CLONE_NEWUSER;
+    read_text(&joined);
+  }
+  return joins || plan->create & CLONE_NEWUSER;
+}
+
 /* Of the namespaces that are there keep those that the plan creates, and leave the others. Returns what is kept. */
 static int keep_namespaces(struct slot *slot, uint32_t *kept) {
-  /* In a new user namespace all others are to be its own. */
-  *kept = slot->plan->create & CLONE_NEWUSER ? 0 : slot->plan->create & slot->namespaces;
+  *kept = changes_users(slot->plan) ? 0 : slot->plan->create & slot->namespaces;
   uint32_t left = slot->namespaces & ~*kept;
   if (left == 0) return 0;
   autoclose int home = sys_pidfd_open(getppid());

@@ -121,6 +121,31 @@ if (controllers.length === 0) {
     await until(() => left().length === 0, 'no cgroup is left')
   })
 
+  t.test('in a user namespace that it joins its namespaces are not those that the slot had', async (t) => {
+    const launcher = await Launcher.start({ warm: cgroup().attach })
+    const map = '0 100000 65536\n'
+    const whole = makePlan(rootfs, { argv: ['sleep', '1000'], cgroup: cgroup(), create: ['user', 'mount', 'pid'] })
+    const withoutDevices = (plan: typeof whole) => plan.operations.filter(({ op }) => op !== 'mknod')
+    const idMaps = { uid: map, gid: map }
+    const monitor = await launcher.launch({ ...whole, idMaps, operations: withoutDevices(whole) }, [])
+    for (let i = 0; i < 3; i++) {
+      await until(() => launcher.warm, 'a slot is warm')
+      const joined = makePlan(rootfs, {
+        argv: ['sh', '-c', 'hostname inside && hostname && readlink /proc/self/ns/user'],
+        cgroup: cgroup(),
+        create: ['mount', 'pid', 'network', 'uts', 'ipc'],
+        join: [{ type: 'user', path: `/proc/${monitor.pid}/ns/user` }],
+        stdio: { stdout: 'pass' },
+      })
+      const { output } = await run(launcher, { ...joined, idMaps, operations: withoutDevices(joined) })
+      t.equal(output, `inside\n${readlinkSync(`/proc/${monitor.pid}/ns/user`)}\n`, 'it has rights over its own')
+    }
+    await monitor.kill(9)
+    await monitor.exited
+    await launcher.close()
+    await until(() => left().length === 0, 'no cgroup is left')
+  })
+
   t.test('a failed start from a slot, an exec, and joined namespaces', async (t) => {
     const launcher = await Launcher.start({ warm: cgroup().attach })
     await until(() => launcher.warm, 'a slot is warm')
