@@ -8,6 +8,8 @@ export interface TestFile {
   readonly name: string
   readonly command: string
   readonly args: readonly string[]
+  /** It changes what holds for all of the machine: it is run after all others. @default false */
+  readonly alone?: boolean
 }
 
 /** Journeys start real containers: more at once only makes each of them slower. */
@@ -21,8 +23,7 @@ const jobs = 2
  */
 export async function runFiles(files: readonly TestFile[], directory: string, timeout: number): Promise<Results> {
   const all: Results = { passed: 0, failed: [], skipped: [] }
-  const waiting = [...files]
-  const work = async (): Promise<void> => {
+  const work = async (waiting: TestFile[]): Promise<void> => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
       const startedAt = Date.now()
       const results = await runFile(file, directory, timeout)
@@ -32,7 +33,9 @@ export async function runFiles(files: readonly TestFile[], directory: string, ti
       all.skipped.push(...results.skipped)
     }
   }
-  await Promise.all(Array.from({ length: jobs }, work))
+  const together = files.filter(({ alone }) => alone !== true)
+  await Promise.all(Array.from({ length: jobs }, () => work(together)))
+  await work(files.filter(({ alone }) => alone === true))
   return all
 }
 
