@@ -1,11 +1,12 @@
 /** Containers with a user namespace of their own: who they are on the host, what they see, and that nothing is copied for it. */
-import { chownSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
+import { chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { extract } from 'tar-stream'
 import { Runtime, type Container } from 'podling'
 import { temporaryDirectory } from '../fixtures/directory.js'
 import { nothing, settledLeftovers } from '../fixtures/leftovers.js'
+import { joinsAnother } from '../fixtures/shared-users.js'
 import { first, output, say, setUp } from '../fixtures/user-namespaces.js'
 import { needs } from '../peers.js'
 
@@ -153,30 +154,8 @@ t.test('volumes, and directories of the host', needs('root', 'busybox'), async (
 }) // prettier-ignore
 
 t.test('that of another container', needs('root', 'busybox'), async (t) => {
-  const { runtime, image } = await setUp(t)
-  const idle = { image, network: 'none', command: ['sleep', '1000'] } as const
-  const first = await runtime.run({ ...idle, userns: 'auto', name: 'first' })
-  t.teardown(() => first.remove({ force: true }))
-  await using second = await runtime.run({ ...idle, userns: 'container:first' })
-  const { uids } = first.inspect().userNamespace!
-  t.match(second.inspect().userNamespace, { mode: 'container', uids })
-  const namespace = (container: Container) => readlinkSync(`/proc/${String(container.pid)}/ns/user`)
-  t.equal(namespace(second), namespace(first), 'the very same')
-  const look = 'id -u; stat -c %u /bin/busybox /home/app /etc/hosts; touch /x && stat -c %u /x; ip link set lo down && echo up'
-  t.equal((await second.exec(['sh', '-c', look])).stdout, '0\n0\n1000\n0\n0\n')
-  await first.stop({ timeout: 0 })
-  t.equal((await second.exec(['id', '-u'])).stdout, '0\n', 'it outlives who made it')
-  await second.stop({ timeout: 0 })
-  await t.rejects(second.start(), { code: 'INVALID_STATE', message: /join the user namespace of container .*: it doesn't run/ })
-  await first.start()
-  await second.start()
-  t.equal(namespace(second), namespace(first))
-  await t.rejects(runtime.run({ ...idle, userns: 'container:nobody' }), { code: 'CONTAINER_NOT_FOUND', message: /user namespace of container nobody/ })
-  await using plain = await runtime.run({ ...idle, name: 'plain' })
-  await using third = await runtime.run({ ...idle, userns: 'container:plain' })
-  t.equal(third.inspect().userNamespace, undefined, 'the host’s, where that has it')
-  t.equal(namespace(third), namespace(plain))
-}) // prettier-ignore
+  await joinsAnother(t, await setUp(t))
+})
 
 t.test('exec, copies, top, pause, restarts', needs('root', 'busybox'), async (t) => {
   const setup = await setUp(t)

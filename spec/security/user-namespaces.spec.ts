@@ -3,6 +3,7 @@ import { readFileSync, statSync } from 'node:fs'
 import t from 'tap'
 import type { Container, ContainerOptions } from 'podling'
 import { busyboxRootfs, testRuntime } from '../fixtures/runtime.js'
+import { keepsSecret } from '../fixtures/shared-users.js'
 import { subIdFiles } from '../fixtures/sub-ids.js'
 import { needs } from '../peers.js'
 
@@ -12,18 +13,6 @@ t.test('between containers', needs('root', 'busybox'), async (t) => {
   t.teardown(() => test[Symbol.asyncDispose]())
   const { runtime, image } = test
 
-  const victim = async (userns: string): Promise<Container> => {
-    const container = await runtime.run({
-      image,
-      network: 'none',
-      userns,
-      volumes: [`of-${userns}:/data`],
-      command: ['sh', '-c', 'umask 077; echo secret >/data/secret; exec sleep 1000'],
-      ready: { command: ['test', '-s', '/data/secret'] },
-    })
-    t.teardown(() => container.remove({ force: true }))
-    return container
-  }
   // It sees all processes, and has the other one's volume: what keeps them apart is who it is, and nothing else.
   const attack = async (userns: string, of: Container, capAdd: ContainerOptions['capAdd'] = []): Promise<string[]> => {
     const said: string[] = []
@@ -55,14 +44,14 @@ t.test('between containers', needs('root', 'busybox'), async (t) => {
 
   t.test('in the host’s user namespace', async (t) => {
     t.strictSame(
-      await attack('host', await victim('host'), ['SYS_PTRACE']),
+      await attack('host', await keepsSecret(t, test, 'host'), ['SYS_PTRACE']),
       Array.from({ length: 7 }, () => 'done'),
     )
   })
 
   t.test('with ids of their own', async (t) => {
     const all = Array.from({ length: 7 }, () => 'refused')
-    const own = await victim('auto')
+    const own = await keepsSecret(t, test, 'auto')
     t.strictSame(await attack('auto', own, ['ALL']), all)
     t.equal((await own.exec(['cat', '/data/secret'])).stdout, 'secret\n', 'as it was')
     t.equal(own.status, 'running')

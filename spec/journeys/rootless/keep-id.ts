@@ -1,10 +1,11 @@
 /** User namespaces of containers whose maker is an ordinary user: `keep-id`, `nomap`, `auto` and maps of his own, on one driver. */
-import { mkdirSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { extract } from 'tar-stream'
 import { Runtime, type Container, type ContainerOptions } from 'podling'
 import { busyboxRootfs } from '../../fixtures/runtime.js'
+import { joinsAnother } from '../../fixtures/shared-users.js'
 
 const home = process.env['HOME'] ?? ''
 const storageDriver = process.env['DRIVER'] as 'overlay' | 'vfs' | 'fuse-overlayfs'
@@ -166,29 +167,8 @@ t.test('copies, diff, commit and volumes speak of the ids that the container see
 }) // prettier-ignore
 
 t.test('that of another container', once, async (t) => {
-  const idle = { image, network: 'none', command: ['sleep', '1000'] } as const
-  const first = await runtime.run({ ...idle, userns: 'auto', name: 'first' })
-  t.teardown(() => first.remove({ force: true }))
-  await using second = await runtime.run({ ...idle, userns: 'container:first' })
-  const { uids } = first.inspect().userNamespace!
-  t.match(second.inspect().userNamespace, { mode: 'container', uids })
-  const namespace = (container: Container) => readlinkSync(`/proc/${String(container.pid)}/ns/user`)
-  t.equal(namespace(second), namespace(first), 'the very same')
-  const look = 'id -u; stat -c %u /bin/busybox /home/app /etc/hosts; touch /x && stat -c %u /x; ip link set lo down && echo up'
-  t.equal((await second.exec(['sh', '-c', look])).stdout, '0\n0\n1000\n0\n0\n')
-  await first.stop({ timeout: 0 })
-  t.equal((await second.exec(['id', '-u'])).stdout, '0\n', 'it outlives who made it')
-  await second.stop({ timeout: 0 })
-  await t.rejects(second.start(), { code: 'INVALID_STATE', message: /join the user namespace of container .*: it doesn't run/ })
-  await first.start()
-  await second.start()
-  t.equal(namespace(second), namespace(first))
-  await t.rejects(runtime.run({ ...idle, userns: 'container:nobody' }), { code: 'CONTAINER_NOT_FOUND', message: /user namespace of container nobody/ })
-  await using plain = await runtime.run({ ...idle, name: 'plain' })
-  await using third = await runtime.run({ ...idle, userns: 'container:plain' })
-  t.equal(third.inspect().userNamespace, undefined, 'the host’s, where that has it')
-  t.equal(namespace(third), namespace(plain))
-}) // prettier-ignore
+  await joinsAnother(t, { runtime, image })
+})
 
 t.test('nothing is left of what was copied', async (t) => {
   t.equal((await runtime.containers.list()).length, 0)

@@ -7,26 +7,15 @@ import { join } from 'node:path'
 import t from 'tap'
 import { Runtime, type Container, type ContainerOptions } from 'podling'
 import { busyboxRootfs } from '../../fixtures/runtime.js'
+import { keepsSecret } from '../../fixtures/shared-users.js'
 
 const runtime = await Runtime.open()
 t.teardown(() => runtime.close())
 const image = await runtime.images.import(await busyboxRootfs(), { ref: 'busybox:test' })
+const place = { runtime, image }
 const own = join(process.env['HOME'] ?? '', 'own')
 mkdirSync(own)
 writeFileSync(join(own, 'secret'), 'of the user\n', { mode: 0o600 })
-
-async function victimIn(userns: string): Promise<Container> {
-  const container = await runtime.run({
-    image,
-    network: 'none',
-    userns,
-    volumes: [`of-${userns}:/data`],
-    command: ['sh', '-c', 'umask 077; echo secret >/data/secret; exec sleep 1000'],
-    ready: { command: ['test', '-s', '/data/secret'] },
-  })
-  t.teardown(() => container.remove({ force: true }))
-  return container
-}
 
 /** What each try comes to. It sees all processes, and has the victim's volume: what keeps them apart is who it is, and nothing else. */
 async function attack(by: Partial<ContainerOptions>, victim: Container, volume: string): Promise<string> {
@@ -54,11 +43,11 @@ async function attack(by: Partial<ContainerOptions>, victim: Container, volume: 
 const all = (word: string): string => Array.from({ length: 7 }, () => word).join(' ')
 
 t.test('in the user namespace that all share', async (t) => {
-  t.equal(await attack({ capAdd: ['SYS_PTRACE'] }, await victimIn('host'), 'of-host'), all('done'))
+  t.equal(await attack({ capAdd: ['SYS_PTRACE'] }, await keepsSecret(t, place, 'host'), 'of-host'), all('done'))
 })
 
 t.test('with ids of their own', async (t) => {
-  const victim = await victimIn('auto')
+  const victim = await keepsSecret(t, place, 'auto')
   t.equal(await attack({ userns: 'auto', capAdd: ['ALL'], seccomp: 'unconfined' }, victim, 'of-auto'), all('refused'))
   t.equal(await attack({ userns: 'keep-id' }, victim, 'of-auto'), all('refused'), 'nor can the user in a container that keeps his id')
   t.equal((await victim.exec(['cat', '/data/secret'])).stdout, 'secret\n', 'as it was')
