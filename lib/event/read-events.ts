@@ -166,14 +166,10 @@ class Growth {
   #changed = false
   #resolve: (() => void) | undefined
   readonly #watcher
-  readonly #timer: NodeJS.Timeout | undefined
   readonly #until: number
 
   constructor(directory: string, until: Date | undefined) {
     this.#watcher = watchDirectory(directory, this.wake)
-    // Timers know no longer time than that; whoever waits for a month looks again.
-    const left = until === undefined ? undefined : Math.min(until.getTime() - Date.now(), LONGEST_TIMER)
-    this.#timer = left === undefined ? undefined : setTimeout(this.wake, Math.max(left, 0))
     this.#until = until?.getTime() ?? Infinity
   }
 
@@ -190,7 +186,10 @@ class Growth {
   /** @param late look again soon, whatever happens */
   async wait(late: boolean): Promise<void> {
     if (!this.#changed) {
-      const timer = late ? setTimeout(this.wake, LATE) : undefined
+      // Each waiting has a timer of its own. One for all would not do: a timer may fire before the wall clock shows its
+      // time, clocks are set, and none is longer than LONGEST_TIMER.
+      const left = Math.min(this.#until - Date.now(), late ? LATE : LONGEST_TIMER)
+      const timer = late || this.#until < Infinity ? setTimeout(this.wake, Math.max(left, 1)) : undefined
       await new Promise<void>((resolve) => {
         this.#resolve = resolve
       })
@@ -202,6 +201,5 @@ class Growth {
 
   close(): void {
     this.#watcher.close()
-    clearTimeout(this.#timer)
   }
 }

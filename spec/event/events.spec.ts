@@ -73,6 +73,19 @@ t.test('filters, since and until', async (t) => {
   t.ok(Date.now() >= until.getTime(), 'it ends by itself')
 })
 
+t.test('`until` is a time of the wall clock, also of one that is set back meanwhile', async (t) => {
+  await using test = await testRuntime()
+  const { now } = Date
+  t.teardown(() => {
+    Date.now = now
+  })
+  const until = new Date(now() + 50)
+  const ended = test.runtime.events({ until, filters: { type: 'pod' } }).next()
+  Date.now = () => now() - 100
+  t.same(await ended, { done: true, value: undefined })
+  t.ok(Date.now() >= until.getTime())
+})
+
 t.test('pods, and the containers in them', async (t) => {
   await using test = await testRuntime()
   const { runtime } = test
