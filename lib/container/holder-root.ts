@@ -1,5 +1,5 @@
 /** The root of the process that holds a pod: empty, in memory, and in its own mount namespace. Pure. */
-import type { LaunchInput } from '../launch/compile.js'
+import type { LaunchInput } from '../launch/compile/input.js'
 import type { ContainerPaths } from './record.js'
 
 export function holderRoot({ runDirectory }: ContainerPaths): LaunchInput['root'] {

@@ -1,6 +1,6 @@
 /** A container of a pod enters the namespaces that the pod's holder keeps. */
 import { closeSync, openSync } from 'node:fs'
-import type { MountSource } from '../launch/compile.js'
+import type { MountSource } from '../launch/compile/input.js'
 import type { Spec, SpecMount, SpecNamespaceType } from '../launch/oci-spec.js'
 import { givenDescriptor } from '../launch/plan.js'
 import { PodlingError } from '../errors.js'

@@ -8,7 +8,7 @@
 import { existsSync } from 'node:fs'
 import { open, rm, type FileHandle } from 'node:fs/promises'
 import { constants } from 'node:os'
-import { compileView, type ViewInput } from '../launch/compile.js'
+import { compileView, type ViewInput } from '../launch/compile/view.js'
 import type { Monitor } from '../launch/monitor.js'
 import { PodlingError } from '../errors.js'
 import type { Tree } from '../storage/copy/copier.js'

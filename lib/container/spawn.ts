@@ -1,6 +1,6 @@
 import { PodlingError } from '../errors.js'
 import { show } from '../schema/faults.js'
-import { compileExec } from '../launch/compile.js'
+import { compileExec } from '../launch/compile/exec.js'
 import { labelledPipe } from '../sys/labelled-pipe.js'
 import { execProcess } from './exec-process.js'
 import type { Lifecycle } from './lifecycle.js'

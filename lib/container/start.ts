@@ -1,6 +1,7 @@
 // Not by promises of node:fs: each of them is a trip to the thread pool that costs more than all these small files.
 import { existsSync, rmSync, unlinkSync } from 'node:fs'
-import { compilePlan, type LaunchInput } from '../launch/compile.js'
+import { compilePlan } from '../launch/compile/container.js'
+import type { LaunchInput } from '../launch/compile/input.js'
 import { eventMembers } from '../event/event.js'
 import { JOURNAL_LIMIT } from '../event/journal.js'
 import type { Plan } from '../launch/plan.js'

@@ -1,7 +1,7 @@
 /** The files of /etc that the host writes for a container: at each start, as the host's own may have changed. */
 import { chmodSync, chownSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname as osHostname } from 'node:os'
-import type { MountSource } from '../launch/compile.js'
+import type { MountSource } from '../launch/compile/input.js'
 import type { NetworkStatus } from '../network/attachment.js'
 import type { NetworkMode } from '../network/mode.js'
 import { namesDomain } from '../network/names.js'

@@ -1,6 +1,6 @@
 import { closeSync, readFileSync } from 'node:fs'
 import { seccompListener } from '../container/seccomp-listener.js'
-import { compileExec } from '../launch/compile.js'
+import { compileExec } from '../launch/compile/exec.js'
 import { parseSpec } from '../launch/validate-spec.js'
 import type { SpecProcess } from '../launch/oci-spec.js'
 import { checkConsole } from './console.js'

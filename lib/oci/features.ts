@@ -1,7 +1,7 @@
 /** What this runtime does, as the runtime-spec's features.md has it. */
 import { capabilityNames } from '../security/capabilities.js'
 import { seccompActions, seccompArchitectures, seccompFlags, seccompOperators } from '../security/linux-seccomp.js'
-import { mountWords } from '../launch/mount-options.js'
+import { mountWords } from '../launch/compile/mount-options.js'
 import { print } from './print.js'
 import { packageVersion, specVersion } from './version.js'
 

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { compilePlan, type LaunchInput } from '../../lib/launch/compile.js'
+import { compilePlan } from '../../lib/launch/compile/container.js'
+import type { LaunchInput } from '../../lib/launch/compile/input.js'
 import type { Spec } from '../../lib/launch/oci-spec.js'
 
 const idMaps = { uid: '0 5 10\n', gid: '0 5 10\n' }

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { bitsOf } from '../../lib/launch/scheduling.js'
+import { bitsOf } from '../../lib/launch/compile/scheduling.js'
 import { ociRuntime, runs, type MutableSpec } from '../fixtures/oci.js'
 
 t.test('scheduler, I/O priority, memory policy and personality, of the container and of what comes in', async (t) => {

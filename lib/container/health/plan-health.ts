@@ -1,5 +1,5 @@
 /** How the monitor is to check a container. Pure. */
-import { compileExec, compileProbe } from '../../launch/compile.js'
+import { compileExec, compileProbe } from '../../launch/compile/exec.js'
 import type { Spec } from '../../launch/oci-spec.js'
 import type { Plan, PlanHealth } from '../../launch/plan.js'
 import type { ContainerPaths, ContainerRecord } from '../record.js'

@@ -2,8 +2,8 @@
  * How the kernel is to treat a process among others: config.md, "Scheduler", "I/O Priority", config-linux.md, "Memory Policy",
  * "Personality". Pure.
  */
-import type { Spec, SpecLinux, SpecProcess, SpecScheduler } from './oci-spec.js'
-import type { Operation } from './plan.js'
+import type { Spec, SpecLinux, SpecProcess, SpecScheduler } from '../oci-spec.js'
+import type { Operation } from '../plan.js'
 import {
   ioPriorityClasses,
   memoryPolicyFlags,
@@ -11,7 +11,7 @@ import {
   personalities,
   schedulerFlags,
   schedulerPolicies,
-} from './scheduling-numbers.js'
+} from '../scheduling-numbers.js'
 
 /** @param exec whether the process is brought into a container, as `execCPUAffinity` is of those alone */
 export function schedulingOperations({ linux = {} }: Spec, process: SpecProcess, exec: boolean): Operation[] {

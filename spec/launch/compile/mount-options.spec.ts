@@ -1,5 +1,5 @@
 import t from 'tap'
-import { mountWords, parseMountOptions } from '../../lib/launch/mount-options.js'
+import { mountWords, parseMountOptions } from '../../../lib/launch/compile/mount-options.js'
 
 t.test('words are told apart', async (t) => {
   t.strictSame(parseMountOptions(['rbind', 'ro', 'nosuid', 'noexec', 'nodev', 'rslave']), {

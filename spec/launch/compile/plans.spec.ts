@@ -1,8 +1,10 @@
 import t from 'tap'
-import { compileExec, compilePlan, type LaunchInput } from '../../lib/launch/compile.js'
-import type { Spec, SpecProcess } from '../../lib/launch/oci-spec.js'
-import type { Operation } from '../../lib/launch/plan.js'
-import type { LinuxSeccomp, SeccompRule } from '../../lib/security/linux-seccomp.js'
+import { compilePlan } from '../../../lib/launch/compile/container.js'
+import { compileExec } from '../../../lib/launch/compile/exec.js'
+import type { LaunchInput } from '../../../lib/launch/compile/input.js'
+import type { Spec, SpecProcess } from '../../../lib/launch/oci-spec.js'
+import type { Operation } from '../../../lib/launch/plan.js'
+import type { LinuxSeccomp, SeccompRule } from '../../../lib/security/linux-seccomp.js'
 
 const spec: Spec = {
   ociVersion: '1.2.0',
@@ -141,8 +143,12 @@ t.test('a pure v2 tree is one bind', (t) => {
 })
 
 t.test('nothing is made in a /dev that belongs to the host', (t) => {
-  const mounts = [{ destination: '/dev', type: 'bind', source: '/dev', options: ['rbind'] }]
-  t.equal(at(compilePlan({ ...input, spec: { ...spec, mounts } }).operations, 'mknod'), -1)
+  for (const type of ['bind', 'none', 'tmpfs']) {
+    const mounts = [{ destination: '/dev', type, source: '/dev', options: ['rbind'] }]
+    t.equal(at(compilePlan({ ...input, spec: { ...spec, mounts } }).operations, 'mknod'), -1, type)
+  }
+  const own = [{ destination: '/dev/', type: 'tmpfs', source: 'tmpfs' }]
+  t.ok(at(compilePlan({ ...input, spec: { ...spec, mounts: own } }).operations, 'mknod') > 0, 'but in its own')
   t.end()
 })
 
