@@ -83,11 +83,8 @@ t.test('published ports', async (t) => {
     'all bytes, there and back',
   )
   const answers = await Promise.all(Array.from({ length: 200 }, (_, index) => askTcp('127.0.0.1', 9001, String(index))))
-  t.strictSame(
-    answers,
-    Array.from({ length: 200 }, (_, index) => `81\n${String(index)}`),
-    'many at once',
-  )
+  const wrong = answers.filter((answer, index) => answer !== `81\n${String(index)}`)
+  t.strictSame(wrong, [], 'many at once')
 
   await t.rejects(runtime.run({ ...server, network: 'bridge', ports: ['8080:80'] }), {
     code: 'PORT_IN_USE',
