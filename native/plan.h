@@ -1,5 +1,5 @@
 /*
- * The launch plan as bytes: what lib/launch/encode.ts writes and this helper obeys. All numbers are little-endian and
+ * The launch plan as bytes: what lib/launch/encode writes and this helper obeys. All numbers are little-endian and
  * unaligned. A plan is untrusted input like any other: it is checked whole before the first step of it is done.
  *
  *   text   u32 length, bytes, NUL        (so that C points straight into the plan; no NUL among the bytes)
@@ -31,7 +31,7 @@
 
 enum { PLAN_MAGIC = 0x50444c50, PLAN_VERSION = 10, PLAN_MAXIMUM = 64 * 1024 * 1024 };
 
-/* A spec of lib/launch checks that these numbers and encode.ts agree, by reading this very file. */
+/* A spec of lib/launch checks that these numbers and encode/numbers.ts agree, by reading this very file. */
 enum opcode {
   OP_PROPAGATION = 1,
   OP_ROOT_OVERLAY = 2,

@@ -3,7 +3,7 @@
  * launcher, and on cgroup v1 a wait in the kernel.
  */
 import { socketPair, close } from '../sys/libc.js'
-import { encodePlan } from './encode.js'
+import { encodePlan } from './encode/plan.js'
 import type { Plan } from './plan.js'
 import { Remote } from './remote.js'
 

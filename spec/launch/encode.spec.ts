@@ -1,5 +1,6 @@
 import t from 'tap'
-import { encodePlan, planMagic } from '../../lib/launch/encode.js'
+import { planMagic } from '../../lib/launch/encode/numbers.js'
+import { encodePlan } from '../../lib/launch/encode/plan.js'
 import type { Plan } from '../../lib/launch/plan.js'
 import { FrameReader, encodeRequest, frameKinds, reasons, stages, type Frame } from '../../lib/launch/protocol.js'
 

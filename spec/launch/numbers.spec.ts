@@ -12,7 +12,7 @@ import {
   propagations,
   restartPolicies,
   stdioModes,
-} from '../../lib/launch/encode.js'
+} from '../../lib/launch/encode/numbers.js'
 import { healthOutputSize, healthResults, healthStatuses } from '../../lib/launch/health.js'
 import { copyFrom, copyWays, frameKinds, killHow, reasons, requestKinds, stages } from '../../lib/launch/protocol.js'
 
