@@ -7,6 +7,7 @@ import { slotOf } from '../network/endpoint-messages.js'
 import { settleAll } from '../teardown.js'
 import { Monitor } from '../launch/monitor.js'
 import { readExitFile } from '../launch/exit-record.js'
+import type { ExitRecord } from '../launch/protocol.js'
 import { unmountVolumes } from './clear-away.js'
 import { containerEvent } from './container-event.js'
 import type { ContainerContext } from './context.js'
@@ -222,10 +223,11 @@ export class Lifecycle {
       return
     }
     const record = await readExitFile(this.paths.exitFile)
-    if (record === undefined) {
-      if (this.status === 'created' && this.#wasLost()) await this.#afterLoss()
-      return
-    }
+    if (record !== undefined) this.#hasEnded(record)
+    else if (this.status === 'created' && existsSync(`${this.paths.exitFile}.new`)) await this.#lookForLoss()
+  }
+
+  #hasEnded(record: ExitRecord): void {
     this.exit = exitStatus(record)
     this.status = 'exited'
     this.ended = Promise.resolve(this.exit)
@@ -233,10 +235,21 @@ export class Lifecycle {
 
   /**
    * Has it run, and does nobody know how that ended? Its monitor keeps room for the record from the start on, and makes the
-   * record of it. Where that is there still and no monitor, it was killed, or the machine went down.
+   * record of it. Where that is there still and no monitor, it was killed, or the machine went down. Asked with the lock held:
+   * another process may have started it since there was no monitor, and even have seen its end.
    */
-  #wasLost(): boolean {
-    return existsSync(`${this.paths.exitFile}.new`) && !RunLock.isHeld(this.paths.lock)
+  async #lookForLoss(): Promise<void> {
+    const lock = RunLock.seize(this.paths.lock)
+    if (lock === undefined && RunLock.isHeld(this.paths.lock)) return
+    try {
+      const monitor = await connect(this.paths.socket)
+      const record = monitor === undefined ? await readExitFile(this.paths.exitFile) : undefined
+      if (monitor !== undefined) this.follow(monitor)
+      else if (record !== undefined) this.#hasEnded(record)
+      else await this.#afterLoss()
+    } finally {
+      lock?.release()
+    }
   }
 
   /** A state that it has while this monitor lives; one that ended meanwhile keeps its own. */

@@ -336,10 +336,17 @@ export class Monitor {
       before(started, runs)
       if (runs) running.resolve(undefined)
     }
-    this.#remote.exited.promise.catch((error: unknown) => {
-      running.reject(error instanceof Error ? error : new Error(String(error)))
-    })
-    await this.#remote.ask('proceed', 0, 0, 'Let the container go on')
+    const what = 'Let the container go on'
+    this.#remote.exited.promise.then(
+      // Killed on its way from the barrier to its program.
+      () => {
+        running.reject(endedError(what))
+      },
+      (error: unknown) => {
+        running.reject(error instanceof Error ? error : new Error(String(error)))
+      },
+    )
+    await this.#remote.ask('proceed', 0, 0, what)
     await this.#remote.connection.holdWhile(running.promise)
   }
 

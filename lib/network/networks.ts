@@ -374,7 +374,7 @@ export class Networks {
 
   /** Leave no link, rule or table behind when this is the last process on the root and no container has an address. */
   async #removeIfUnused(): Promise<void> {
-    await this.#presence.whenAlone(() =>
+    await this.#presence.whenNobody(() =>
       this.#host.exclusively(async () => {
         if (!this.#host.space.isThere) return
         if (this.#firewall.claims().length > 0 || (await this.#cni.inUse())) return
@@ -389,7 +389,9 @@ export class Networks {
     try {
       await this.naming.close()
       await this.#cni.close()
-      if (this.#presence.entered) await this.#removeIfUnused()
+      const entered = this.#presence.entered
+      this.#presence.leave()
+      if (entered) await this.#removeIfUnused()
     } finally {
       this.#presence.leave()
       this.#host.close()

@@ -40,17 +40,16 @@ export class Presence {
     return this.#fd !== undefined
   }
 
-  /** Run `work` if no other process is present, with none coming in meanwhile. */
-  async whenAlone(work: () => Promise<void>): Promise<void> {
-    const before = this.#fd
-    const fd = before ?? openSync(this.#path, 'a', 0o600)
+  /**
+   * Run `work` if no process is present, with none coming in meanwhile. Who does so at its end leaves first: of two that ask
+   * while both are there, neither would be the last one.
+   */
+  async whenNobody(work: () => Promise<void>): Promise<void> {
+    const fd = openSync(this.#path, 'a', 0o600)
     try {
-      if (!tryLock(fd, 'exclusive')) return
-      await work()
+      if (tryLock(fd, 'exclusive')) await work()
     } finally {
-      // Of a lock that was shared before, the exclusive one is a change; either way back to what it was.
-      if (before === undefined) closeSync(fd)
-      else tryLock(fd, 'shared')
+      closeSync(fd)
     }
   }
 

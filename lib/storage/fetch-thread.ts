@@ -184,11 +184,14 @@ export class FetchThread {
   }
 
   async #answer({ question, session, repository }: Extract<FromFetcher, { is: 'question' }>): Promise<void> {
+    let answer
     try {
       const credentials = await this.#sessions.get(session)?.credentials?.(repository)
-      this.#post({ is: 'answer', question, ...(credentials === undefined ? {} : { credentials }) })
+      answer = credentials === undefined ? {} : { credentials }
     } catch (error) {
-      this.#post({ is: 'answer', question, error: plainError(error) })
+      answer = { error: plainError(error) }
     }
+    // Whoever wanted it may have given up meanwhile; the thread rests then, and a message would wake it for good.
+    if (this.#sessions.has(session)) this.#post({ is: 'answer', question, ...answer })
   }
 }

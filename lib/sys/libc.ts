@@ -263,7 +263,11 @@ export function receiveDescriptor(
     controlLength: control.length,
     flags: 0,
   }
-  const size = check(Number(c().recvmsg(socket, message, MSG_CMSG_CLOEXEC)), 'recvmsg', what)
+  let size: number
+  // With a time limit it isn't begun anew by itself after a signal, such as that of a child's end (signal(7)).
+  do size = Number(c().recvmsg(socket, message, MSG_CMSG_CLOEXEC))
+  while (size < 0 && errnoName(c().errno()) === 'EINTR')
+  check(size, 'recvmsg', what)
   const has = control.readInt32LE(8) === SOL_SOCKET && control.readInt32LE(12) === SCM_RIGHTS
   return { size, fd: has ? control.readInt32LE(16) : undefined }
 }

@@ -64,8 +64,8 @@ if (inOwnNetwork(import.meta.url)) {
         })
         await nothingIsLeft()
       }
-      await t.rejects(runtime.run({ ...silent, ready: { port: 81, timeout: '0.4s' } }), {
-        message: /not within 400 ms.*so far.*so good/s,
+      await t.rejects(runtime.run({ ...silent, ready: { port: 81, timeout: '2.5s' } }), {
+        message: /not within 2500 ms.*so far.*so good/s,
       })
       await t.rejects(runtime.run(shell(website, { ready: { http: '/never', port: 80, timeout: 800 } })), {
         code: 'READY_TIMEOUT',

@@ -10,12 +10,14 @@ import { testRuntime } from '../fixtures/runtime.js'
 const setup = await testRuntime()
 t.teardown(() => setup[Symbol.asyncDispose]())
 const { image, root } = setup
+/** For which they sleep: no other test's do, of this run or of another. */
+const SECONDS = String(1e9 + process.pid)
 const common = { image: image.id, network: 'none', detach: true } as const satisfies ContainerOptions
 
 /** Start one and close the runtime. @returns the pids of its pid 1 and its monitor */
 async function left(options: Partial<ContainerOptions>): Promise<{ pid: number; monitor: number }> {
   await using runtime = await Runtime.open({ root })
-  const { pid } = await runtime.run({ ...common, command: ['sleep', '86403'], ...options })
+  const { pid } = await runtime.run({ ...common, command: ['sleep', SECONDS], ...options })
   return { pid: pid!, monitor: parentOf(pid!) }
 }
 
@@ -42,8 +44,8 @@ async function next(t: Test, look: (container: Container, runtime: Runtime) => P
   const container = await runtime.containers.get('left')
   await look(container, runtime)
   await container.remove({ force: true })
-  const { processes, mounts } = await leftovers(root, '86403')
-  t.strictSame([processes.filter((one) => one.includes('86403')), mounts], [[], []], 'nothing is left')
+  const { processes, mounts } = await leftovers(root, SECONDS)
+  t.strictSame([processes.filter((one) => one.includes(SECONDS)), mounts], [[], []], 'nothing is left')
 }
 
 t.test('adopted: one that runs, is paused, waits for its restart', async (t) => {
@@ -110,7 +112,7 @@ for (const running of [true, false]) {
     `the monitor is killed ${running ? 'while it runs' : 'between two runs'}: exited, and nobody knows how`,
     async (t) => {
       const host = await Runtime.open({ root })
-      const container = await host.run({ ...common, name: 'left', command: ['sleep', '86403'], restart: 'always' })
+      const container = await host.run({ ...common, name: 'left', command: ['sleep', SECONDS], restart: 'always' })
       const pid = container.pid!
       const monitor = parentOf(pid)
       // Five times, so that it waits long enough for a look.
@@ -126,7 +128,7 @@ for (const running of [true, false]) {
         t.equal(found.status, 'exited')
         if (running) await t.rejects(found.wait(), { code: 'MONITOR_DIED' })
         await runtime.containers.list()
-        const { cgroups } = await leftovers(root, '86403')
+        const { cgroups } = await leftovers(root, SECONDS)
         if (running)
           t.strictSame(
             cgroups.filter((path) => path.includes(found.id)),
@@ -149,7 +151,7 @@ t.test('after a reboot: what the policy wants', async (t) => {
       const container = await host.run({
         ...common,
         name: `${restart}-${String(stopped)}`,
-        command: ['sleep', '86403'],
+        command: ['sleep', SECONDS],
         restart,
       })
       monitors.push(parentOf(container.pid!))
@@ -159,7 +161,7 @@ t.test('after a reboot: what the policy wants', async (t) => {
   const never = await host.containers.create({
     ...common,
     name: 'never',
-    command: ['sleep', '86403'],
+    command: ['sleep', SECONDS],
     restart: 'always',
   })
   await host.close()

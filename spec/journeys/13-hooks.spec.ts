@@ -1,6 +1,7 @@
 import t from 'tap'
 import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { testRuntime } from '../fixtures/runtime.js'
 
 const home = t.testdir()
@@ -17,6 +18,10 @@ const note = (name: string, script = ':') => ({
 })
 const lines = () => (existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n') : [])
 const state = (name: string) => JSON.parse(readFileSync(join(home, `${name}.json`), 'utf8')) as Record<string, unknown>
+
+const until = async (what: () => boolean) => {
+  while (!what()) await sleep(5)
+}
 
 /** The specification would rather see createRuntime. */
 const older = { prestart: [note('prestart')] }
@@ -52,6 +57,25 @@ t.test('each at its time, with the state and nothing else', async (t) => {
   await container.start()
   await container.remove({ force: true })
   t.equal(lines().filter((line) => line === 'poststop').length, 2, 'once for each start')
+  rmSync(log)
+})
+
+t.test('one that is killed between its barrier and its command is told of', async (t) => {
+  const container = await runtime.containers.create({
+    ...sleeper,
+    hooks: {
+      createRuntime: [note('createRuntime')],
+      startContainer: [{ path: '/bin/sh', args: ['sh', '-c', 'touch /begun; exec sleep 1000'] }],
+    },
+  })
+  const starting = container.start()
+  starting.catch(() => undefined)
+  await until(() => lines().includes('createRuntime'))
+  const pid = Number(state('createRuntime')['pid'])
+  await until(() => existsSync(`/proc/${String(pid)}/root/begun`))
+  process.kill(pid, 'SIGKILL')
+  await t.rejects(starting, { code: 'INVALID_STATE', message: /it has ended/ })
+  await container.remove()
   rmSync(log)
 })
 

@@ -81,6 +81,23 @@ t.test('a stream is ended by its signal', async (t) => {
   t.equal(samples, 1)
 })
 
+t.test('a signal of the one who reads ends it before another sample is waited for', async (t) => {
+  await using container = await started('echo up; exec sleep 100')
+  const controller = new AbortController()
+  let samples = 0
+  for await (const _ of container.stats({ stream: true, interval: '1h', signal: controller.signal })) {
+    samples++
+    controller.abort()
+  }
+  t.equal(samples, 1)
+  const all = new AbortController()
+  for await (const _ of runtime.stats({ stream: true, interval: '1h', signal: all.signal })) {
+    samples++
+    all.abort()
+  }
+  t.equal(samples, 2)
+})
+
 t.test('what goes over its links', async (t) => {
   await using container = await started(
     'httpd -p 8080 -h /bin; wget -q -O /dev/null http://127.0.0.1:8080/busybox; echo up; exec sleep 100',

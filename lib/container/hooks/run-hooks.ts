@@ -1,6 +1,7 @@
 /** Programs of the host that are run at points of a container's life (runtime-spec, "POSIX-platform Hooks"). */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { PodlingError } from '../../errors.js'
 import type { SpecHook, SpecHooks } from '../../launch/oci-spec.js'
 import type { HookState } from './hook-state.js'
@@ -37,6 +38,7 @@ async function runHook(stage: string, { path, args, env, timeout }: SpecHook, st
   )
   try {
     const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
+    await read(child)
     if (deadline.signal.aborted) throw failed(`it was killed after ${String(timeout)} s`)
     const how = signal === null ? `it ended with status ${String(code)}` : `it was ended by ${signal}`
     if (code !== 0) throw failed(said.trim() === '' ? how : `${how}: ${said.trim()}`)
@@ -46,6 +48,16 @@ async function runHook(stage: string, { path, args, env, timeout }: SpecHook, st
     clearTimeout(timer)
     child.stderr?.destroy()
   }
+}
+
+/**
+ * What a process that has ended wrote is in its pipe; the event loop reads that in its next round, if it hasn't yet. The end of
+ * the pipe is none to wait for: what it left running may have it too.
+ */
+async function read(child: ChildProcess): Promise<void> {
+  if (child.stderr?.readableEnded) return
+  await nextTurn()
+  await nextTurn()
 }
 
 /** A process group of its own, so that what it has others do ends with it. Nothing of this process's environment. */

@@ -84,9 +84,18 @@ class TimeLimit {
 
   constructor({ follow, until }: LogOptions) {
     this.reached = new Promise((resolve) => {
-      const wait = follow && until !== undefined ? until.getTime() - Date.now() : Infinity
-      if (wait <= LONGEST_WAIT) this.#timer = setTimeout(resolve, Math.max(0, wait))
+      if (follow && until !== undefined) this.#await(until, resolve)
     })
+  }
+
+  /** A timer may fire before the wall clock shows its time, clocks are set, and none waits longer than that. */
+  #await(until: Date, reached: () => void): void {
+    const left = until.getTime() - Date.now()
+    const look = (): void => {
+      this.#await(until, reached)
+    }
+    if (left > 0) this.#timer = setTimeout(look, Math.min(left, LONGEST_WAIT))
+    else reached()
   }
 
   close(): void {

@@ -31,7 +31,7 @@ export async function waitReady(
     await Promise.race([
       exited,
       ...watchAbort(signal, over.signal),
-      Promise.all(ready.map((one) => waitFor(container, one, over.signal))),
+      Promise.all(ready.map((one) => waitFor(container, one, over.signal, exited))),
     ])
   } finally {
     over.abort()
@@ -39,11 +39,18 @@ export async function waitReady(
   }
 }
 
-async function waitFor(container: Lifecycle, condition: ReadyCondition, over: AbortSignal): Promise<void> {
+async function waitFor(
+  container: Lifecycle,
+  condition: ReadyCondition,
+  over: AbortSignal,
+  exited: Promise<never>,
+): Promise<void> {
   const limit = AbortSignal.timeout(condition.timeout)
   const stop = AbortSignal.any([over, limit])
   if (await holds(container, condition, stop)) return
   if (over.aborted) return
+  // Its log is over before its time is: then it is the container that has ended.
+  if (!limit.aborted) await exited
   throw new PodlingError(
     'READY_TIMEOUT',
     `wait for container ${container.record.name}: ${describe(condition, container)} not within ${String(condition.timeout)} ms${await lastLines(container)}`,

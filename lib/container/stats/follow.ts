@@ -120,5 +120,7 @@ function pause(interval: number, signal: AbortSignal | undefined, ended?: Promis
     const timer = setTimeout(done, interval)
     signal?.addEventListener('abort', done)
     ended?.then(done, done)
+    // A signal tells nobody who listens after it.
+    if (signal?.aborted) done()
   })
 }

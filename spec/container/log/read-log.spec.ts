@@ -88,3 +88,19 @@ t.test('an abort ends a follow quietly', async (t) => {
   }
   t.strictSame(seen, ['only'])
 })
+
+t.test('`until` ends a follow when the wall clock shows it, also one that is set back meanwhile', async (t) => {
+  const path = join(t.testdir(), 'log')
+  await writeFile(path, `${time(0)} stdout F only\n`)
+  const { now } = Date
+  t.teardown(() => {
+    Date.now = now
+  })
+  const until = new Date(now() + 50)
+  const lines = readLog(file(path), { follow: true, until }, new Promise(() => {}))
+  t.match(await lines.next(), { value: { text: 'only' } })
+  const ended = lines.next()
+  Date.now = () => now() - 100
+  t.same(await ended, { done: true, value: undefined })
+  t.ok(Date.now() >= until.getTime())
+})
