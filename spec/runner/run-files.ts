@@ -15,28 +15,51 @@ export interface TestFile {
 /** Journeys start real containers: more at once only makes each of them slower. */
 const jobs = 2
 
+/** What test files said, and which of them are not to be relied on. */
+export interface Outcome extends Results {
+  /** Names of files that failed beside others, and then passed alone. */
+  readonly unsteady: string[]
+}
+
 /**
  * Run test files, two at a time, and print a line for each with its failures. They are run by Node itself and not by
  * tap's command: that one puts loaders of its own into the NODE_OPTIONS of every process that a test starts, also of
  * those in a container, where the loaders' files are not.
  * @param timeout seconds for one file; what takes longer hangs
+ * @param chances if no more files than these fail, they are run once more, each alone. A machine that others use too can
+ * be too slow for a test at one moment; but whatever passes then is told as unsteady, as a race is found no other way
  */
-export async function runFiles(files: readonly TestFile[], directory: string, timeout: number): Promise<Results> {
-  const all: Results = { passed: 0, failed: [], skipped: [] }
+export async function runFiles(
+  files: readonly TestFile[],
+  directory: string,
+  timeout: number,
+  chances: number,
+): Promise<Outcome> {
+  const ran = new Map<TestFile, Results>()
   const work = async (waiting: TestFile[]): Promise<void> => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
       const startedAt = Date.now()
       const results = await runFile(file, directory, timeout)
       print(file, results, Date.now() - startedAt)
-      all.passed += results.passed
-      all.failed.push(...results.failed)
-      all.skipped.push(...results.skipped)
+      ran.set(file, results)
     }
   }
   const together = files.filter(({ alone }) => alone !== true)
   await Promise.all(Array.from({ length: jobs }, () => work(together)))
   await work(files.filter(({ alone }) => alone === true))
-  return all
+  const failing = files.filter((file) => hasFailed(ran.get(file)))
+  if (failing.length <= chances) await work([...failing])
+  const results = [...ran.values()]
+  return {
+    passed: results.reduce((sum, { passed }) => sum + passed, 0),
+    failed: results.flatMap(({ failed }) => failed),
+    skipped: results.flatMap(({ skipped }) => skipped),
+    unsteady: failing.filter((file) => !hasFailed(ran.get(file))).map(({ name }) => name),
+  }
+}
+
+function hasFailed(results: Results | undefined): boolean {
+  return (results?.failed.length ?? 0) > 0
 }
 
 async function runFile({ name, command, args }: TestFile, directory: string, timeout: number): Promise<Results> {
