@@ -22,16 +22,25 @@ enum request_kind {
   REQUEST_COPY = 8, /* to the launcher: tree, operations, results, maybe a user namespace; first: enum copy_from, second: enum copy_way */
   REQUEST_ATTACH = 9, /* first: 1 with stdin; stdin, stdout, stderr, a terminal's output being one */
   REQUEST_RESIZE = 10, /* a terminal; first: columns; second: rows */
-  REQUEST_RESTORED = 11, /* to a monitor whose pid 1 is CRIU; first: the pid that is to be it; maybe the master of its terminal */
+  REQUEST_RESTORED = 11, /* to a monitor whose pid 1 is CRIU; first: the pid that is to be it; second: enum restored; its descriptor */
   REQUEST_HEALTH = 12, /* a health check now; answered when it has a result, which is told before */
   REQUEST_MAKE = 13, /* to a launcher that is to be rootless: make namespaces */
   REQUEST_MAPPED = 14, /* to the same: they have their maps */
   REQUEST_JOIN = 15, /* to the same: a pidfd, whose namespaces to enter */
+  REQUEST_STREAMS = 16, /* to a monitor: which pipes the streams of pid 1 are */
 };
 
 enum kill_how {
   KILL_ALL = 1, /* all processes of the container */
   KILL_FOR_GOOD = 2, /* it is not to be started again */
+};
+
+/* What comes with a pid 1 that was restored: the monitor's end of a stream that CRIU has made. */
+enum restored {
+  RESTORED_ALONE = 0,
+  RESTORED_TERMINAL = 1, /* its master */
+  RESTORED_INPUT = 2, /* the end of its input that is written to */
+  RESTORED_INPUT_ONCE = 3, /* which ends with the last who is attached */
 };
 
 struct request {
@@ -49,7 +58,7 @@ enum frame_kind {
   FRAME_READY = 2, /* the same, at the barrier */
   FRAME_FAILED = 3, /* struct failure */
   FRAME_EXITED = 4, /* struct ending; of an exec struct exit_record */
-  FRAME_ANSWER = 5, /* u32 id, u32 errno (0: done) */
+  FRAME_ANSWER = 5, /* u32 id, u32 errno (0: done); to REQUEST_STREAMS: struct stream_inodes */
   FRAME_WARM = 6, /* nothing: a slot is ready for its launch */
   FRAME_LOST_LINES = 7, /* u64: how many lines the log lacks by now, since it could not be written */
   FRAME_ENDED = 8, /* it is to be started again: struct started_head, struct ending, the identity */
@@ -177,6 +186,11 @@ struct health_state {
   uint32_t count;
   uint32_t reserved;
   struct health_result results[HEALTH_RESULTS]; /* the latest last */
+};
+
+/* Inodes of pipes; 0: it is none, or its end is closed. */
+struct stream_inodes {
+  uint64_t input, output, error;
 };
 
 /* Who a process is; the identity follows. */

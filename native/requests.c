@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "cgroup.h"
 #include "clock.h"
@@ -37,6 +38,22 @@ void peer_accept(struct monitor *monitor) {
 static void answer(struct peer *peer, uint32_t id, int error) {
   uint32_t words[2] = {id, (uint32_t)error};
   if (!send_frame(peer->fd, FRAME_ANSWER, words, sizeof(words), NULL, 0)) peer_close(peer);
+}
+
+static uint64_t pipe_inode(int fd) {
+  struct stat status;
+  return fd >= 0 && fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode) ? status.st_ino : 0;
+}
+
+static void tell_streams(const struct monitor *monitor, struct peer *peer, uint32_t id) {
+  const struct console *console = &monitor->main.console;
+  uint32_t words[2] = {id, 0};
+  struct stream_inodes streams = {
+      .input = pipe_inode(console->input),
+      .output = pipe_inode(console->outputs[0]),
+      .error = pipe_inode(console->outputs[1]),
+  };
+  if (!send_frame(peer->fd, FRAME_ANSWER, words, sizeof(words), &streams, sizeof(streams))) peer_close(peer);
 }
 
 static int signal_main(struct monitor *monitor, int signal) {
@@ -180,8 +197,9 @@ void peer_receive(struct monitor *monitor, struct peer *peer) {
     case REQUEST_HEALTH: health_ask(monitor, peer, request.id); break;
     case REQUEST_RESIZE: answer(peer, request.id, do_resize(monitor, peer, &request)); break;
     case REQUEST_RESTORED:
-      answer(peer, request.id, restored_adopt(monitor, (pid_t)request.first, count > 0 ? &fds[0] : NULL));
+      answer(peer, request.id, restored_adopt(monitor, (pid_t)request.first, request.second, fds, count));
       break;
+    case REQUEST_STREAMS: tell_streams(monitor, peer, request.id); break;
     default: answer(peer, request.id, ENOSYS); break;
   }
   for (size_t i = 0; i < count; i++) close_fd(&fds[i]);

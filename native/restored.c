@@ -56,11 +56,20 @@ int restored_take(struct process *process, pid_t pid) {
   return identify(process) ? 0 : ESRCH;
 }
 
-int restored_adopt(struct monitor *monitor, pid_t pid, int *master) {
+static int take_stream(struct console *console, enum restored what, int *fd) {
+  if (what == RESTORED_TERMINAL) return console_take_terminal(console, steal_fd(fd));
+  if (fcntl(*fd, F_SETFL, O_NONBLOCK) < 0) return -1;
+  console->input = steal_fd(fd);
+  console->once = what == RESTORED_INPUT_ONCE;
+  return 0;
+}
+
+int restored_adopt(struct monitor *monitor, pid_t pid, uint32_t what, int *fds, size_t count) {
   if (monitor->ending) return ESRCH;
+  if (what > RESTORED_INPUT_ONCE || count != (what == RESTORED_ALONE ? 0 : 1)) return EINVAL;
   int error = restored_take(&monitor->main, pid);
   if (error != 0) return error;
-  if (master && console_take_terminal(&monitor->main.console, steal_fd(master)) < 0) return errno;
+  if (what != RESTORED_ALONE && take_stream(&monitor->main.console, what, &fds[0]) < 0) return errno;
   monitor_tell_all(monitor, FRAME_STARTED);
   health_begin(monitor, true);
   return 0;

@@ -7,7 +7,7 @@ import { closeAll } from './connection.js'
 import { encodePlan } from './encode/plan.js'
 import type { ContainerHealth } from './health.js'
 import type { Plan } from './plan.js'
-import { killHow, type Ending, type ExitRecord, type Started } from './protocol.js'
+import { killHow, restoredStreams, type Ending, type ExitRecord, type Started, type StreamInodes } from './protocol.js'
 import { Remote, Settled, endedError } from './remote.js'
 
 const EXEC = 'Execute a command in the container'
@@ -77,6 +77,12 @@ async function begin(plan: Plan, deliver: (theirs: number) => Promise<void>): Pr
   }
   remote.connection.write(bytes)
   return remote
+}
+
+/** The monitor's end of a stream of a process that was restored; `input-once` ends with the last who is attached. */
+export interface RestoredStream {
+  readonly kind: 'terminal' | 'input' | 'input-once'
+  readonly fd: number
 }
 
 /** What a monitor tells between the start and the end. */
@@ -237,7 +243,10 @@ export class Monitor {
     this.#assertLives(what)
     // The monitor has one of each connection's at a time.
     const mine = this.#lastCheck.then(() => this.#remote.ask('health', 0, 0, what))
-    this.#lastCheck = mine.catch(() => undefined)
+    this.#lastCheck = mine.then(
+      () => undefined,
+      () => undefined,
+    )
     await mine
   }
 
@@ -377,12 +386,22 @@ export class Monitor {
 
   /**
    * CRIU, which runs as pid 1, has made a process out of a checkpoint: that one is pid 1 from here on.
-   * @param master of its terminal, where it has one; stays the caller's
+   * @param stream a stream that was restored with it, whose other end is to be the monitor's: the master of its terminal, or what
+   *   its input is written to; stays the caller's
    * @throws PodlingError for a process that isn't the monitor's child
    */
-  async adoptRestored(pid: number, master?: number): Promise<void> {
+  async adoptRestored(pid: number, stream?: RestoredStream): Promise<void> {
     this.#assertLives('Restore the container')
-    await this.#remote.ask('restored', pid, 0, 'Restore the container', master === undefined ? [] : [master])
+    const { kind, fd } = stream ?? { kind: 'alone' }
+    const descriptors = fd === undefined ? [] : [fd]
+    await this.#remote.ask('restored', pid, restoredStreams[kind], 'Restore the container', descriptors)
+  }
+
+  /** Which pipes the streams of pid 1 are, at whose other end the monitor stands. */
+  async streams(): Promise<StreamInodes> {
+    const what = 'Look for the streams of the container'
+    this.#assertLives(what)
+    return (await this.#remote.ask('streams', 0, 0, what)).streams ?? {}
   }
 
   /** Freeze all processes. Resolves when none runs any more. */

@@ -46,6 +46,7 @@ export const requestKinds = {
   make: 13,
   mapped: 14,
   join: 15,
+  streams: 16,
 } as const
 export type RequestKind = keyof typeof requestKinds
 
@@ -68,6 +69,9 @@ export const frameKinds = {
   unmapped: 11,
   inside: 12,
 } as const
+
+/** `second` of a restored (`enum restored`): what the descriptor is that comes with it. */
+export const restoredStreams = { alone: 0, terminal: 1, input: 2, 'input-once': 3 } as const
 
 /** `second` of a kill (`enum kill_how`), as bits. */
 export const killHow = { all: 1, 'for-good': 2 } as const
@@ -151,6 +155,13 @@ export interface Failure {
   readonly said: string
 }
 
+/** The inodes of the pipes at whose other end a monitor stands; absent: it is none, or that end is closed. */
+export interface StreamInodes {
+  readonly input?: number
+  readonly output?: number
+  readonly error?: number
+}
+
 /** How a container ended. */
 export interface ExitRecord {
   /** 128 + signal when a signal ended it. */
@@ -186,7 +197,7 @@ export type Frame =
   /** It is to be started again; who its last pid 1 was. */
   | { readonly kind: 'ended'; readonly started: Started; readonly ending: Ending }
   | { readonly kind: 'frozen'; readonly frozen: boolean }
-  | { readonly kind: 'answer'; readonly id: number; readonly error: number }
+  | { readonly kind: 'answer'; readonly id: number; readonly error: number; readonly streams?: StreamInodes }
   | { readonly kind: 'warm' }
   /** A launcher that is to be rootless has a user namespace without maps, or is inside of its namespaces. */
   | { readonly kind: 'unmapped' | 'inside' }
@@ -279,6 +290,11 @@ function decodeEnding(bytes: Buffer): Ending {
   }
 }
 
+function decodeStreams(bytes: Buffer): StreamInodes {
+  const [input = 0, output = 0, error = 0] = [0, 8, 16].map((at) => Number(bytes.readBigUInt64LE(at)))
+  return { ...(input ? { input } : {}), ...(output ? { output } : {}), ...(error ? { error } : {}) }
+}
+
 function decodeFrame(kind: number, bytes: Buffer): Frame {
   const name = nameOf(frameKinds, kind)
   switch (name) {
@@ -298,7 +314,12 @@ function decodeFrame(kind: number, bytes: Buffer): Frame {
     case 'frozen':
       return { kind: name, frozen: bytes.readUInt32LE(0) !== 0 }
     case 'answer':
-      return { kind: name, id: bytes.readUInt32LE(0), error: bytes.readUInt32LE(4) }
+      return {
+        kind: name,
+        id: bytes.readUInt32LE(0),
+        error: bytes.readUInt32LE(4),
+        ...(bytes.length > 8 ? { streams: decodeStreams(bytes.subarray(8)) } : {}),
+      }
     case 'warm':
     case 'unmapped':
     case 'inside':

@@ -7,6 +7,8 @@ import type { ContainerHealth } from './health.js'
 import type { Plan } from './plan.js'
 import type { Ending, ExitRecord, Failure, Frame, RequestKind, Started } from './protocol.js'
 
+type Answer = Extract<Frame, { kind: 'answer' }>
+
 /** A promise with its ends, whose rejection is nobody's fault while nobody looks. */
 export class Settled<T> {
   readonly promise: Promise<T>
@@ -55,7 +57,7 @@ export class Remote {
   /** Has it told of the end? Its silence is in order then. */
   #ended = false
   #plan: Plan | undefined
-  readonly #answers = new Map<number, { readonly answer: Settled<number>; readonly what: string }>()
+  readonly #answers = new Map<number, { readonly answer: Settled<Answer>; readonly what: string }>()
   #nextId = 1
 
   constructor(fd: number, plan: Plan | undefined) {
@@ -117,7 +119,7 @@ export class Remote {
         this.onFrozen(frame.frozen)
         return
       case 'answer':
-        this.#answers.get(frame.id)?.answer.resolve(frame.error)
+        this.#answers.get(frame.id)?.answer.resolve(frame)
         this.#answers.delete(frame.id)
         return
     }
@@ -163,9 +165,9 @@ export class Remote {
     second: number,
     what: string,
     descriptors: readonly number[] = [],
-  ): Promise<void> {
+  ): Promise<Answer> {
     const id = this.#nextId++
-    const answer = new Settled<number>()
+    const answer = new Settled<Answer>()
     this.#answers.set(id, { answer, what })
     try {
       await this.connection.send(kind, id, first, second, descriptors)
@@ -173,9 +175,9 @@ export class Remote {
       this.#answers.delete(id)
       throw await this.whyGone(what, error)
     }
-    const number = await this.connection.holdWhile(answer.promise)
-    if (number === 0) return
-    const errno = errnoName(number)
+    const given = await this.connection.holdWhile(answer.promise)
+    if (given.error === 0) return given
+    const errno = errnoName(given.error)
     if (errno === 'ENOTTY') throw new PodlingError('INVALID_STATE', `${what}: it has none; start it with tty: true`)
     throw errno === 'ESRCH' ? endedError(what) : new PodlingError(codeForErrno(errno), `${what}: ${errno}`, { errno })
   }

@@ -14,7 +14,16 @@ import {
   stdioModes,
 } from '../../lib/launch/encode/numbers.js'
 import { healthOutputSize, healthResults, healthStatuses } from '../../lib/launch/health.js'
-import { copyFrom, copyWays, frameKinds, killHow, reasons, requestKinds, stages } from '../../lib/launch/protocol.js'
+import {
+  copyFrom,
+  copyWays,
+  frameKinds,
+  killHow,
+  reasons,
+  requestKinds,
+  restoredStreams,
+  stages,
+} from '../../lib/launch/protocol.js'
 
 const native = join(dirname(fileURLToPath(import.meta.url)), '../../../native')
 
@@ -55,6 +64,7 @@ t.test('C and TypeScript agree on every number', async (t) => {
     `HEALTH_RESULTS = ${healthResults}, HEALTH_OUTPUT = ${healthOutputSize} }`,
   )
   t.strictSame(numbers('protocol.h', 'KILL'), killHow)
+  t.strictSame(numbers('protocol.h', 'RESTORED'), restoredStreams)
   t.strictSame(numbers('protocol.h', 'REQUEST'), requestKinds)
   t.strictSame(numbers('protocol.h', 'FRAME'), frameKinds)
   const { directory, namespace, ...ways } = numbers('copy.h', 'COPY')

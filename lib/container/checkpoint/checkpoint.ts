@@ -87,10 +87,9 @@ const LOG = 'checkpoint.log'
 
 /** What CRIU would dump, and could not restore. */
 function refuseUndumpable(what: string, { record }: Lifecycle): void {
-  const { init, stdin } = record.options
+  const { init } = record.options
   const hindrances = [
     ...(init ? ['init: our init lives in memory alone, and CRIU restores no program from there'] : []),
-    ...(stdin && !record.spec.process?.terminal ? ['stdin: its other end is in the monitor'] : []),
     ...(record.pod === undefined ? [] : ['pod: its namespaces are those of others, too']),
     ...(record.options.userns === undefined
       ? []

@@ -80,11 +80,7 @@ export async function failureReason(answer: CriuResponse | undefined, logFile: s
   return (await reasonIn(logFile)) ?? answer?.message ?? 'it gives no reason'
 }
 
-export async function criuFailure(
-  what: string,
-  answer: CriuResponse | undefined,
-  logFile: string,
-): Promise<PodlingError> {
+async function criuFailure(what: string, answer: CriuResponse | undefined, logFile: string): Promise<PodlingError> {
   const reason = await failureReason(answer, logFile)
   return new PodlingError('CHECKPOINT_FAILED', `${what}: CRIU failed: ${reason}; all that it says is in ${logFile}`, {
     path: logFile,

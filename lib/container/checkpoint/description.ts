@@ -1,4 +1,3 @@
-import { readlink } from 'node:fs/promises'
 import { PodlingError } from '../../errors.js'
 import type { Monitor } from '../../launch/monitor.js'
 import { faultFinder, formatFaults } from '../../schema/faults.js'
@@ -7,6 +6,7 @@ import type { Lifecycle } from '../lifecycle.js'
 import type { GivenOptions } from '../record.js'
 import { externalMounts } from './dump-options.js'
 import { sealOf, type CheckpointDigests } from './seal.js'
+import { findStreams, type OpenAt } from './streams.js'
 
 /** The version of what a description means. */
 const VERSION = 1
@@ -27,25 +27,25 @@ export interface CheckpointDescription {
   readonly ownNetwork: boolean
   /** What its stdout and stderr were, as CRIU names them. */
   readonly streams: readonly string[]
+  /** Where it has its standard input open, which is written to from outside. */
+  readonly input?: OpenAt
   readonly digests: CheckpointDigests
 }
 
 export async function describeCheckpoint(
-  { record }: Lifecycle,
+  container: Lifecycle,
   monitor: Monitor,
   mounts: readonly MountInfo[],
   ownNetwork: boolean,
   digests: CheckpointDigests,
 ): Promise<CheckpointDescription> {
-  const { id, name, image, given } = record
+  const { id, name, image, given } = container.record
   if (image === undefined || given === undefined) {
     throw new PodlingError(
       'INVALID_STATE',
       `checkpoint container ${name}: it was made of no image, or by an older version`,
     )
   }
-  const pid = String(monitor.pid)
-  const streams = await Promise.all([1, 2].map((fd) => readlink(`/proc/${pid}/fd/${String(fd)}`).catch(() => '')))
   return {
     version: VERSION,
     time: Date.now(),
@@ -54,7 +54,7 @@ export async function describeCheckpoint(
     options: given,
     mounts: externalMounts(mounts).map(({ mountPoint }) => mountPoint),
     ownNetwork,
-    streams,
+    ...(await findStreams(container, monitor)),
     digests,
   }
 }
@@ -84,6 +84,11 @@ const schema = {
     mounts: { type: 'array', maxItems: 1000, items: { type: 'string', pattern: '^/' } },
     ownNetwork: { type: 'boolean' },
     streams: { type: 'array', maxItems: 2, items: { type: 'string' } },
+    input: {
+      type: 'object',
+      required: ['pid', 'fd'],
+      properties: { pid: { type: 'integer', minimum: 1 }, fd: { type: 'integer', minimum: 0 } },
+    },
     digests: { type: 'object', additionalProperties: { type: 'string' } },
   },
 } as const

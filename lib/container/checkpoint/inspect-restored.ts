@@ -14,7 +14,7 @@ export interface InspectInput {
   readonly spec: Spec
   /** CRIU's own pid: its mount namespace holds the root, its network namespace is the container's. */
   readonly criu: number
-  /** All that is in the container's cgroup. */
+  /** All others that are in the container's cgroup. */
   readonly pids: readonly number[]
   /** Where the root stands in CRIU's mount namespace. */
   readonly root: string
@@ -28,8 +28,7 @@ const types = { pid: 'pid', mnt: 'mount', ipc: 'ipc', uts: 'uts' } as const
 /** @throws PodlingError `CHECKPOINT_INVALID` */
 export async function inspectRestored(input: InspectInput): Promise<void> {
   const { criu, pids, what } = input
-  const restored = pids.filter((pid) => pid !== criu)
-  if (restored.length === 0) throw refuse(what, 'no process of it is in the container')
+  if (pids.length === 0) throw refuse(what, 'no process of it is in the container')
   const [outside, root, own] = await Promise.all([
     mountsOf(criu),
     stat(`/proc/${String(criu)}/root${input.root}`),
@@ -37,7 +36,7 @@ export async function inspectRestored(input: InspectInput): Promise<void> {
   ])
   const allowed = new Set(outside.filter(({ mountPoint }) => mountPoint.startsWith(`${input.mounts}/`)).map(mountId))
   const hosts = new Set(own.filter(({ type }) => !harmlessTypes.has(type)).map(({ device }) => device))
-  for (const pid of restored) {
+  for (const pid of pids) {
     await checkNamespaces(input, pid)
     checkStatus(input, pid, await readFile(`/proc/${String(pid)}/status`, 'utf8'))
     const its = await stat(`/proc/${String(pid)}/root/`)

@@ -1,5 +1,4 @@
 import { createReadStream, mkdirSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import { PodlingError } from '../../errors.js'
@@ -14,6 +13,7 @@ import { checkFilters } from './filters.js'
 import { FILES } from './files.js'
 import { findCriu } from './find-criu.js'
 import { inspectRestored } from './inspect-restored.js'
+import { processesOf } from './processes.js'
 import { restorePlan } from './restore-plan.js'
 import { NETWORK_FD, resume } from './resume.js'
 import { restoreOptions } from './rights.js'
@@ -109,14 +109,21 @@ export class Restorer {
 
   /** Have CRIU, which runs as pid 1 of this monitor, make the processes. What fails leaves nothing of the container. */
   async finish(container: Lifecycle, monitor: Monitor): Promise<void> {
+    const criu = monitor.pid
     try {
       await this.#finish(container, monitor)
     } catch (error) {
       await monitor.kill(constants.signals.SIGKILL, { all: true }).catch(() => undefined)
-      await monitor.exited.catch(() => undefined)
+      const ending = await monitor.exited.catch(() => undefined)
+      // What ends by itself as soon as it goes on takes CRIU along, before that has said its last word.
+      if (monitor.pid !== criu && ending !== undefined && ending.signal !== constants.signals.SIGKILL) {
+        container.tell('restore')
+        return
+      }
       monitor.close()
       throw error
     }
+    container.tell('restore')
   }
 
   async #finish(container: Lifecycle, monitor: Monitor): Promise<void> {
@@ -138,11 +145,10 @@ export class Restorer {
       mounts,
       tcpEstablished: this.#tcpEstablished,
       terminal: spec.process?.terminal ?? false,
-      inspect: async () => {
-        await inspectRestored({ what, spec, criu, pids: await pidsIn(container), root, mounts })
-      },
+      inputOnce: record.options.stdinOnce,
+      processes: async () => (await processesOf(container)).filter((pid) => pid !== criu),
+      inspect: (pids) => inspectRestored({ what, spec, criu, pids, root, mounts }),
     })
-    container.tell('restore')
   }
 
   close(): void {
@@ -152,11 +158,4 @@ export class Restorer {
 
 function mountsOf(runDirectory: string): string {
   return `${runDirectory}/restore`
-}
-
-async function pidsIn({ context, record }: Lifecycle): Promise<number[]> {
-  const { unified, attach } = context.cgroups.plan(record.id, {})
-  const file = unified === undefined ? attach[0] : `${unified}/cgroup.procs`
-  if (file === undefined) return []
-  return (await readFile(file, 'latin1')).split('\n').filter(Boolean).map(Number)
 }

@@ -5,12 +5,14 @@ import { PodlingError } from '../../errors.js'
 import type { Monitor } from '../../launch/monitor.js'
 import { close } from '../../sys/libc.js'
 import type { CriuChannel } from './criu-channel.js'
-import { criuFailure } from './criu.js'
-import { IGNORE_CGROUPS, type CriuOptions } from './criu-messages.js'
+import { failureReason } from './criu.js'
+import { endOf } from './criu-log.js'
+import { IGNORE_CGROUPS, type CriuOptions, type CriuResponse } from './criu-messages.js'
 import type { CheckpointDescription } from './description.js'
 import { converse } from './dialogue.js'
 import { mountKey, NETWORK_KEY } from './dump-options.js'
 import { mountPlace } from './restore-plan.js'
+import { openInput, PIPE } from './streams.js'
 
 /** Where CRIU finds the container's network namespace among its descriptors. */
 export const NETWORK_FD = 4
@@ -34,8 +36,12 @@ export interface ResumeInput {
   readonly tcpEstablished: boolean
   /** It has a terminal, whose master becomes the monitor's. */
   readonly terminal: boolean
-  /** Looks at the processes before they run on; what it throws ends them. */
-  readonly inspect: () => Promise<void>
+  /** Its input ends with the last who is attached. */
+  readonly inputOnce: boolean
+  /** What CRIU has made, by pids on the host. */
+  readonly processes: () => Promise<number[]>
+  /** Looks at them before they run on; what it throws ends them. */
+  readonly inspect: (pids: readonly number[]) => Promise<void>
 }
 
 /** @param monitor of the container whose pid 1 is CRIU @throws PodlingError `CHECKPOINT_FAILED` with CRIU's own reason */
@@ -57,11 +63,12 @@ export async function resume(monitor: Monitor, input: ResumeInput): Promise<void
       if (step.script === 'post-restore' && step.pid !== undefined) restored.pid = step.pid
       // All of it is there, with its final rights, and none of it runs yet.
       if (step.script !== 'pre-resume' || restored.pid === undefined) return
-      await input.inspect()
-      await monitor.adoptRestored(restored.pid, restored.master)
+      const pids = await input.processes()
+      await input.inspect(pids)
+      await adopt(monitor, input, restored.pid, restored.master, pids)
       restored.adopted = true
     })
-    if (answer?.success !== true) throw await criuFailure(what, answer, join(input.directory, LOG))
+    if (answer?.success !== true) throw await failure(what, answer, join(input.directory, LOG))
     if (restored.adopted) return
     throw new PodlingError('CHECKPOINT_FAILED', `${what}: CRIU let it run without asking, so it was ended`)
   } finally {
@@ -71,11 +78,37 @@ export async function resume(monitor: Monitor, input: ResumeInput): Promise<void
   }
 }
 
+/** How much of CRIU's log an error keeps, in bytes: the log itself goes with the container, of which nothing is left. */
+const KEPT = 4096
+
+async function failure(what: string, answer: CriuResponse | undefined, logFile: string): Promise<PodlingError> {
+  const reason = await failureReason(answer, logFile)
+  const end = await endOf(logFile, KEPT)
+  return new PodlingError('CHECKPOINT_FAILED', `${what}: CRIU failed: ${reason}`, {
+    ...(end === undefined ? {} : { cause: new Error(`the end of CRIU's log:\n${end}`) }),
+  })
+}
+
+async function adopt(
+  monitor: Monitor,
+  { what, description, inputOnce }: ResumeInput,
+  pid: number,
+  master: number | undefined,
+  pids: readonly number[],
+): Promise<void> {
+  if (master !== undefined) return monitor.adoptRestored(pid, { kind: 'terminal', fd: master })
+  if (description.input === undefined) return monitor.adoptRestored(pid)
+  const end = await openInput(what, description.input, pids)
+  try {
+    await monitor.adoptRestored(pid, { kind: inputOnce ? 'input-once' : 'input', fd: end.fd })
+  } finally {
+    await end.close()
+  }
+}
+
 function restoreOptions(input: ResumeInput, imagesDirFd: number, workDirFd: number): CriuOptions {
   const { description, root, mounts, tcpEstablished, terminal } = input
-  const streams = description.streams.flatMap((key, index) =>
-    /^pipe:\[\d+\]$/.test(key) ? [{ key, fd: index + 1 }] : [],
-  )
+  const streams = description.streams.flatMap((key, index) => (PIPE.test(key) ? [{ key, fd: index + 1 }] : []))
   return {
     imagesDirFd,
     workDirFd,
