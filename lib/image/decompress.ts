@@ -26,8 +26,9 @@ export function detectCompression(head: Uint8Array): Compression | 'bzip2' | 'xz
 /** How much comes out of a stream that unpacks at once, in bytes. */
 interface UnpackOptions {
   readonly chunkSize?: number
-  /** Bytes that may wait to be read. */
+  /** Bytes, or with `readableObjectMode` chunks, that may wait to be read. */
   readonly readableHighWaterMark?: number
+  readonly readableObjectMode?: boolean
 }
 
 /** A stream that unpacks; for `none` there is nothing to do. */
