@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
+#include "namespaces.h"
 #include "outside.h"
 
 /* Of the new process, and of the stage that has begun with it. */
@@ -32,7 +33,8 @@ static int settle(const struct plan *plan, const int stdio[3], int link) {
   link_fd = LINK_FD + plan->passed;
   if (link != link_fd && dup3(link, link_fd, O_CLOEXEC) < 0) return -1;
   int last = link_fd;
-  if (plan->peer_fd >= 0 && dup3(plan->peer_fd, last = peer_fd(plan), O_CLOEXEC) < 0) return -1;
+  /* A stage outside has taken from it. */
+  if (plan->peer_fd >= 0 && plan->outside == 0 && dup3(plan->peer_fd, last = peer_fd(plan), O_CLOEXEC) < 0) return -1;
   if (plan->start_fd >= 0) {
     if (last == link_fd) close(peer_fd(plan));
     if (dup3(plan->start_fd, last = start_fd(plan), O_CLOEXEC) < 0) return -1;
@@ -146,22 +148,18 @@ int clone_open_joined(struct plan *plan, const int *given, size_t count, struct 
   return 0;
 }
 
-/* A user namespace first: with its privileges those that belong to it can be joined. A mount namespace last. */
 int clone_join(const struct plan *plan, int *cgroup, struct failure *failure) {
   failure->stage = STAGE_JOIN;
-  for (int round = 0; round < 3; round++) {
-    struct reader items = plan->join.items;
-    for (uint32_t i = 0; i < plan->join.count; i++) {
-      uint32_t type = read_u32(&items);
-      read_text(&items);
-      int due = type == CLONE_NEWUSER ? 0 : type == CLONE_NEWNS ? 2 : 1;
-      failure->index = i;
-      if (due != round) continue;
-      if (type == CLONE_NEWCGROUP) *cgroup = plan->joined[i];
-      else if (setns(plan->joined[i], (int)type) < 0) return fail(failure, "setns");
-    }
+  struct namespaces joined = {.count = plan->join.count};
+  errno = EINVAL; /* more than there are kinds of them */
+  if (joined.count > NAMESPACES_MAXIMUM) return fail(failure, "setns");
+  struct reader items = plan->join.items;
+  for (uint32_t i = 0; i < plan->join.count; i++) {
+    joined.types[i] = read_u32(&items);
+    read_text(&items);
+    joined.fds[i] = plan->joined[i];
   }
-  return 0;
+  return namespaces_enter(&joined, cgroup, failure);
 }
 
 pid_t clone_stage(const struct plan *plan, uint32_t made, const int stdio[3], int link, enum go go, int into,

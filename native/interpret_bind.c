@@ -29,10 +29,11 @@ static int clone_source(const char *source, const char *subpath, unsigned recurs
 }
 
 /* The same in the mount namespace that the plan names: a copy that is mounted nowhere yet can leave it. */
-static int clone_peer_source(const struct plan *plan, const char *source, const char *subpath, unsigned recursive) {
+static int clone_peer_source(const struct child *child, const char *source, const char *subpath, unsigned recursive) {
+  const struct plan *plan = child->plan;
   autoclose int home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-  if (home < 0 || setns(peer_fd(plan), CLONE_NEWNS) < 0) return -1;
-  close(peer_fd(plan));
+  if (home < 0 || setns(child->outside ? plan->peer_fd : peer_fd(plan), CLONE_NEWNS) < 0) return -1;
+  if (!child->outside) close(peer_fd(plan));
   autoclose int made = clone_source(source, subpath, recursive);
   int error = errno;
   if (setns(home, CLONE_NEWNS) < 0) return -1;
@@ -95,7 +96,7 @@ int op_take(struct child *child, struct reader *fields) {
   errno = EINVAL;
   if (slot >= array_length(child->taken) || child->taken[slot] > 0) return fail(&child->failure, "open_tree");
   autoclose int made =
-      of_peer ? clone_peer_source(child->plan, source, subpath, recursive) : clone_source(source, subpath, recursive);
+      of_peer ? clone_peer_source(child, source, subpath, recursive) : clone_source(source, subpath, recursive);
   if (made < 0) return fail(&child->failure, "open_tree");
   if (uid_map && gid_map && map_ids(made, uid_map, gid_map, recursive, &child->failure) < 0) return -1;
   if (owner && give_to(child, made, owner) < 0) return -1;

@@ -98,7 +98,8 @@ int process_start(struct process *process, const struct plan *plan, const struct
   if (enters) enter_named(plan, stdio, link);
   if (!kept) end_stage(link, failure, clone_stage(plan, 0, stdio, link, go, into, failure));
   if (clone_outside(plan, stdio, failure) < 0) end_stage(link, failure, -1);
-  if (namespaces_enter(kept, failure) < 0) end_stage(link, failure, -1);
+  failure->stage = STAGE_CLONE;
+  if (namespaces_enter(kept, NULL, failure) < 0) end_stage(link, failure, -1);
   pid_t pid = clone_child(plan, namespaces_types(kept), stdio, link, go, CLONE_PARENT, into, -1, NULL, failure);
   end_stage(link, failure, pid);
 }

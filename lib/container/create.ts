@@ -39,9 +39,9 @@ import { RunLock } from './run-lock.js'
 import { signalNumber } from './signals.js'
 import { joinEdits, noEdits, type SpecEdits } from './spec-edits.js'
 import { accountLines, hostAccount } from './userns/account.js'
-import { withIdMaps } from './userns/in-spec.js'
+import type { KeptUser } from './userns/choice.js'
 import { ownersOf } from './userns/owners.js'
-import { settleUserNamespace, type KeptUser, type SettledUsers, type UserNamespaceWish } from './userns/settle.js'
+import { idsOfImage, settleUserNamespace, usersOfPod, withUserIds, type SettledUsers } from './userns/settle.js'
 import { verifyImages } from './verify-images.js'
 
 /** A container in the making: it has all that a start needs, and its record is on its way to the disk. */
@@ -72,7 +72,10 @@ export async function create(
   const id = randomId()
   const images = await findImages(context, asked, id)
   const placed = placeVolumes(asked.mounts, image.config.volumes, (name) => context.volumes.use.dataPath(name), images)
-  const users = settleUserNamespace(context, asked, image)
+  const users =
+    pod === undefined
+      ? settleUserNamespace(context, asked.userns, idsOfImage(context, image, asked.user))
+      : usersOfPod(pod)
   const options = withUsers({ ...asked, mounts: placed.mounts }, image, users)
   checkPlatform(options, image)
   await verifyImages(context, [image, ...images.values()])
@@ -322,18 +325,6 @@ function accountOf(
       mounts: mounts.map(({ destination }) => destination),
     }),
   }
-}
-
-/** @throws PodlingError `SUBIDS_TOO_FEW` */
-function withUserIds(
-  { userIds }: ContainerContext,
-  record: ContainerRecord,
-  users: UserNamespaceWish | undefined,
-): ContainerRecord {
-  if (users === undefined) return record
-  const maps = users.take(userIds)
-  if (users.exclusive) void userIds.put(record.id, maps)
-  return { ...record, spec: withIdMaps(record.spec, maps, record.mounts) }
 }
 
 function healthOf({ health, ready }: NormalizedOptions, { config }: Image): HealthSettings | undefined {

@@ -62,6 +62,7 @@ export function podFacts({ id, name, options, spec, holds }: HolderRecord): PodF
     network: options.network,
     hostname: spec.hostname ?? name,
     detach: options.detach,
+    ...(options.userns === undefined ? {} : { userns: options.userns }),
     memory: memory?.limit,
     cpus: cpu?.quota === undefined ? undefined : cpu.quota / (cpu.period ?? 1),
     pidsLimit: pids?.limit,

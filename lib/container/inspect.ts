@@ -6,6 +6,7 @@ import type { BoundPort, Endpoint } from '../network/attachment.js'
 import { logPath } from './log/plan-log.js'
 import { isFile, type LogDriver } from './log/settings.js'
 import { securityOf, type ContainerSecurity } from './security-of.js'
+import type { StoredOptions } from './record.js'
 import { restartText } from './restart-policy.js'
 import type { ContainerStatus } from './status.js'
 import type { UserIdMaps } from './userns/id-maps.js'
@@ -46,8 +47,8 @@ export interface ContainerInspect {
   readonly logPath?: string
   /** Its user namespace, where it has one of its own. */
   readonly userNamespace?: UserIdMaps & {
-    /** `'private'`: by `uidMap` and `gidMap`. */
-    readonly mode: 'auto' | 'keep-id' | 'nomap' | 'private' | 'container'
+    /** `'private'`: by `uidMap` and `gidMap`; `'pod'`: its pod's. */
+    readonly mode: 'auto' | 'keep-id' | 'nomap' | 'private' | 'container' | 'pod'
   }
   /** What confines it. */
   readonly security: ContainerSecurity
@@ -58,7 +59,7 @@ export interface ContainerInspect {
 export function inspect(container: Lifecycle): ContainerInspect {
   const { record, spec, status, monitor, exit, paths, network, restartCount, health } = container
   const { options } = record
-  const maps = idMapsOf(spec)
+  const users = userNamespaceOf(options, spec)
   const started = monitor?.restarting === true ? undefined : monitor?.started
   return {
     id: record.id,
@@ -81,10 +82,18 @@ export function inspect(container: Lifecycle): ContainerInspect {
     detached: options.detach,
     logDriver: options.log.driver,
     ...(isFile(options.log) ? { logPath: logPath(record, paths) } : {}),
-    ...(options.userns === undefined || maps === undefined ? {} : { userNamespace: { mode: options.userns, ...maps } }),
+    ...(users === undefined ? {} : { userNamespace: users }),
     security: securityOf(record, spec),
     spec: started === undefined ? spec : withResolvedUser(spec, started),
   }
+}
+
+export function userNamespaceOf(
+  { userns }: Pick<StoredOptions, 'userns'>,
+  spec: Spec,
+): ContainerInspect['userNamespace'] {
+  const maps = idMapsOf(spec)
+  return userns === undefined || maps === undefined ? undefined : { mode: userns, ...maps }
 }
 
 function withResolvedUser(

@@ -3,6 +3,7 @@ import { close } from '../sys/libc.js'
 import { PodlingError } from '../errors.js'
 import type { Spec, SpecNamespaceType } from '../launch/oci-spec.js'
 import type { Attachment } from '../network/attachment.js'
+import { isAnothers } from '../network/mode.js'
 import type { ContainerContext } from './context.js'
 import { isHolder } from './find-pod.js'
 import type { Lifecycle } from './lifecycle.js'
@@ -16,7 +17,7 @@ const mostHeld = 240
 export async function withNetworkPath(container: Lifecycle): Promise<Spec> {
   const { spec, record } = container
   const { network } = record.options
-  if (typeof network === 'string' || !('container' in network || 'path' in network)) return spec
+  if (!isAnothers(network)) return spec
   const path = network.kind === 'namespace' ? network.path : await namespaceOf(container, network.container, 'network')
   return withPath(spec, 'network', path)
 }

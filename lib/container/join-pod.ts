@@ -4,8 +4,11 @@ import type { MountSource } from '../launch/compile/input.js'
 import type { Spec, SpecMount, SpecNamespaceType } from '../launch/oci-spec.js'
 import { givenDescriptor } from '../launch/plan.js'
 import { PodlingError } from '../errors.js'
+import { isAnothers } from '../network/mode.js'
+import type { ContainerContext } from './context.js'
+import { findPod } from './find-pod.js'
 import type { Lifecycle } from './lifecycle.js'
-import { namespaceTypes } from './pod-place.js'
+import { namespaceTypes, type PodPlace } from './pod-place.js'
 
 /** What a start needs of its pod. */
 export interface PodJoin {
@@ -13,6 +16,8 @@ export interface PodJoin {
   readonly sources: readonly MountSource[]
   /** The holder's mount namespace, of which the pod's /dev/shm is taken. */
   readonly peer?: string
+  /** Of the namespaces that it joins, those that belong to the pod's own user namespace. */
+  readonly owned: readonly SpecNamespaceType[]
   /** The descriptors that the namespaces of `spec` and `peer` name: the first that are to be held by the monitor. Whoever takes them closes them. */
   take(): number[]
   /** Close what was not taken. */
@@ -28,7 +33,7 @@ const shmSlot = 31
  */
 export async function joinPod({ context, record }: Lifecycle, spec: Spec): Promise<PodJoin> {
   const { pod } = record
-  if (pod === undefined) return { spec, sources: [], take: () => [], close: () => undefined }
+  if (pod === undefined) return { spec, sources: [], owned: [], take: () => [], close: () => undefined }
   const monitor = await context.pods.access.holder(pod.id)
   if (monitor === undefined) throw stopped(record.name)
   const opened: number[] = []
@@ -42,7 +47,11 @@ export async function joinPod({ context, record }: Lifecycle, spec: Spec): Promi
     return givenDescriptor(opened.length - 1)
   }
   try {
-    const paths = new Map<SpecNamespaceType, string>(pod.share.map((name) => [namespaceTypes[name], open(name)]))
+    const users = record.options.userns === 'pod'
+    const paths = new Map<SpecNamespaceType, string>([
+      ...(users ? [['user', open('user')] as const] : []),
+      ...pod.share.map((name) => [namespaceTypes[name], open(name)] as const),
+    ])
     const shm = pod.share.includes('ipc') && spec.mounts?.some(isDefaultShm) === true
     const peer = shm ? open('mnt') : undefined
     // Its monitor has not reaped it, so that all of them were its own.
@@ -55,6 +64,7 @@ export async function joinPod({ context, record }: Lifecycle, spec: Spec): Promi
     return {
       spec: { ...spec, mounts, linux: { ...spec.linux, namespaces } },
       sources: shm ? [shmSource] : [],
+      owned: users ? ownedOf(context, pod) : [],
       ...(peer === undefined ? {} : { peer }),
       take,
       close,
@@ -64,6 +74,12 @@ export async function joinPod({ context, record }: Lifecycle, spec: Spec): Promi
     if (cause instanceof PodlingError && cause.code !== 'INVALID_STATE') throw cause
     throw stopped(record.name, cause)
   }
+}
+
+/** What the holder has made in its user namespace, and not joined from elsewhere. */
+function ownedOf(context: ContainerContext, { id, share }: PodPlace): SpecNamespaceType[] {
+  const joined = isAnothers(findPod(context, id).options.network)
+  return share.filter((name) => !(name === 'net' && joined)).map((name) => namespaceTypes[name])
 }
 
 function stopped(name: string, cause?: unknown): PodlingError {

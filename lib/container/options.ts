@@ -206,8 +206,8 @@ export interface ContainerOptions extends LimitOptions {
    * `'auto:size=8192,uidmapping=0:1000:1'`, or an object. Nothing of the image is copied for it: the kernel maps the ids of its
    * files, which takes Linux 5.19 and a file system that can. Files of the host that are bound in keep their owners; those that
    * are none of the container's users show as nobody's. Its root has no rights over the host, whatever its capabilities; mounts that
-   * are shared with the host only receive. `'container:NAME'`: that of another container, which must run when this one starts. Not in a
-   * pod in this version.
+   * are shared with the host only receive. `'container:NAME'`: that of another container, which must run when this one starts. A
+   * container of a pod has the pod's: it is given to `pods.create`, and refused here.
    *
    * For an ordinary user, ids 'of the host' are those that his containers have without one: 0 is he himself, and the ids of his ranges
    * follow from 1 on. `'auto'` takes of those. `'keep-id'`: he is himself in the container too, so that what he owns is his there

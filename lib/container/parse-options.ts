@@ -70,7 +70,7 @@ export function parseOptions(
     ready: parseReady(sound.ready, faults),
     network: podNetwork ?? parseNetwork(sound, defaultNetwork, faults),
     log: parseLog(sound, faults),
-    userns: parseUserNamespace(sound, faults),
+    userns: parseUserNamespace(sound, faults, inPod),
   }
   const reached = pod?.share.includes('net') ? (inPod?.network ?? 'none') : parts.network
   faults.push(...unreachable(parts.ready, reached), ...unreadable(parts.ready, parts.log))

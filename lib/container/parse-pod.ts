@@ -4,6 +4,7 @@ import type { NetworkMode } from '../network/mode.js'
 import type { ContainerOptions, DependencyOption } from './options.js'
 import type { Dependency, InitContainer, PodNamespace } from './pod-place.js'
 import { parseSize } from '../schema/quantities.js'
+import type { UserNamespaceChoice } from './userns/choice.js'
 
 /** What of a pod the options of its containers depend on. */
 export interface PodFacts {
@@ -13,6 +14,8 @@ export interface PodFacts {
   readonly network: NetworkMode
   readonly hostname: string
   readonly detach: boolean
+  /** Absent: it has no user namespace of its own. */
+  readonly userns?: UserNamespaceChoice['mode']
   /** Bytes. */
   readonly memory?: number | undefined
   readonly cpus?: number | undefined

@@ -1,5 +1,6 @@
 /** What records say of pods: of a container that it is in one, of the holder of a pod that it is one. Pure. */
 import type { LinuxResources } from '../cgroup/resources.js'
+import type { KeptUser } from './userns/choice.js'
 
 /** What the containers of a pod can share, in the words of podman-pod-create(1). */
 export type PodNamespace = 'net' | 'ipc' | 'uts' | 'pid' | 'cgroup'
@@ -36,6 +37,8 @@ export interface HeldPod {
   readonly exitPolicy: 'continue' | 'stop'
   /** Limits of all of it together. */
   readonly resources: LinuxResources
+  /** Who the user of this process is in its containers, by `userns: 'keep-id'`. */
+  readonly kept?: KeptUser
   /** It is being removed: nobody may be made or started in it any more. */
   readonly removing?: true
 }

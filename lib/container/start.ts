@@ -112,7 +112,7 @@ async function launchJoined(container: Lifecycle, joined: PodJoin, restorer: Res
     // What a bound container writes is gone with its host, so it need not be synced to disk.
     const limited = record.options.quota !== undefined
     const root = isHolder(record)
-      ? { operations: holderRoot(paths), held: [] }
+      ? { operations: holderRoot(paths, record), held: [] }
       : await context.driver.mount(record.id, { volatile: !record.options.detach, limited, ...mapping })
     held = [...root.held, ...held]
     const status = attachment?.status ?? { endpoints: [], ports: [] }
@@ -193,7 +193,7 @@ function startedElsewhere(name: string): PodlingError {
 
 function planOf(
   container: Lifecycle,
-  { spec, peer, sources }: PodJoin,
+  { spec, owned, peer, sources }: PodJoin,
   root: LaunchInput['root'],
   volumes: MountedVolumes,
   attachment: Attachment | undefined,
@@ -204,7 +204,7 @@ function planOf(
   const cgroup = context.cgroups.plan(cgroupOf(record), spec.linux?.resources ?? {}, record.holds?.resources)
   const log = planLog(record, paths)
   return compilePlan({
-    spec: startable(spec, existsSync('/dev/mqueue')),
+    spec: startable(spec, existsSync('/dev/mqueue'), owned),
     root,
     mountSources: [...etcSources(container), ...sources, ...volumes.sources],
     cgroup,

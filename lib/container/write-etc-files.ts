@@ -10,6 +10,7 @@ import { hostGatewayOf } from './host-gateway.js'
 import { hostResolvConf, reachableResolvConf, readIfThere } from './host-resolver.js'
 import { labelFile } from '../sys/file-label.js'
 import type { Lifecycle } from './lifecycle.js'
+import { containerPaths, type ContainerPaths } from './record.js'
 import { resolverOf, userNetworkOf } from './user-network.js'
 import { containerIdOf, hostIdOf, nobodys, type UserIdMaps } from './userns/id-maps.js'
 import { idMapsOf } from './userns/in-spec.js'
@@ -19,7 +20,7 @@ export async function writeEtcFiles(container: Lifecycle, status: NetworkStatus)
   const { context, record, paths } = container
   const gateway = await hostGatewayOf(context, record, status)
   const { options, spec } = record
-  const files = [paths.hosts, paths.resolvConf, paths.hostname]
+  const files = etcFiles(paths)
   const maps = idMapsOf(spec)
   const given = context.host.confinement !== undefined && maps !== undefined
   // The last start has given them away.
@@ -48,17 +49,23 @@ export async function writeEtcFiles(container: Lifecycle, status: NetworkStatus)
 
 /**
  * Those files of an ordinary user whose container has a user namespace: he can't give them to its root by himself, so they are given
- * as they are bound. Their group stays his.
+ * as they are bound. Their group stays his. In a pod some are the pod's.
  */
 export function etcSources({ context, record, paths }: Lifecycle): MountSource[] {
   const { confinement } = context.host
   const maps = idMapsOf(record.spec)
   if (confinement === undefined || maps === undefined) return []
   const group = containerIdOf(maps.gids, 0) ?? nobodys
-  const files: readonly (string | undefined)[] = [paths.hosts, paths.resolvConf, paths.hostname]
+  const { pod } = record
+  const ofPod = pod === undefined ? [] : [containerPaths(context.root, context.runRoot, pod.id, false)]
+  const files = [paths, ...ofPod].flatMap(etcFiles)
   return (record.spec.mounts ?? [])
-    .filter(({ source }) => files.includes(source))
+    .filter(({ source = '' }) => files.includes(source))
     .map(({ destination }) => ({ destination, owner: `0:${String(group)}` }))
+}
+
+function etcFiles({ hosts, resolvConf, hostname }: ContainerPaths): string[] {
+  return [hosts, resolvConf, hostname]
 }
 
 /** Its own root is to write them, as the host's would without a user namespace. */

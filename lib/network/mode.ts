@@ -27,6 +27,11 @@ export type NetworkMode =
       readonly ports: readonly PortRequest[]
     }
 
+/** Is it joined, and not made for who has it? */
+export function isAnothers(mode: NetworkMode): mode is Extract<NetworkMode, { kind: 'container' | 'namespace' }> {
+  return typeof mode === 'object' && (mode.kind === 'container' || mode.kind === 'namespace')
+}
+
 export interface NetworkModeOptions {
   readonly network?: string | readonly string[]
   readonly ports?: readonly PortOption[]

@@ -10,6 +10,8 @@ import { chooseSelinux, withLabels } from '../container/labels/choose-labels.js'
 import { randomId } from '../container/names.js'
 import { containerPaths, type GivenOptions } from '../container/record.js'
 import { RunLock } from '../container/run-lock.js'
+import { mostIds } from '../container/userns/image-ids.js'
+import { settleUserNamespace, withUserIds } from '../container/userns/settle.js'
 import { validateSpec } from '../launch/validate-spec.js'
 import { fileError } from '../storage/file-error.js'
 import { afterUndo } from '../teardown.js'
@@ -22,7 +24,10 @@ import { parsePodOptions } from './parse-options.js'
  * container.
  */
 export async function createPod(context: ContainerContext, given: PodOptions): Promise<HolderRecord> {
-  const options = parsePodOptions(given, context.defaultNetwork)
+  const asked = parsePodOptions(given, context.defaultNetwork)
+  // What images its containers will be of nobody knows yet.
+  const { userns, kept, wish, of } = settleUserNamespace(context, asked.userns, () => mostIds)
+  const options = { ...asked, userns }
   const { network } = options
   if (typeof network === 'object' && network.kind === 'networks')
     for (const { name } of network.networks) await context.networks.get(name)
@@ -39,10 +44,11 @@ export async function createPod(context: ContainerContext, given: PodOptions): P
         cgroupParent: context.cgroupParent,
       },
       options,
+      kept,
     )
     const { confinement } = context.host
     const spec = confinement === undefined ? plain.spec : confineSpec(plain.spec, confinement)
-    const drafted = { ...plain, spec, given: containerPart(given) }
+    const drafted = { ...plain, spec, ...(of === undefined ? {} : { usersOf: of }), given: containerPart(given) }
     validateSpec(drafted.spec)
     // Limits that this machine can't carry out are told now, not at the first start.
     context.cgroups.plan(`${id}/holder`, {}, drafted.holds.resources)
@@ -51,9 +57,10 @@ export async function createPod(context: ContainerContext, given: PodOptions): P
     try {
       mkdirSync(paths.directory, { recursive: true, mode: 0o700 })
       const labels = await chooseSelinux(context.host, ofPods)?.(context.levels, id)
-      const record = labels === undefined ? drafted : { ...drafted, spec: withLabels(drafted.spec, labels) }
+      let record = labels === undefined ? drafted : { ...drafted, spec: withLabels(drafted.spec, labels) }
       await context.database.transaction(() => {
         checkFree(context, record)
+        record = withUserIds(context, record, wish)
         void context.names.put(record.name, id)
         void context.records.put(id, record)
       })

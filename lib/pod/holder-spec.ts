@@ -3,7 +3,9 @@ import { constants } from 'node:os'
 import { ociVersion } from '../container/generate-spec.js'
 import { cgroupOf, namespaceTypes } from '../container/pod-place.js'
 import type { HolderRecord } from '../container/find-pod.js'
+import type { KeptUser } from '../container/userns/choice.js'
 import type { Spec, SpecMount } from '../launch/oci-spec.js'
+import { isAnothers } from '../network/mode.js'
 import type { NormalizedPodOptions } from './parse-options.js'
 
 export interface HolderInput {
@@ -16,10 +18,11 @@ export interface HolderInput {
   readonly cgroupParent: string
 }
 
-export function holderRecord(input: HolderInput, options: NormalizedPodOptions): HolderRecord {
+/** @param kept see {@link HolderRecord} */
+export function holderRecord(input: HolderInput, options: NormalizedPodOptions, kept?: KeptUser): HolderRecord {
   const { id, name, owner, createdAt } = input
   const { share, exitPolicy, resources, labels, detach, network, extraHosts, dns, dnsSearch, dnsOptions } = options
-  const holds = { share, exitPolicy, resources }
+  const holds = { share, exitPolicy, resources, ...(kept === undefined ? {} : { kept }) }
   return {
     id,
     name,
@@ -40,6 +43,7 @@ export function holderRecord(input: HolderInput, options: NormalizedPodOptions):
       dns,
       dnsSearch,
       dnsOptions,
+      ...(options.userns === undefined ? {} : { userns: options.userns.mode }),
     },
     spec: holderSpec(input, options, cgroupOf({ id, holds })),
     holds,
@@ -51,18 +55,18 @@ function holderSpec(
   options: NormalizedPodOptions,
   cgroup: string,
 ): Spec {
-  const { share, network, hostname, sysctls, shmSize } = options
+  const { share, network, hostname, sysctls, shmSize, userns } = options
   const namespaces = share
     .filter((one) => !(one === 'net' && network === 'host'))
     .map((one) => ({ type: namespaceTypes[one] }))
-  const own = share.includes('net') && network !== 'host' && !(typeof network === 'object' && isAnothers(network.kind))
+  const own = share.includes('net') && network !== 'host' && !isAnothers(network)
   return {
     ociVersion,
     root: { path: rootPath, readonly: true },
     ...(share.includes('uts') ? { hostname: hostname ?? asHostname(name) } : {}),
     mounts: [proc, ...(share.includes('ipc') ? [sharedMemory(shmSize)] : [])],
     linux: {
-      namespaces: [...namespaces, { type: 'mount' }],
+      namespaces: [...(userns === undefined ? [] : [{ type: 'user' } as const]), ...namespaces, { type: 'mount' }],
       cgroupsPath: `/${cgroupParent}/${cgroup}`,
       resources: { devices: [{ allow: false, access: 'rwm' }] },
       // Every group may send pings, as in containers that have a network of their own (icmp(7)).
@@ -79,10 +83,6 @@ const noLog = {
   tag: undefined,
   onFull: 'continue',
 } as const
-
-function isAnothers(kind: string): boolean {
-  return kind === 'container' || kind === 'namespace'
-}
 
 /** Names may be longer than the kernel lets a host name be. */
 function asHostname(name: string): string {

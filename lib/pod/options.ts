@@ -1,5 +1,6 @@
 import type { PodNamespace } from '../container/pod-place.js'
 import type { ContainerOptions } from '../container/options.js'
+import type { IdMappingOption, UserNamespaceOption } from '../container/userns/options.js'
 import type { Duration } from '../schema/quantities.js'
 
 /** What a pod is to be: the words of podman-pod-create(1)'s flags in camelCase. All may be left out. */
@@ -37,6 +38,17 @@ export interface PodOptions extends Pick<
    * @default ['net', 'ipc', 'uts']
    */
   readonly share?: readonly PodNamespace[]
+  /**
+   * Who the users of all its containers are on the host (`--userns`), in the words of {@link ContainerOptions.userns}. The namespaces
+   * that they share belong to it as well: their root may configure those, as the pod's network, and has no rights over the host.
+   * `'auto'` without a size has 65536 ids, as it isn't known yet which its images need.
+   * @default 'host', or 'private' with `uidMap` or `gidMap`
+   */
+  readonly userns?: string | UserNamespaceOption
+  /** As of a container (`--uidmap`). @default as `gidMap`, where that is given */
+  readonly uidMap?: readonly IdMappingOption[]
+  /** As of a container (`--gidmap`). @default as `uidMap`, where that is given */
+  readonly gidMap?: readonly IdMappingOption[]
   /**
    * What becomes of the pod when its last container has ended (`--exit-policy`): `'stop'`: it is stopped, as long as a
    * process has its runtime open. @default 'continue'

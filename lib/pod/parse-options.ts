@@ -5,6 +5,8 @@ import { optionKeywords, optionsSchema } from '../container/options-schema.js'
 import { gatewayFaults, parseExtraHosts, withoutUndefined } from '../container/parse-options.js'
 import { ofNetwork } from '../container/parse-pod.js'
 import { podNamespaces, type PodNamespace } from '../container/pod-place.js'
+import type { UserNamespaceChoice } from '../container/userns/choice.js'
+import { parseUserNamespace } from '../container/userns/parse-userns.js'
 import { parseSize } from '../schema/quantities.js'
 import { checkSysctls } from '../container/sysctls.js'
 import { parseNetworkMode, type DefaultNetwork, type NetworkMode } from '../network/mode.js'
@@ -28,11 +30,12 @@ export interface NormalizedPodOptions {
   readonly sysctls: Readonly<Record<string, string>>
   /** Bytes. */
   readonly shmSize: number | undefined
+  readonly userns: UserNamespaceChoice | undefined
 }
 
 const {
   name, hostname, labels, network, ports, networkAliases, ip, ip6, mac, extraHosts, hostGateway, dns, dnsSearch, dnsOptions, memory, cpus, cpuset,
-  pidsLimit, sysctls, shmSize, detach,
+  pidsLimit, sysctls, shmSize, userns, uidMap, gidMap, detach,
 } = optionsSchema.properties // prettier-ignore
 
 const schema = {
@@ -41,7 +44,7 @@ const schema = {
   additionalProperties: false,
   properties: {
     name, hostname, labels, network, ports, networkAliases, ip, ip6, mac, extraHosts, hostGateway, dns, dnsSearch, dnsOptions, memory, cpus, cpuset,
-    pidsLimit, sysctls, shmSize, detach,
+    pidsLimit, sysctls, shmSize, userns, uidMap, gidMap, detach,
     share: { type: 'array', items: { enum: [...podNamespaces] } },
     exitPolicy: { enum: ['continue', 'stop'] },
   },
@@ -62,6 +65,7 @@ export function parsePodOptions(options: PodOptions, defaultNetwork: DefaultNetw
     (sound.share ?? ['net', 'ipc', 'uts']).includes(one),
   )
   const shares = { network: share.includes('net'), hosts: parseExtraHosts(sound.extraHosts, faults) }
+  const users = parseUserNamespace(sound, faults)
   const mode = networkOf(sound, shares.network, defaultNetwork, faults)
   faults.push(...unshared(sound, share), ...gatewayFaults(sound, shares.hosts, mode))
   // Those of namespaces that it has; whether they are the host's is asked in the same words as of a container.
@@ -82,6 +86,7 @@ export function parsePodOptions(options: PodOptions, defaultNetwork: DefaultNetw
     dnsOptions: sound.dnsOptions ?? [],
     resources: podResources(sound),
     shmSize: parseSize(sound.shmSize),
+    userns: users,
     sysctls: Object.fromEntries(Object.entries(sound.sysctls ?? {}).map(([key, value]) => [key, String(value)])),
   }
 }

@@ -2,6 +2,7 @@ import { requireCgroups } from '../cgroup/none.js'
 import { PodlingError } from '../errors.js'
 import type { Container } from '../container/container.js'
 import { isHolder } from '../container/find-pod.js'
+import { userNamespaceOf, type ContainerInspect } from '../container/inspect.js'
 import type { InitContainer, PodNamespace, Dependency } from '../container/pod-place.js'
 import type { Quadlet } from '../container/quadlet/quadlet.js'
 import { Queue } from '../container/queue.js'
@@ -40,6 +41,8 @@ export interface PodInspect {
   readonly pid?: number
   /** Its cgroup in each hierarchy, in which those of its containers stand. */
   readonly cgroup: string
+  /** That of all its containers, where it has one of its own; see {@link ContainerInspect.userNamespace}. */
+  readonly userNamespace?: NonNullable<ContainerInspect['userNamespace']>
   /** While it runs. */
   readonly networks: readonly Endpoint[]
   readonly ports: readonly BoundPort[]
@@ -217,6 +220,7 @@ export class Pod implements AsyncDisposable {
   inspect(): PodInspect {
     const { createdAt, labels, options, spec, holds } = { ...podRecord(this.#parts, this.id), labels: this.labels }
     const { memory, cpu, pids } = holds.resources
+    const users = userNamespaceOf(options, spec)
     return {
       id: this.id,
       name: this.name,
@@ -229,6 +233,7 @@ export class Pod implements AsyncDisposable {
       detached: options.detach,
       ...(this.#holder.pid === undefined ? {} : { pid: this.#holder.pid }),
       cgroup: `/${this.#parts.context.cgroupParent}/${this.id}`,
+      ...(users === undefined ? {} : { userNamespace: users }),
       networks: this.networks,
       ports: this.ports,
       limits: {

@@ -34,7 +34,7 @@ export class Pods {
   /**
    * Make a pod; nothing of it runs yet. It is started with the first of its containers, or by {@link Pod.start}.
    * @throws PodlingError `INVALID_OPTION` with all mistakes at once, `NAME_IN_USE`, `NETWORK_NOT_FOUND`,
-   * `CGROUP_CONTROLLER_MISSING`
+   * `CGROUP_CONTROLLER_MISSING`, `KERNEL_UNSUPPORTED`, `SUBIDS_NOT_FOUND`, `SUBIDS_INVALID`, `SUBIDS_TOO_FEW`
    */
   async create(options: PodOptions = {}): Promise<Pod> {
     this.#parts.context.gate.pass('make a pod')

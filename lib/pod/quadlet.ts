@@ -13,18 +13,21 @@ import {
 import type { HolderRecord } from '../container/find-pod.js'
 import { membersOf, type PodParts } from './members.js'
 
-/** What a [Pod] section has of the keys of a [Container], in podman 5.0 and later. */
+/** What a [Pod] section has of the keys of a [Container], in podman 5.4 and later. */
 const keys = [
   'AddHost',
   'DNS',
   'DNSOption',
   'DNSSearch',
+  'GIDMap',
   'IP',
   'IP6',
   'Network',
   'NetworkAlias',
   'PublishPort',
   'ShmSize',
+  'UIDMap',
+  'UserNS',
 ]
 
 /** @throws PodlingError `INVALID_STATE` */

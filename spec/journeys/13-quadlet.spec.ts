@@ -201,7 +201,7 @@ t.test('volumes and networks have units of their own', needs('root', 'podman', '
 
 t.test('a pod with all that is in it', needs('root', 'podman', 'systemd'), async (t) => {
   await using pod = await runtime.pods.create({
-    name: 'shop', ports: ['127.0.0.1:8099:80'], memory: '64m', pidsLimit: 9, hostname: 'shop', labels: { a: hostile }, dns: ['9.9.9.9'],
+    name: 'shop', ports: ['127.0.0.1:8099:80'], memory: '64m', pidsLimit: 9, hostname: 'shop', labels: { a: hostile }, dns: ['9.9.9.9'], uidMap: ['0:5000:1000'], gidMap: ['0:6000:1000'],
   }) // prettier-ignore
   await runtime.containers.create({ pod, image, name: 'db', command: ['sleep', '9'] })
   await runtime.containers.create({ pod, image, name: 'web', command: ['sleep', '9'], dependsOn: ['db'] })
@@ -218,6 +218,8 @@ t.test('a pod with all that is in it', needs('root', 'podman', 'systemd'), async
     '127.0.0.1:8099:80',
     '--memory=67108864',
     `--label=a=${hostile}`,
+    '0:5000:1000',
+    '0:6000:1000',
   ])
     t.ok(words.includes(word), `${word} in ${words.join(' ')}`)
   t.ok(
@@ -225,6 +227,14 @@ t.test('a pod with all that is in it', needs('root', 'podman', 'systemd'), async
     'and it is the last word on that',
   )
   t.match(services.get('web.service'), /^BindsTo=shop-pod\.service$/m)
+  await using kept = await runtime.pods.create({
+    name: 'kept',
+    network: 'none',
+    userns: { mode: 'keep-id', uid: 5, gid: 6 },
+  })
+  const { services: more, warnings: wrong } = await generate(t, await kept.toQuadlet())
+  t.equal(wrong, '')
+  t.match(more.get('kept-pod.service'), / --userns keep-id:uid=5,gid=6 /)
   t.match(services.get('web.service'), /^Requires=db\.service\nAfter=db\.service$/m)
 })
 

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { PlanAccount } from '../../launch/plan.js'
-import type { KeptUser } from './settle.js'
+import type { KeptUser } from './choice.js'
 
 /** What is known of an account of the host. */
 export interface HostAccount {

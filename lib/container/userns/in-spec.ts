@@ -1,6 +1,6 @@
 /** User namespaces of containers, in their OCI specs. Pure. */
 import { PodlingError } from '../../errors.js'
-import type { Spec, SpecIdMapping, SpecMount } from '../../launch/oci-spec.js'
+import type { Spec, SpecIdMapping, SpecMount, SpecNamespaceType } from '../../launch/oci-spec.js'
 import { hasUserNamespace } from '../../launch/outside.js'
 import { confineSpec } from '../confine-spec.js'
 import type { MountUse } from '../mount-request.js'
@@ -48,11 +48,14 @@ export function idMapsOf({ linux = {} }: Spec): UserIdMaps | undefined {
 /**
  * As it can be started: a namespace that is another's is no place to mount anything of its own.
  * @param mqueue whether the host has its message queues mounted
+ * @param owned those that it joins, but that belong to its user namespace
  */
-export function startable(spec: Spec, mqueue: boolean): Spec {
+export function startable(spec: Spec, mqueue: boolean, owned: readonly SpecNamespaceType[] = []): Spec {
   const maps = idMapsOf(spec)
   if (maps === undefined) return spec
-  const namespaces = (spec.linux?.namespaces ?? []).filter(({ path }) => path === undefined)
+  const namespaces = (spec.linux?.namespaces ?? []).filter(
+    ({ type, path }) => path === undefined || owned.includes(type),
+  )
   const { mounts } = confineSpec(
     { ...spec, linux: { ...spec.linux, namespaces } },
     { uids: idsFromZero(maps.uids), gids: idsFromZero(maps.gids), setsGroups: true, mqueue },

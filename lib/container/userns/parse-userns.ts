@@ -1,6 +1,7 @@
 /** The options `userns`, `uidMap` and `gidMap`, by the words of podman-run(1). Pure. */
 import { show, type Fault } from '../../schema/faults.js'
 import type { ContainerOptions } from '../options.js'
+import type { PodFacts } from '../parse-pod.js'
 import type { UserNamespaceChoice } from './choice.js'
 import { endOfIds, mapFault, type IdMapping } from './id-maps.js'
 import type { IdMappingOption, UserNamespaceOption } from './options.js'
@@ -28,9 +29,11 @@ const membersOf: Readonly<Record<Mode, readonly string[]>> = {
   container: ['container'],
 }
 
+/** @param pod that the container is in */
 export function parseUserNamespace(
-  { userns, uidMap, gidMap, privileged, pod }: ContainerOptions,
+  { userns, uidMap, gidMap, privileged }: Pick<ContainerOptions, 'userns' | 'uidMap' | 'gidMap' | 'privileged'>,
   faults: Fault[],
+  pod?: Pick<PodFacts, 'name' | 'userns'>,
 ): UserNamespaceChoice | undefined {
   const count = faults.length
   const words = typeof userns === 'object' ? fromObject(userns, faults) : fromText(userns, faults)
@@ -43,8 +46,8 @@ export function parseUserNamespace(
   if (maps && userns !== undefined && mode !== 'private')
     fault('userns', `must be 'private' or left out with uidMap and gidMap, got ${show(userns)}`)
   if (!maps && mode === 'private') fault('userns', `'private' needs uidMap or gidMap; 'auto' chooses ids by itself`)
-  if ((maps || mode !== 'host') && pod !== undefined)
-    fault(maps ? 'uidMap' : 'userns', "a container of a pod has the pod's user namespace; leave it out")
+  if (pod !== undefined && (maps || (userns !== undefined && (mode !== 'host' || pod.userns !== undefined))))
+    fault(maps ? (uids === undefined ? 'gidMap' : 'uidMap') : 'userns', ofItsPod(pod))
   if (mode !== 'host' && privileged === true && mode === 'nomap')
     fault('userns', "'nomap' gives the host nothing, and privileged all of it; choose one")
   if (faults.length > count) return undefined
@@ -63,6 +66,13 @@ export function parseUserNamespace(
     default:
       return undefined
   }
+}
+
+/** The network and the other namespaces of a pod belong to one user namespace: in another, nobody could configure them. */
+function ofItsPod({ name, userns }: Pick<PodFacts, 'name' | 'userns'>): string {
+  return userns === undefined
+    ? `must be left out: all containers of pod ${name} are in the host's user namespace; give it to pods.create`
+    : `must be left out: all containers of pod ${name} share its user namespace, ${show(userns)}`
 }
 
 /** `auto:size=8192,uidmapping=0:1000:1`. */

@@ -6,13 +6,14 @@ import type { SubIdRange } from '../../sys/sub-ids.js'
 import type { Table } from '../../storage/database.js'
 import type { Confinement } from '../confine-spec.js'
 import type { ContainerContext, Image } from '../context.js'
+import type { HolderRecord } from '../find-pod.js'
 import { otherContainer } from '../join-network.js'
-import type { NormalizedOptions } from '../normalized-options.js'
+import type { ContainerRecord } from '../record.js'
 import { allot } from './allot.js'
-import type { UserNamespaceChoice } from './choice.js'
+import type { KeptUser, UserNamespaceChoice } from './choice.js'
 import { mapFault, type IdMapping, type UserIdMaps } from './id-maps.js'
 import { countImageIds, mostIds } from './image-ids.js'
-import { idMapsOf } from './in-spec.js'
+import { idMapsOf, withIdMaps } from './in-spec.js'
 import { beyondFault, keptIdMap, nobodysIdMap } from './rootless-maps.js'
 
 /** What its record is to be given. */
@@ -34,20 +35,16 @@ export interface SettledUsers {
   readonly of?: string
 }
 
-export interface KeptUser {
-  readonly uid: number
-  readonly gid: number
-}
-
 /**
+ * @param needed how many ids it needs, where nobody says
  * @throws PodlingError `INVALID_OPTION`, `KERNEL_UNSUPPORTED`, `SUBIDS_NOT_FOUND`, `SUBIDS_INVALID`, `SUBIDS_TOO_FEW`
  */
 export function settleUserNamespace(
   context: ContainerContext,
-  { userns, user }: NormalizedOptions,
-  image: Image,
+  userns: UserNamespaceChoice | undefined,
+  needed: () => number,
 ): SettledUsers {
-  if (userns === undefined) return {}
+  if (userns === undefined || userns.mode === 'pod') return {}
   const { host } = context
   const { confinement } = host
   const { caller } = confinement ?? {}
@@ -69,7 +66,7 @@ export function settleUserNamespace(
       return { userns, wish: { exclusive: true, take: () => ({ uids, gids }) } }
     }
     case 'auto':
-      return { userns, wish: { exclusive: true, take: autoMaps(context, userns, image, user) } }
+      return { userns, wish: { exclusive: true, take: autoMaps(context, userns, needed) } }
     case 'keep-id': {
       const { uids = 0, gids = 0 } = confinement ?? {}
       const kept = { uid: userns.uid ?? caller?.uid ?? 0, gid: userns.gid ?? caller?.gid ?? 0 }
@@ -84,11 +81,44 @@ export function settleUserNamespace(
   }
 }
 
+/** What a container has of its pod: the pod's ids are nobody else's for as long as there is the pod. */
+export function usersOfPod({ spec, holds: { kept } }: HolderRecord): SettledUsers {
+  const maps = idMapsOf(spec)
+  return {
+    ...(kept === undefined ? {} : { kept }),
+    ...(maps === undefined ? {} : { userns: { mode: 'pod' }, wish: { exclusive: false, take: () => maps } }),
+  }
+}
+
+/** How many ids a container of an image needs. */
+export function idsOfImage({ driver, layers }: ContainerContext, image: Image, user: string | undefined): () => number {
+  return () =>
+    // Layers that are no directories aren't looked into.
+    driver.name === 'erofs'
+      ? mostIds
+      : countImageIds(image.chainId === undefined ? [] : layers.lower(image.chainId), user ?? image.config.user)
+}
+
 /** Its ids are nobody else's for as long as one of both has them. Of one that has the host's there is nothing to join. */
 function usersOf(context: ContainerContext, userns: Extract<UserNamespaceChoice, { mode: 'container' }>): SettledUsers {
   const other = otherContainer(context, userns.container, 'user namespace')
   const maps = idMapsOf(other.spec)
   return maps === undefined ? {} : { userns, wish: { exclusive: true, take: () => maps }, of: other.id }
+}
+
+/**
+ * The record with the ids that it gets, within the transaction that writes it.
+ * @throws PodlingError `SUBIDS_TOO_FEW`
+ */
+export function withUserIds<R extends ContainerRecord>(
+  { userIds }: ContainerContext,
+  record: R,
+  wish: UserNamespaceWish | undefined,
+): R {
+  if (wish === undefined) return record
+  const maps = wish.take(userIds)
+  if (wish.exclusive) void userIds.put(record.id, maps)
+  return { ...record, spec: withIdMaps(record.spec, maps, record.mounts) }
 }
 
 function requireMappedMounts(kernel = 'unknown'): void {
@@ -119,17 +149,11 @@ function checkBeyond({ uids, gids }: UserIdMaps, { uids: users, gids: groups }: 
 
 /** Those of an ordinary user are what he has beside his own; of root, what a user of the machine has been given. */
 function autoMaps(
-  { driver, layers, subIds, host: { confinement } }: ContainerContext,
+  { subIds, host: { confinement } }: ContainerContext,
   { size: asked, uidMapping, gidMapping }: Extract<UserNamespaceChoice, { mode: 'auto' }>,
-  image: Image,
-  user: string | undefined,
+  needed: () => number,
 ): UserNamespaceWish['take'] {
-  const size =
-    asked ??
-    // Layers that are no directories aren't looked into.
-    (driver.name === 'erofs'
-      ? mostIds
-      : countImageIds(image.chainId === undefined ? [] : layers.lower(image.chainId), user ?? image.config.user))
+  const size = asked ?? needed()
   const ranges: OwnSubIds =
     confinement === undefined
       ? readSubIds({ name: subIds.owner }, 1, subIds)
@@ -165,8 +189,8 @@ function allotted({ kind, size, given, ranges, others, subIds }: Allotting): rea
     const file = kind === 'uids' ? subIds.subuid : subIds.subgid
     throw new PodlingError(
       'SUBIDS_TOO_FEW',
-      `userns: 'auto' needs ${String(size)} ${kind} that no other container has, and ${file} gives ${subIds.owner} too few; ` +
-        `add a range there, remove containers, or ask for a smaller size`,
+      `userns: 'auto' needs ${String(size)} ${kind} that no other container or pod has, and ${file} gives ${subIds.owner} too few; ` +
+        `add a range there, remove some of these, or ask for a smaller size`,
       { path: file },
     )
   }

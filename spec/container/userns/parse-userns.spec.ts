@@ -1,6 +1,8 @@
 import t from 'tap'
 import { parseOptions } from '../../../lib/container/parse-options.js'
+import { parseUserNamespace } from '../../../lib/container/userns/parse-userns.js'
 import { usernsText } from '../../../lib/container/userns/userns-text.js'
+import type { Fault } from '../../../lib/schema/faults.js'
 import type { ContainerOptions } from '../../../lib/container/options.js'
 import { rejectsWith } from '../../fixtures/errors.js'
 
@@ -57,12 +59,28 @@ t.test('what is wrong is told with its path, before anything is made', async (t)
     [{ uidMap: ['1:100000:5'] }, 'uidMap: must map 0, who makes the container'],
     [{ uidMap: Array.from({ length: 341 }, (_, i) => `${String(2 * i)}:${String(2 * i)}`) }, 'uidMap: must have at most 339 entries (user_namespaces(7)), got 341'],
     [{ uidMap: [{ containerId: -1, hostId: 0, size: 1 }] }, 'uidMap[0].containerId: must be 0..4294967294, got -1'],
-    [{ userns: 'auto', pod: 'p' }, "userns: a container of a pod has the pod's user namespace; leave it out"],
   ] // prettier-ignore
   for (const [options, message] of wrong) {
     const error = await rejectsWith(t, () => parse(options), 'INVALID_OPTION')
     t.ok(error?.message.includes(message), `${message}; got ${String(error?.message)}`)
   }
+})
+
+t.test("in a pod it is the pod's", (t) => {
+  const faultsIn = (options: Parameters<typeof parseUserNamespace>[0], userns?: 'auto') => {
+    const faults: Fault[] = []
+    parseUserNamespace(options, faults, { name: 'shop', ...(userns === undefined ? {} : { userns }) })
+    return faults
+  }
+  const plain = "must be left out: all containers of pod shop are in the host's user namespace; give it to pods.create"
+  const shared = "must be left out: all containers of pod shop share its user namespace, 'auto'"
+  t.strictSame(faultsIn({}), [])
+  t.strictSame(faultsIn({ userns: 'host' }), [])
+  t.strictSame(faultsIn({ userns: 'auto' }), [{ path: 'userns', message: plain }])
+  t.strictSame(faultsIn({}, 'auto'), [])
+  t.strictSame(faultsIn({ userns: 'host' }, 'auto'), [{ path: 'userns', message: shared }])
+  t.strictSame(faultsIn({ gidMap: [range] }, 'auto'), [{ path: 'gidMap', message: shared }])
+  t.end()
 })
 
 t.test('an object as Podman writes it', (t) => {
