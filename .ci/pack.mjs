@@ -53,7 +53,10 @@ function check() {
     'CHANGELOG.md',
     'dist/index.js',
     'dist/index.d.ts',
+    'dist/library.cjs',
+    'dist/oci.cjs',
     'dist/podling-oci.cjs',
+    'dist/precompiled.cjs',
   ]) {
     if (!existsSync(path)) problems.push(`${path} is missing`)
   }

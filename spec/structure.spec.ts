@@ -14,6 +14,7 @@ const order = [
   'teardown',
   'gate',
   'late',
+  'precompiled',
   'schema',
   'sys',
   'event',

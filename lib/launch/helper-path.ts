@@ -13,7 +13,7 @@ export function findHelper(platform = process.platform, arch = process.arch): st
     throw new PodlingError('PLATFORM_UNSUPPORTED', `Podling runs on Linux only, and this is ${platform}`)
   }
   const file = join('dist', 'native', `linux-${arch}`, 'podling-helper')
-  /* This module runs from dist/launch and, in tests, from .build/lib/launch. */
+  /* This module runs from dist and, in tests, from .build/lib/launch. */
   let directory = dirname(fileURLToPath(import.meta.url))
   for (;;) {
     const candidate = join(directory, file)

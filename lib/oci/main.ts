@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /**
  * podling-oci: an OCI runtime by the command line of runc(8), for engines that call one. Each command is one file of this
  * folder; this one takes the words apart and says what went wrong.

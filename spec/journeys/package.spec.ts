@@ -72,7 +72,12 @@ t.test(
       'CHANGELOG.md',
       'dist/index.js',
       'dist/index.d.ts',
+      'dist/library.cjs',
+      'dist/oci.cjs',
       'dist/podling-oci.cjs',
+      'dist/precompiled.cjs',
+      `dist/compiled/${process.versions.v8}-${process.arch}/library.bin`,
+      `dist/compiled/${process.versions.v8}-${process.arch}/oci.bin`,
       ...helpers,
     ]
     for (const path of needed) t.ok(paths.includes(`package/${path}`), `it holds ${path}`)
@@ -142,7 +147,10 @@ t.test('a helper of the wrong kind is not packed', (t) => {
     ...helpers,
     'dist/index.js',
     'dist/index.d.ts',
+    'dist/library.cjs',
+    'dist/oci.cjs',
     'dist/podling-oci.cjs',
+    'dist/precompiled.cjs',
     'LICENSE',
     'README.md',
     'CHANGELOG.md',
