@@ -12,10 +12,11 @@ t.teardown(() => {
   rmSync(directory, { recursive: true })
 })
 
-/** The packages that a process has loaded, each once, as it ends. */
+/** The packages, and the slow parts of Node, that a process has loaded, each once, as it ends. */
 const tell = `process.on('exit', () => {
   const packages = Object.keys(require.cache).flatMap((path) => /.*node_modules\\/((@[^/]+\\/)?[^/]+)/.exec(path)?.[1] ?? [])
-  require('node:fs').writeFileSync(process.env.LOADED, [...new Set(packages)].join(' '))
+  const parts = ['http', 'http2', 'https', 'tls'].filter((name) => process.moduleLoadList.includes('NativeModule ' + name))
+  require('node:fs').writeFileSync(process.env.LOADED, [...new Set([...packages, ...parts])].join(' '))
 })`
 const teller = join(directory, 'tell.cjs')
 writeFileSync(teller, tell)
@@ -44,7 +45,7 @@ t.test('the first container loads what keeps the state and calls the kernel', ne
     await runtime.close()`
   const loaded = loadedBy(['--input-type=module', '--eval', program]).split(' ')
   for (const name of ['koffi', 'lmdb']) t.ok(loaded.includes(name), `${name} is loaded`)
-  for (const name of ['ajv', 'yaml', 'smol-toml', 'prom-client']) t.notOk(loaded.includes(name), `no ${name}`)
+  for (const name of ['ajv', 'yaml', 'smol-toml', 'prom-client', 'http2']) t.notOk(loaded.includes(name), `no ${name}`)
   t.end()
 })
 

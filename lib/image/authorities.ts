@@ -1,7 +1,10 @@
 /** Certificates of authorities for single registries, where Podman and Docker keep them (containers-certs.d(5)). */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { rootCertificates } from 'node:tls'
+import type * as Tls from 'node:tls'
+import { late } from '../late.js'
+
+const tls = late('node:tls') as () => typeof Tls
 
 /** Directories that have one directory per registry. */
 export const certificateDirectories: readonly string[] = ['/etc/containers/certs.d', '/etc/docker/certs.d']
@@ -18,7 +21,7 @@ export async function findAuthorities(directories: readonly string[], registry: 
       if (name.endsWith('.crt')) found.push(await readFile(join(own, name), 'utf8'))
     }
   }
-  return found.length === 0 ? [] : [...rootCertificates, ...found]
+  return found.length === 0 ? [] : [...tls().rootCertificates, ...found]
 }
 
 async function list(directory: string): Promise<string[]> {

@@ -2,16 +2,15 @@
  * One HTTP exchange with a registry: redirects, time-outs and cancel, nothing of the registry protocol. Node's own
  * http and https are used, since the TLS check has to be switched off for single hosts.
  */
-import {
-  Agent as HttpAgent,
-  request as httpRequest,
-  type ClientRequest,
-  type IncomingHttpHeaders,
-  type IncomingMessage,
-} from 'node:http'
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import type * as Http from 'node:http'
+import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import type * as Https from 'node:https'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { late } from '../late.js'
+
+const http = late('node:http') as () => typeof Http
+const https = late('node:https') as () => typeof Https
 
 export interface HttpOptions {
   /** Hosts for which certificates are not checked and plain HTTP is allowed. */
@@ -68,8 +67,8 @@ const redirects = new Set([301, 302, 303, 307, 308])
 
 export class HttpClient {
   readonly #options: HttpOptions
-  readonly #http = new HttpAgent({ keepAlive: true })
-  readonly #https = new HttpsAgent({ keepAlive: true })
+  readonly #http = new (http().Agent)({ keepAlive: true })
+  readonly #https = new (https().Agent)({ keepAlive: true })
 
   constructor(options: HttpOptions) {
     this.#options = options
@@ -133,13 +132,13 @@ export class HttpClient {
         ...(signal ? { signal } : {}),
       }
       const outgoing = tls
-        ? httpsRequest(url, {
+        ? https().request(url, {
             ...settings,
             agent: this.#https,
             rejectUnauthorized: !this.#options.insecure(url.host),
             ...(authorities.length === 0 ? {} : { ca: [...authorities] }),
           })
-        : httpRequest(url, { ...settings, agent: this.#http })
+        : http().request(url, { ...settings, agent: this.#http })
       const timer = setTimeout(() => {
         outgoing.destroy(new StalledError(`no answer within ${String(stallTimeout)} ms`))
       }, stallTimeout)

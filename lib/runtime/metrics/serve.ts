@@ -1,8 +1,9 @@
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import type * as Http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Registry } from 'prom-client'
 import { PodlingError } from '../../errors.js'
+import { late } from '../../late.js'
 import { show } from '../../schema/faults.js'
 import { checkKnown } from '../../schema/known-options.js'
 
@@ -21,6 +22,8 @@ export interface MetricsServer extends AsyncDisposable {
   close(): Promise<void>
 }
 
+const http = late('node:http') as () => typeof Http
+
 const WHAT = 'serve the metrics'
 
 /** @throws PodlingError `INVALID_OPTION`, `PORT_IN_USE` */
@@ -34,7 +37,7 @@ export async function serveMetrics(
   if (!Number.isInteger(port) || port < 0 || port > 65535) {
     throw new PodlingError('INVALID_OPTION', `${WHAT}: port: must be 0..65535, got ${show(port)}`)
   }
-  const server = createServer((request, response) => {
+  const server = http().createServer((request, response) => {
     if (request.url?.split('?')[0] !== '/metrics') {
       response.writeHead(404).end('the metrics are at /metrics\n')
       return

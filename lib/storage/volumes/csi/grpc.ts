@@ -2,8 +2,11 @@
  * Unary calls of gRPC over a unix socket: one HTTP/2 request each, with a message in front of which stand its compression
  * and its length. https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
  */
-import { connect as connectSession, constants, type ClientHttp2Session, type IncomingHttpHeaders } from 'node:http2'
+import type * as Http2 from 'node:http2'
 import { connect } from 'node:net'
+import { late } from '../../../late.js'
+
+const http2 = late('node:http2') as () => typeof Http2
 
 /** What a call ended with, when not with a response. */
 export class GrpcError extends Error {
@@ -47,7 +50,7 @@ export interface GrpcClient {
 
 /** @param timeout milliseconds for each call */
 export function grpcClient(socket: string, timeout: number): GrpcClient {
-  const session = connectSession('http://localhost', { createConnection: () => connect(socket) })
+  const session = http2().connect('http://localhost', { createConnection: () => connect(socket) })
   // A failure of the session ends its calls, which tell of it.
   session.on('error', () => undefined)
   session.unref()
@@ -59,7 +62,12 @@ export function grpcClient(socket: string, timeout: number): GrpcClient {
   }
 }
 
-function callOnce(session: ClientHttp2Session, path: string, request: Uint8Array, timeout: number): Promise<Buffer> {
+function callOnce(
+  session: Http2.ClientHttp2Session,
+  path: string,
+  request: Uint8Array,
+  timeout: number,
+): Promise<Buffer> {
   if (session.destroyed || session.closed) {
     return Promise.reject(new GrpcError('UNAVAILABLE', 'the connection was closed'))
   }
@@ -74,7 +82,7 @@ function callOnce(session: ClientHttp2Session, path: string, request: Uint8Array
     })
     const chunks: Buffer[] = []
     let size = 0
-    let head: IncomingHttpHeaders = {}
+    let head: Http2.IncomingHttpHeaders = {}
     let ended = false
     const end = (finish: () => void): void => {
       if (ended) return
@@ -85,7 +93,7 @@ function callOnce(session: ClientHttp2Session, path: string, request: Uint8Array
     }
     const fail = (status: string, message: string, cause?: unknown): void => {
       end(() => {
-        stream.close(constants.NGHTTP2_CANCEL)
+        stream.close(http2().constants.NGHTTP2_CANCEL)
         reject(new GrpcError(status, message, cause === undefined ? undefined : { cause }))
       })
     }
@@ -95,7 +103,7 @@ function callOnce(session: ClientHttp2Session, path: string, request: Uint8Array
     stream.on('response', (headers) => {
       head = headers
     })
-    stream.on('trailers', (trailers: IncomingHttpHeaders) => {
+    stream.on('trailers', (trailers: Http2.IncomingHttpHeaders) => {
       head = { ...head, ...trailers }
     })
     stream.on('data', (chunk: Buffer) => {
@@ -118,7 +126,7 @@ function callOnce(session: ClientHttp2Session, path: string, request: Uint8Array
 }
 
 function settle(
-  head: IncomingHttpHeaders,
+  head: Http2.IncomingHttpHeaders,
   body: Buffer,
   resolve: (message: Buffer) => void,
   reject: (error: GrpcError) => void,
