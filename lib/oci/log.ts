@@ -19,8 +19,9 @@ export class Log {
     this.#options = options
   }
 
-  debug(message: string): void {
-    if (this.#options.debug === true) this.#write('debug', message)
+  /** @param message made only where it is wanted */
+  debug(message: () => string): void {
+    if (this.#options.debug === true) this.#write('debug', message())
   }
 
   warn(message: string): void {

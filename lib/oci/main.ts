@@ -40,7 +40,7 @@ async function main(words: readonly string[]): Promise<number> {
     const line = parseFlags(rest, { ...flags, help: 'switch' }, { short: { h: 'help', ...short }, ofCommand })
     if (line.has('help')) return show(helpText(commands, name))
     checkCount(name, line, counts)
-    log.debug(`podling-oci ${packageVersion()}: ${words.join(' ')}`)
+    log.debug(() => `podling-oci ${packageVersion()}: ${words.join(' ')}`)
     try {
       return await run({
         store: new Store(global.value('root') ?? defaultRoot(process.env)),

@@ -1,10 +1,15 @@
 /** Programs of the host that are run at points of a container's life (runtime-spec, "POSIX-platform Hooks"). */
-import { spawn, type ChildProcess } from 'node:child_process'
+import type * as ChildProcesses from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { PodlingError } from '../../errors.js'
+import { late } from '../../late.js'
 import type { SpecHook, SpecHooks } from '../../launch/oci-spec.js'
 import type { HookState } from './hook-state.js'
+
+/** Most containers have no hooks. */
+const childProcesses = late('node:child_process') as () => typeof ChildProcesses
 
 const STDERR_KEPT = 4096
 
@@ -66,7 +71,7 @@ function begin(path: string, args: SpecHook['args'], env: SpecHook['env'], cwd: 
     const end = variable.indexOf('=')
     return [variable.slice(0, end), variable.slice(end + 1)]
   })
-  return spawn(path, (args ?? []).slice(1), {
+  return childProcesses().spawn(path, (args ?? []).slice(1), {
     argv0: args?.[0] ?? path,
     env: Object.fromEntries(variables),
     cwd,
