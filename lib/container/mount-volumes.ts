@@ -1,6 +1,6 @@
 /** The mounts of a container's start that are more than the spec says: where volumes are, and what is done with them. */
 import type { MountSource } from '../launch/compile/input.js'
-import type { Operation } from '../launch/plan.js'
+import type { Operation } from '../launch/operation.js'
 import type { RootOptions } from '../storage/drivers/driver.js'
 import { relabelling } from '../security/relabel.js'
 import { close } from '../sys/libc.js'

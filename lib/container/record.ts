@@ -1,5 +1,5 @@
 import type { Spec } from '../launch/oci-spec.js'
-import type { PlanAccount } from '../launch/plan.js'
+import type { PlanAccount } from '../launch/operation.js'
 import type { Table } from '../storage/database.js'
 import type { QuotaLimits } from '../storage/quotas/quotas.js'
 import type { HealthSettings } from './health/parse-health.js'

@@ -2,7 +2,8 @@
 import { PodlingError } from '../errors.js'
 import { errnoName } from '../sys/libc.js'
 import { explain } from './explain.js'
-import type { Operation, Plan } from './plan.js'
+import type { Operation } from './operation.js'
+import type { Plan } from './plan.js'
 import type { Failure } from './protocol.js'
 import { rlimitName } from './rlimits.js'
 

@@ -4,7 +4,8 @@ import { codeForErrno, errnoName } from '../sys/libc.js'
 import type { ErrorCode } from '../errors.js'
 import { explainLabels } from './explain-labels.js'
 import type { Explanation } from './explanation.js'
-import type { Operation, Plan } from './plan.js'
+import type { Operation } from './operation.js'
+import type { Plan } from './plan.js'
 import type { Failure } from './protocol.js'
 
 const signalNames = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]))

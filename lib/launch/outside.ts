@@ -3,7 +3,7 @@
  * that were given to it: it may neither look into directories of the host's root, nor map ids of a file system. Pure.
  */
 import type { SpecLinux, SpecNamespaceType } from './oci-spec.js'
-import type { Operation } from './plan.js'
+import type { Operation } from './operation.js'
 
 /** Slots below are taken by those who share mounts with others. */
 const firstSlot = 64

@@ -1,7 +1,8 @@
 /** The plans of a restore: what leads up to CRIU, and before it what makes the places of its mounts. */
 import { isKept } from '../container/checkpoint/dump-options.js'
 import { outsideTargets, mountPlace, restorePlan } from '../container/checkpoint/restore-plan.js'
-import type { Operation, Plan } from '../launch/plan.js'
+import type { Operation } from '../launch/operation.js'
+import type { Plan } from '../launch/plan.js'
 import { placeInside } from './criu-mounts.js'
 import { Helper } from './detached.js'
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { Launcher } from '../../lib/launch/launcher.js'
 import { close, pipe } from '../../lib/sys/libc.js'
-import type { Operation } from '../../lib/launch/plan.js'
+import type { Operation } from '../../lib/launch/operation.js'
 import { rlimitNumbers } from '../../lib/launch/rlimits.js'
 import { lives, makeExec, makePlan, makeRootfs, noCgroup, readAll, until } from './rootfs.js'
 

@@ -3,7 +3,7 @@ import { createReadStream, mkdirSync, mkdtempSync, readdirSync, symlinkSync, wri
 import { join } from 'node:path'
 import t from 'tap'
 import { Launcher } from '../../lib/launch/launcher.js'
-import type { Operation } from '../../lib/launch/plan.js'
+import type { Operation } from '../../lib/launch/operation.js'
 import { pipe } from '../../lib/sys/libc.js'
 import { makePlan, makeRootfs, path, run, shell } from './rootfs.js'
 

@@ -4,7 +4,8 @@ import t from 'tap'
 import { readExitFile } from '../../lib/launch/exit-record.js'
 import { Launcher } from '../../lib/launch/launcher.js'
 import { Monitor } from '../../lib/launch/monitor.js'
-import type { Operation, PlanCgroup } from '../../lib/launch/plan.js'
+import type { Operation } from '../../lib/launch/operation.js'
+import type { PlanCgroup } from '../../lib/launch/plan.js'
 import { lives, makePlan, makeRootfs, noCgroup, run, shell, until } from './rootfs.js'
 
 const rootfs = makeRootfs()

@@ -1,5 +1,6 @@
 /** The launch plan of a container that is restored: what leads up to CRIU, in the place of what leads up to a program. Pure. */
-import type { NamespaceType, Operation, Plan, PlanMonitor, PlanStdio } from '../../launch/plan.js'
+import type { Operation } from '../../launch/operation.js'
+import type { NamespaceType, Plan, PlanMonitor, PlanStdio } from '../../launch/plan.js'
 import { PodlingError } from '../../errors.js'
 import { criuEnvironment } from './criu.js'
 import { isKept } from './dump-options.js'

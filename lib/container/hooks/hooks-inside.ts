@@ -1,5 +1,5 @@
 /** The hooks that are run in the container's own namespaces, as steps of its start. Pure. */
-import type { Operation } from '../../launch/plan.js'
+import type { Operation } from '../../launch/operation.js'
 import type { ContainerPaths, ContainerRecord } from '../record.js'
 import { hooksOf, hookState } from './hook-state.js'
 

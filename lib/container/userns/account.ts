@@ -1,7 +1,7 @@
 /** The user of this process, in the databases of a container that keeps his id, as Podman has it. */
 import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import type { PlanAccount } from '../../launch/plan.js'
+import type { PlanAccount } from '../../launch/operation.js'
 import type { KeptUser } from './choice.js'
 
 /** What is known of an account of the host. */

@@ -1,6 +1,6 @@
 /** Device nodes of a container, and the links beside them. Pure. */
 import type { Spec } from '../oci-spec.js'
-import type { Operation } from '../plan.js'
+import type { Operation } from '../operation.js'
 import { isDev } from './mounts.js'
 
 const defaultDevices = [

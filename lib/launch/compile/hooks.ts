@@ -1,4 +1,4 @@
-import type { Operation } from '../plan.js'
+import type { Operation } from '../operation.js'
 import type { LaunchInput } from './input.js'
 
 export function hooksAt(at: 'createContainer' | 'startContainer', hooks: LaunchInput['hooks'] = []): Operation[] {

@@ -3,7 +3,7 @@ import { landlockMasks } from '../../security/landlock.js'
 import { compileSeccomp } from '../../security/seccomp-compile.js'
 import { machine } from '../../security/seccomp-profile.js'
 import type { Spec, SpecCapabilities, SpecProcess } from '../oci-spec.js'
-import type { Operation } from '../plan.js'
+import type { Operation } from '../operation.js'
 
 /** Who the process is and what it may do, in the order that the kernel's own rules leave open. */
 export function identityOperations(spec: Spec, process: SpecProcess): Operation[] {

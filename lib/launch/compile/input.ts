@@ -1,6 +1,7 @@
 /** What a plan is compiled from. */
 import type { Spec } from '../oci-spec.js'
-import type { Operation, PlanAccount, PlanCgroup, PlanListener, PlanMonitor, PlanNetwork, PlanStdio } from '../plan.js'
+import type { Operation, PlanAccount } from '../operation.js'
+import type { PlanCgroup, PlanListener, PlanMonitor, PlanNetwork, PlanStdio } from '../plan.js'
 
 /** What a launch needs beside the spec: what the host has made for it. */
 export interface LaunchInput {

@@ -1,6 +1,6 @@
 /** The labels of a spec in a plan: what SELinux and AppArmor are told of the process, and of what is mounted. Pure. */
 import type { SpecProcess } from '../oci-spec.js'
-import type { Operation } from '../plan.js'
+import type { Operation } from '../operation.js'
 
 /**
  * Before the pivot, as only the host's /proc is known to be the kernel's, and behind the last program of the host: what is

@@ -1,6 +1,6 @@
 /** The options of a mount in an OCI spec (config.md, "Mounts"), told apart into what the kernel takes separately. Pure. */
 import { mountFlags } from '../../storage/volumes/mount-flags.js'
-import type { MountAttributes, Propagation } from '../plan.js'
+import type { MountAttributes, Propagation } from '../operation.js'
 
 export interface ParsedMountOptions {
   readonly attributes: MountAttributes

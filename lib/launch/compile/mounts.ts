@@ -1,6 +1,7 @@
 /** One mount of a spec → the operations that make it. Pure. */
 import type { SpecMount } from '../oci-spec.js'
-import type { Operation, Plan } from '../plan.js'
+import type { Operation } from '../operation.js'
+import type { Plan } from '../plan.js'
 import type { LaunchInput, MountSource } from './input.js'
 import { labelledMount } from './labels.js'
 import { parseMountOptions } from './mount-options.js'

@@ -1,5 +1,5 @@
 import type { Spec, SpecNamespaceType } from '../oci-spec.js'
-import type { Operation } from '../plan.js'
+import type { Operation } from '../operation.js'
 
 /** What is set for the namespaces as a whole, after the pivot: nothing of the host can be named any more. */
 export function namespaceOperations(spec: Spec, network: readonly Operation[]): Operation[] {

@@ -1,6 +1,7 @@
 /** The steps that pid 1 and the processes that join it have in common, but for who they are. Pure. */
 import type { SpecProcess } from '../oci-spec.js'
-import type { Operation, PlanStdio } from '../plan.js'
+import type { Operation } from '../operation.js'
+import type { PlanStdio } from '../plan.js'
 import { rlimitNumbers, rlimitValue } from '../rlimits.js'
 import type { LaunchInput } from './input.js'
 

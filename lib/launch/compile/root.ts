@@ -1,7 +1,7 @@
 /** All that a new process does until its root is its own: what is mounted and made there, up to the pivot. Pure. */
 import type { Spec } from '../oci-spec.js'
 import { enterUser, hasUserNamespace } from '../outside.js'
-import type { Operation } from '../plan.js'
+import type { Operation } from '../operation.js'
 import { borrowed, deviceOperations } from './devices.js'
 import { hooksAt } from './hooks.js'
 import type { LaunchInput } from './input.js'

@@ -3,7 +3,7 @@
  * "Personality". Pure.
  */
 import type { Spec, SpecLinux, SpecProcess, SpecScheduler } from '../oci-spec.js'
-import type { Operation } from '../plan.js'
+import type { Operation } from '../operation.js'
 import {
   ioPriorityClasses,
   memoryPolicyFlags,

@@ -1,7 +1,8 @@
 /** A root that is looked into without a program in it → launch plan. Pure. */
 import type { SpecMount } from '../oci-spec.js'
 import { enterUser } from '../outside.js'
-import type { Operation, Plan, PlanMonitor } from '../plan.js'
+import type { Operation } from '../operation.js'
+import type { Plan, PlanMonitor } from '../plan.js'
 import type { LaunchInput } from './input.js'
 import { fillOperations, idMaps, mountOperations } from './mounts.js'
 

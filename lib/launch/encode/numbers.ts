@@ -1,5 +1,6 @@
 /** The numbers of native/plan.h. A spec reads that header and checks that every one here is the same there. */
-import type { NamespaceType, Operation, PlanLog, Propagation } from '../plan.js'
+import type { Operation, Propagation } from '../operation.js'
+import type { NamespaceType, PlanLog } from '../plan.js'
 
 export const planMagic = 0x50444c50
 

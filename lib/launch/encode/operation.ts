@@ -1,5 +1,5 @@
 /** The fields of each operation, in the order that native/interpret.c and its like read them. */
-import type { MountAttributes, Operation } from '../plan.js'
+import type { MountAttributes, Operation } from '../operation.js'
 import { noSlot, propagations } from './numbers.js'
 import type { Writer } from './writer.js'
 

@@ -4,7 +4,7 @@ import { compileExec } from '../../../lib/launch/compile/exec.js'
 import type { LaunchInput } from '../../../lib/launch/compile/input.js'
 import { explain } from '../../../lib/launch/explain.js'
 import type { Spec } from '../../../lib/launch/oci-spec.js'
-import type { Operation } from '../../../lib/launch/plan.js'
+import type { Operation } from '../../../lib/launch/operation.js'
 
 const label = 'system_u:system_r:container_t:s0:c1,c2'
 const mountLabel = 'system_u:object_r:container_file_t:s0:c1,c2'

@@ -3,7 +3,7 @@ import { compilePlan } from '../../../lib/launch/compile/container.js'
 import { compileExec } from '../../../lib/launch/compile/exec.js'
 import type { LaunchInput } from '../../../lib/launch/compile/input.js'
 import type { Spec, SpecProcess } from '../../../lib/launch/oci-spec.js'
-import type { Operation } from '../../../lib/launch/plan.js'
+import type { Operation } from '../../../lib/launch/operation.js'
 import type { LinuxSeccomp, SeccompRule } from '../../../lib/security/linux-seccomp.js'
 
 const spec: Spec = {
