@@ -1,6 +1,6 @@
 import type { PodlingError } from '../errors.js'
 import type { ExitRecord } from '../launch/protocol.js'
-import { signalName } from './signals.js'
+import { signalName } from '../sys/signal-name.js'
 
 /** How a container ended. */
 export interface ExitStatus {

@@ -3,7 +3,7 @@ import type { ImageConfigInput } from '../image/image-config-input.js'
 import type { Healthcheck } from '../image/image-config.js'
 import type { HealthRequest } from './health/parse-health.js'
 import type { NormalizedOptions } from './normalized-options.js'
-import { signalName } from './signals.js'
+import { signalName } from '../sys/signal-name.js'
 
 export interface OwnConfig {
   readonly config: ImageConfigInput

@@ -2,7 +2,8 @@ import type { Readable, Writable } from 'node:stream'
 import { PodlingError } from '../errors.js'
 import type { ExecProcess } from '../launch/monitor.js'
 import { checkTerminalSize, type TerminalSize } from './terminal/size.js'
-import { signalName, signalNumber, type Signal } from './signals.js'
+import { signalName } from '../sys/signal-name.js'
+import { signalNumber, type Signal } from './signals.js'
 
 /** How a process in a container ended. */
 export interface ProcessExit {

@@ -1,7 +1,7 @@
 /** Failures of the helper in words. Pure: what failed is known by its index in the plan. */
 import { PodlingError } from '../errors.js'
 import { errnoName } from '../sys/libc.js'
-import { explain } from './explain.js'
+import { explain } from './explain/explain.js'
 import type { Operation } from './operation.js'
 import type { Plan } from './plan.js'
 import type { Failure } from './protocol.js'

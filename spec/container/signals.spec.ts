@@ -1,5 +1,6 @@
 import t from 'tap'
-import { signalName, signalNumber } from '../../lib/container/signals.js'
+import { signalNumber } from '../../lib/container/signals.js'
+import { signalName } from '../../lib/sys/signal-name.js'
 
 t.test('names and numbers', async (t) => {
   for (const [given, number] of [

@@ -2,7 +2,7 @@ import t from 'tap'
 import { compilePlan } from '../../../lib/launch/compile/container.js'
 import { compileExec } from '../../../lib/launch/compile/exec.js'
 import type { LaunchInput } from '../../../lib/launch/compile/input.js'
-import { explain } from '../../../lib/launch/explain.js'
+import { explain } from '../../../lib/launch/explain/explain.js'
 import type { Spec } from '../../../lib/launch/oci-spec.js'
 import type { Operation } from '../../../lib/launch/operation.js'
 

@@ -1,8 +1,8 @@
 /** What security modules say to a label or a profile. Pure. */
 import type { Explanation } from './explanation.js'
-import type { Operation } from './operation.js'
-import type { Plan } from './plan.js'
-import type { Failure } from './protocol.js'
+import type { Operation } from '../operation.js'
+import type { Plan } from '../plan.js'
+import type { Failure } from '../protocol.js'
 
 const logged = 'the log of the kernel has the denial (`ausearch -m avc`, or dmesg(1))'
 

@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../errors.js'
+import type { ErrorCode } from '../../errors.js'
 
 /** Why something failed. */
 export interface Explanation {
