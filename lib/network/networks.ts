@@ -3,16 +3,14 @@ import { networkEvent } from './network-event.js'
 import { PodlingError } from '../errors.js'
 import { afterUndo } from '../teardown.js'
 import type { Database } from '../storage/database.js'
-import { contains } from './address.js'
 import { attach } from './attach.js'
 import type { Attachment, AttachRequest, EndpointOptions, NetworkStatus } from './attachment.js'
 import { removeBridge } from './bridge.js'
 import { CniNetworks } from './cni/networks.js'
 import { parseCniOptions, type CniNetworkOptions } from './cni/options.js'
-import { blocksOf, Connector, type Wanted } from './connector.js'
+import { Connector, type Wanted } from './connector.js'
 import type { ContainerAccess } from './container-access.js'
-import { Firewall, type Entry } from './firewall.js'
-import { forgetFlowsTo } from './flows.js'
+import { Firewall } from './firewall.js'
 import { gatewayOfNetworks } from './host-gateway.js'
 import { HostNetwork } from './host-network.js'
 import { parseNetworkOptions, type NetworkOptions } from './network-options.js'
@@ -20,7 +18,8 @@ import { defaultNetwork, networkOf, rulesOf, type Network, type NetworkRecord } 
 import type { NetworkSpace } from './network-space.js'
 import { NetworkStore } from './network-store.js'
 import { Names } from './names.js'
-import { entriesOf, forwardsOf } from './claim.js'
+import { forwardsOf } from './claim.js'
+import { Claims } from './claims.js'
 import { Naming } from './naming.js'
 import { Presence } from './presence.js'
 
@@ -49,6 +48,7 @@ export class Networks {
   readonly #host: HostNetwork
   readonly #store: NetworkStore
   readonly #firewall: Firewall
+  readonly #claims: Claims
   readonly #connector: Connector
   readonly #cni: CniNetworks
   readonly #presence: Presence
@@ -68,6 +68,7 @@ export class Networks {
         .filter(({ driver }) => driver === 'bridge')
         .map(rulesOf),
     )
+    this.#claims = new Claims(this.#host, this.#firewall, this.#store)
     this.#connector = new Connector(this.#host, this.#firewall, this.#store)
     this.#cni = new CniNetworks(this.#host, cniDirectory, (operations) => this.#access().standIn(operations))
     this.#presence = new Presence(lockFile)
@@ -172,11 +173,7 @@ export class Networks {
 
   /** The ids of containers that have an address of a network. */
   async #connected(record: NetworkRecord): Promise<string[]> {
-    if (record.driver === 'cni') return await this.#cni.connected(record)
-    const blocks = blocksOf(record)
-    const leases = this.#firewall.entries('leases4', 'leases6')
-    const ours = leases.filter(({ element }) => blocks.some((block) => contains(block, element.key)))
-    return [...new Set(ours.map(({ element }) => element.comment ?? ''))]
+    return record.driver === 'cni' ? await this.#cni.connected(record) : this.#claims.connected(record)
   }
 
   /**
@@ -266,7 +263,7 @@ export class Networks {
     await this.#presence.enter()
     await this.#host.space.enter(networks.some(({ record }) => !record.internal))
     if (byPlugins < networks.length) this.#firewall.assertPossible()
-    if (byPlugins < networks.length) await this.#restore()
+    if (byPlugins < networks.length) await this.#claims.restore(this.#access())
     return await this.#passed(request, await attach({ connector: this.#connector, cni: this.#cni }, request, networks))
   }
 
@@ -288,19 +285,6 @@ export class Networks {
     }
   }
 
-  /** After `nft flush ruleset`: what running containers have is theirs all the same. */
-  async #restore(): Promise<void> {
-    if (this.#firewall.isMade()) return
-    await this.#host.exclusively(async () => {
-      if (this.#firewall.isMade()) return
-      const running = await this.#access().running()
-      if (running.length === 0) return
-      this.#firewall.restore(
-        running.flatMap(({ id, status }) => entriesOf(id, status, (name) => this.#store.find(name))),
-      )
-    })
-  }
-
   /**
    * @internal Take the links of a pod away whose holder has ended, while its containers are in its network namespace still:
    * its addresses may be another's soon.
@@ -317,9 +301,7 @@ export class Networks {
   async release(container: string): Promise<void> {
     this.naming.withdraw(container)
     if (!(await this.#host.space.find())) return
-    await this.#host.exclusively(() => {
-      this.#giveBack(this.#firewall.claims().filter(({ element }) => element.comment === container))
-    })
+    await this.#claims.release(container)
   }
 
   /**
@@ -342,34 +324,14 @@ export class Networks {
     if (records.length === 0) return failures
     await this.naming.sweep(lives)
     if (!(await this.#host.space.find())) return failures
-    await this.#host.exclusively(async () => {
-      this.#giveBack(await this.#deadClaims())
-    })
+    await this.#claims.releaseDead(lives)
     await this.#removeIfUnused()
     return failures
   }
 
-  /** Also what was on its way to the addresses: somebody else may have them next. */
-  #giveBack(entries: readonly Entry[]): void {
-    this.#firewall.removeEach(entries)
-    const leases = entries.filter(({ set }) => set === 'leases4' || set === 'leases6')
-    forgetFlowsTo(
-      this.#host,
-      leases.map(({ element }) => element.key),
-    )
-  }
-
-  async #deadClaims(): Promise<Entry[]> {
-    const claims = this.#firewall.claims()
-    const ids = [...new Set(claims.map(({ element }) => element.comment ?? ''))]
-    const dead = new Set<string>()
-    for (const id of ids) if (!(await this.#access().lives(id))) dead.add(id)
-    return claims.filter(({ element }) => dead.has(element.comment ?? ''))
-  }
-
   /** @internal How many addresses and ports containers of this root have. */
   claimCount(): number {
-    return this.#firewall.claims().length
+    return this.#claims.count()
   }
 
   /** Leave no link, rule or table behind when this is the last process on the root and no container has an address. */
@@ -377,7 +339,7 @@ export class Networks {
     await this.#presence.whenNobody(() =>
       this.#host.exclusively(async () => {
         if (!this.#host.space.isThere) return
-        if (this.#firewall.claims().length > 0 || (await this.#cni.inUse())) return
+        if (this.#claims.count() > 0 || (await this.#cni.inUse())) return
         for (const record of this.#store.all()) this.#removeLink(record)
         this.#firewall.removeTable()
       }),
