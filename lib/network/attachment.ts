@@ -1,5 +1,5 @@
 /** What it means for a container to be on networks: what is asked for, what it got, and what its launch has to do. */
-import type { LinkMessage } from './netlink/rtnetlink.js'
+import type { LinkMessage } from './netlink/container-links.js'
 import type { Protocol } from './firewall-table.js'
 import type { PortRequest } from './ports.js'
 

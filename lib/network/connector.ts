@@ -25,7 +25,7 @@ import {
 import type { Firewall } from './firewall.js'
 import { assertSctp, flowRemoval, forgetFlowsAt, lingers } from './flows.js'
 import type { HostNetwork } from './host-network.js'
-import { deleteLink } from './netlink/rtnetlink.js'
+import { deleteLink } from './netlink/links.js'
 import { NetlinkError } from './netlink/socket.js'
 import { addressOf, cidrOf, type NetworkRecord } from './network-record.js'
 import type { NetworkStore } from './network-store.js'

@@ -3,17 +3,9 @@ import { addressOf, cidrOf, type NetworkRecord } from './network-record.js'
 import { macFor, type Family } from './address.js'
 import type { Endpoint, NetworkOperation } from './attachment.js'
 import { encode, flags, type Request } from './netlink/message.js'
-import {
-  deleteLink,
-  linkUp,
-  newAddress,
-  newMacvlan,
-  newNeighbour,
-  newRoute,
-  newVeth,
-  noLinkLocal,
-  type LinkMessage,
-} from './netlink/rtnetlink.js'
+import { deleteLink, linkUp, noLinkLocal } from './netlink/links.js'
+import { newMacvlan, newVeth, type LinkMessage } from './netlink/container-links.js'
+import { newAddress, newNeighbour, newRoute } from './netlink/addresses.js'
 
 /**
  * Indexes of links in a container are chosen here, so that messages about them can be written before there are any. They

@@ -1,15 +1,7 @@
 /** The network namespace that bridges are in: its links and routes, its sysctls, and a lock on it. */
 import type { Request } from './netlink/message.js'
-import {
-  getAddresses,
-  getLink,
-  getRoutes,
-  parseAddress,
-  parseLink,
-  parseRoute,
-  type Link,
-  type UsedBlock,
-} from './netlink/rtnetlink.js'
+import { getLink, parseLink, type Link } from './netlink/links.js'
+import { getAddresses, getRoutes, parseAddress, parseRoute, type UsedBlock } from './netlink/addresses.js'
 import { NetlinkError, NetlinkSocket } from './netlink/socket.js'
 import type { NetworkSpace } from './network-space.js'
 

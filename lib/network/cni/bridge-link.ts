@@ -3,7 +3,7 @@
  * alias, and goes with the network; one that was there is somebody else's.
  */
 import type { HostNetwork } from '../host-network.js'
-import { deleteLink, setAlias } from '../netlink/rtnetlink.js'
+import { deleteLink, setAlias } from '../netlink/links.js'
 import { NetlinkError } from '../netlink/socket.js'
 import { aliasOf, type NetworkRecord } from '../network-record.js'
 import type { CniNetwork } from './config.js'

@@ -6,7 +6,8 @@
 import { macFor, parseCidr } from '../address.js'
 import type { NetworkOperation } from '../attachment.js'
 import { encode, flags, type Request } from '../netlink/message.js'
-import { newAddress, newBridge } from '../netlink/rtnetlink.js'
+import { newBridge } from '../netlink/links.js'
+import { newAddress } from '../netlink/addresses.js'
 import { endpointFrom } from './endpoint.js'
 import type { CniResult } from './result.js'
 

@@ -24,7 +24,8 @@ import {
   newSet,
   newTable,
 } from '../../../lib/network/netlink/nftables.js'
-import { deleteLink, linkUp, newAddress, newNeighbour } from '../../../lib/network/netlink/rtnetlink.js'
+import { deleteLink, linkUp } from '../../../lib/network/netlink/links.js'
+import { newAddress, newNeighbour } from '../../../lib/network/netlink/addresses.js'
 import { portElement, sets } from '../../../lib/network/firewall-table.js'
 
 interface Captures {
