@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/sockios.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include "cgroup.h"
@@ -17,6 +19,7 @@
 #include "stream.h"
 
 enum { READ_CHUNK = 16 * 1024, READ_CHUNKS = 16 };
+enum { MOST_WAITING = 64 * 1024 }; /* bytes that a host has not read yet */
 
 /* Not of a process: it took too long, or was killed. */
 enum { NO_EXIT_CODE = -1 };
@@ -29,11 +32,24 @@ bool health_tell(const struct monitor *monitor, int socket) {
   return !health || send_frame(socket, FRAME_HEALTH, &health->state, sizeof(health->state), NULL, 0);
 }
 
+/*
+ * One who doesn't read for a while gets the newest with a later check. His socket has room for some two hundred KiB, a state
+ * takes four of them, and when there is none left for what must be told he counts as dead.
+ */
+static bool lags(const struct peer *peer) {
+  int waiting = 0;
+  return ioctl(peer->fd, SIOCOUTQ, &waiting) == 0 && waiting > MOST_WAITING;
+}
+
+/* Those who asked for this check are told in any case. */
 static void publish(struct monitor *monitor) {
-  health_file_write(monitor->plan.health.file, &monitor->health->state);
+  const struct health *health = monitor->health;
+  health_file_write(monitor->plan.health.file, &health->state);
   for (size_t i = 0; i < monitor->peer_count; i++) {
     struct peer *peer = &monitor->peers[i];
-    if (!peer->is_exec && peer->fd >= 0 && !health_tell(monitor, peer->fd)) peer_close(peer);
+    if (peer->is_exec || peer->fd < 0) continue;
+    bool asked = peer->asked_check != 0 && peer->asked_check <= health->number;
+    if ((asked || !lags(peer)) && !health_tell(monitor, peer->fd)) peer_close(peer);
   }
 }
 
@@ -257,12 +273,13 @@ static void conclude(struct monitor *monitor, uint64_t now) {
   }
   uint64_t pause = in_start_period(monitor, now) ? monitor->plan.health.start_interval : monitor->plan.health.interval;
   health->due = now + pause;
-  publish(monitor);
+  /* Whoever hears of it finds it in the journal. */
   if (state->status != before) {
     char members[48];
     snprintf(members, sizeof(members), ",\"health\":\"%s\"", words[state->status]);
     journal_write(&monitor->plan, "health_status", members);
   }
+  publish(monitor);
   answer_askers(monitor, health->number, 0);
   if (is_asked(monitor)) health->due = now;
   if (state->status != before && state->status == HEALTH_UNHEALTHY) act(monitor, now);

@@ -14,8 +14,8 @@ import { endLeftovers } from './runner/leftovers.js'
 import { networkTraces } from './runner/machine.js'
 import { runFiles, type TestFile } from './runner/run-files.js'
 
-/** Seconds that a file has: on a machine with other things to do the longest take three minutes. */
-const PATIENCE = 300
+/** Seconds that a file has: on a machine with many other things to do the longest take five minutes. */
+const PATIENCE = 600
 
 /** Of all files, so many may fail and be given a second chance. Who names a part wants to see it fail. */
 const CHANCES = '3'

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { PodlingError } from '../errors.js'
 import { settleAll } from '../teardown.js'
 import { isCheckpointed, undoCheckpoint } from './checkpoint/in-progress.js'
@@ -238,9 +239,10 @@ async function unlessBeingMade(
   clear: () => Promise<void>,
 ): Promise<void> {
   const { lock: path } = containerPaths(root, runRoot, id, false)
-  const lock = RunLock.seize(path)
-  // Ids are never given twice: without its lock's file nobody makes it any more.
-  if (lock === undefined && RunLock.isHeld(path)) return
+  let lock: RunLock | undefined
+  // Ids are never given twice: without its lock's file nobody makes it any more. Where the file is there, one who only looked at it
+  // may have been in the way.
+  while ((lock = RunLock.seize(path)) === undefined && existsSync(path)) if (RunLock.isHeld(path)) return
   try {
     await clear()
   } finally {

@@ -4,7 +4,6 @@
  * belongs to the network namespace and ends with it.
  */
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -214,7 +213,8 @@ export class Names {
   async #letGo(network: string): Promise<void> {
     const responder = this.#responders.get(network)
     if (responder === undefined) return
-    const closed = once(responder.connection, 'close')
+    // Not by once(), which an error before it would fail: one that is killed in this moment is let go of as well.
+    const closed = new Promise((resolve) => responder.connection.once('close', resolve))
     responder.connection.ref().end()
     await closed
     // Its end, if this is its end, is not later than the runtime's.

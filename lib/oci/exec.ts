@@ -51,13 +51,16 @@ export async function exec(context: Context, id: string, command: readonly strin
 }
 
 async function follow(helper: Helper, detaches: boolean, pidFile: string | undefined): Promise<number> {
-  let pid
+  let stop = (): void => undefined
   try {
-    pid = (await helper.ready()).pid
+    const { pid } = await helper.ready()
+    // Before it runs, and before anybody is told of it: whoever knows of it may tell us what it is to hear.
+    if (!detaches) stop = passSignals({ pid, startTime: processStat(pid)?.startTime ?? '' })
     if (pidFile !== undefined) replaceFile(pidFile, String(pid), 0o644)
     helper.goOn(!detaches)
     await helper.started()
   } catch (error) {
+    stop()
     await helper.abandon()
     throw error
   }
@@ -65,7 +68,6 @@ async function follow(helper: Helper, detaches: boolean, pidFile: string | undef
     await helper.end()
     return 0
   }
-  const stop = passSignals({ pid, startTime: processStat(pid)?.startTime ?? '' })
   const { exitCode } = await helper.exited()
   stop()
   await helper.end()

@@ -29,7 +29,6 @@ import { admittedBundle, newRecord } from './make.js'
 import { OciError } from './oci-error.js'
 import { prepare } from './prepare.js'
 import { begun, streamsOf } from './process-of.js'
-import type { ContainerRecord } from './record.js'
 import { criuPlan, givenMounts, makeMountPoints, NETWORK_FD } from './restore-plan.js'
 import { passSignals } from './run.js'
 import { replaceFile } from './store.js'
@@ -44,13 +43,12 @@ export async function restore(context: Context, id: string): Promise<number> {
   const detaches = line.has('detach')
   const bundle = admittedBundle(context)
   const socket = checkConsole(line.value('console-socket'), bundle.spec.process, detaches)
-  const { record, helper } = await store.create(id, async () => {
+  const { helper, stop } = await store.create(id, async () => {
     const made = await makeOfImages(context, id, bundle, { socket, stays: !detaches })
     if (detaches) await made.helper.end()
     return made
   })
   if (detaches) return 0
-  const stop = passSignals(record)
   const ending: ExitRecord = await helper.exited()
   stop()
   await helper.end()
@@ -63,8 +61,9 @@ export async function restore(context: Context, id: string): Promise<number> {
 }
 
 interface Restored {
-  readonly record: ContainerRecord
   readonly helper: Helper
+  /** No signal is passed on any more. */
+  readonly stop: () => void
 }
 
 async function makeOfImages(
@@ -91,6 +90,7 @@ async function makeOfImages(
   const helper = new Helper(criuPlan(prepared.plan, criu, place), { console: socket, passed: [channel.theirs] })
   const directories = [images, work].map((path) => openSync(path, constants.O_RDONLY | constants.O_DIRECTORY))
   let master: number | undefined
+  let stop = (): void => undefined
   try {
     channel.given()
     await helper.started()
@@ -126,10 +126,13 @@ async function makeOfImages(
     }
     const pidFile = line.value('pid-file')
     if (pidFile !== undefined) replaceFile(pidFile, String(pid), 0o644)
+    // Before it is known to run: whoever sees that may tell us what it is to hear.
+    if (stays) stop = passSignals(made)
     store.write(made)
     await helper.restored(pid, master, stays)
-    return { record: made, helper }
+    return { helper, stop }
   } catch (error) {
+    stop()
     await helper.abandon()
     throw error
   } finally {

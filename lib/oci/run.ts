@@ -14,7 +14,10 @@ export async function run(context: Context, id: string): Promise<number> {
   const warn = (message: string): void => {
     log.warn(message)
   }
-  const { record, helper } = await make(context, id, detaches, async (made) => {
+  // Before it runs: whoever sees it run may tell us what it is to hear.
+  let stop = (): void => undefined
+  const { helper } = await make(context, id, detaches, async (made) => {
+    if (!detaches) stop = passSignals(made.record)
     made.helper.goOn(!detaches)
     await made.helper.started()
     try {
@@ -24,12 +27,14 @@ export async function run(context: Context, id: string): Promise<number> {
       throw error
     }
     return made
+  }).catch((error: unknown) => {
+    stop()
+    throw error
   })
   if (detaches) {
     await helper.end()
     return 0
   }
-  const stop = passSignals(record)
   const ending: ExitRecord = await helper.exited()
   stop()
   await helper.end()

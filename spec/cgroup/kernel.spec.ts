@@ -54,7 +54,7 @@ for (const mode of modes) {
       t.strictSame(await cgroups.list(), ['one'])
       t.equal(await read(cgroups, 'one', limitFile), String(64 * MEGABYTE))
       let stats = cgroups.stats('one')
-      for (let i = 0; stats.cpu.usage === 0 && i < 200; i++) {
+      for (let i = 0; stats.cpu.usage === 0 && i < 3000; i++) {
         await sleep(10)
         stats = cgroups.stats('one')
       }

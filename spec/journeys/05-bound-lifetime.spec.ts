@@ -40,7 +40,11 @@ async function running(script: Parameters<typeof startHost>[1] = 'run'): Promise
 for (const signal of ['SIGKILL', 'SIGTERM', 'SIGSEGV'] as const) {
   t.test(`a host that ends by ${signal} takes its containers along`, async (t) => {
     const { host, pid } = await running()
-    const before = await host.descendants()
+    const before = await within(
+      10_000,
+      () => host.descendants(),
+      (found) => found.length >= 4,
+    )
     t.ok(before.length >= 4, 'a launcher, a monitor, a container and its child')
     const network = await readlink(`/proc/${String(pid)}/ns/net`)
     // As long as it is open here its number is nobody else's: the kernel gives numbers again.

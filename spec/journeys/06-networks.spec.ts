@@ -119,7 +119,7 @@ if (inOwnNetwork(import.meta.url)) {
       await using one = await server('one')
       const address = one.networks[0]!.addresses[0]!.split('/')[0]!
       for (let i = 0; i < 5; i++) {
-        await using client = await runtime.run({ image, network: 'bridge', command: ['nc', '-w', '3', address, '80'] })
+        await using client = await runtime.run({ image, network: 'bridge', command: ['nc', '-w', '20', address, '80'] })
         t.equal((await client.wait()).exitCode, 0)
         const lines = []
         for await (const { text } of client.logs()) lines.push(text)
@@ -154,7 +154,7 @@ if (inOwnNetwork(import.meta.url)) {
       await using both = await server('both', { network: ['outer', 'inner'], ports: ['8081:80'] })
       await using sealed = await server('sealed', { network: 'inner', ip: '10.201.0.50' })
       t.equal(await read(8081), 'both')
-      t.match((await both.exec(['nc', '-w', '2', '10.201.0.50', '80'])).stdout, /sealed/)
+      t.match((await both.exec(['nc', '-w', '20', '10.201.0.50', '80'])).stdout, /sealed/)
       t.match((await sealed.exec(['ip', 'route'])).stdout, /^10\.201\.0\.0\/24 .*$/m)
       t.notMatch((await sealed.exec(['ip', 'route'])).stdout, /default/)
       await t.rejects(runtime.networks.remove('inner'), { code: 'NETWORK_IN_USE' })

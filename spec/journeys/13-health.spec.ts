@@ -1,5 +1,5 @@
 /** Health checks: what is healthy, when it is checked, and what of it is seen. */
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import t from 'tap'
 import type { Container, ContainerOptions, RuntimeEvent } from 'podling'
 import { within } from '../fixtures/leftovers.js'
@@ -185,6 +185,22 @@ t.test('the container ends during a check', async (t) => {
   await t.rejects(asked, { code: 'INVALID_STATE' })
   t.throws(() => readFileSync(`/proc/${String(pid)}/stat`))
   t.match(container.inspect().health, { status: 'starting', log: [] })
+})
+
+t.test('a host that is busy with something else for many checks is not taken for dead', async (t) => {
+  await using container = await runtime.run({
+    ...common,
+    health: { command: 'echo >>/dev/shm/checks; test ! -e /dev/shm/sick', interval: 1, retries: 1 },
+  })
+  await container.wait({ condition: 'healthy' })
+  const checks = `/proc/${String(container.pid)}/root/dev/shm/checks`
+  const end = statSync(checks).size + 100
+  const here = new Int32Array(new SharedArrayBuffer(4))
+  // Nothing else happens in this process meanwhile.
+  while (statSync(checks).size < end) Atomics.wait(here, 0, 0, 10)
+  t.equal((await container.exec(['touch', '/dev/shm/sick'])).exitCode, 0, 'it lives')
+  await container.wait({ condition: 'unhealthy' })
+  t.match(await container.healthcheck(), { exitCode: 1 }, 'and tells what there is to tell')
 })
 
 t.test('paused: nothing is checked', async (t) => {

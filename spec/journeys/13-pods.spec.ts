@@ -76,10 +76,18 @@ t.test('localhost, host name, shared memory and limits are those of the pod', to
     t.equal(await output(apart, 'nc 127.0.0.1 80 </dev/null'), 'here')
   })
   await t.test('stats are of all of it and of each, top tells whose a process is', async (t) => {
-    const { pids, memory, containers, name } = await pod.stats()
+    // They are counted one after the other, and what answered a moment ago may be about to end.
+    const taken = async () => {
+      const stats = await pod.stats()
+      return { ...stats, sum: stats.containers.reduce((total, one) => total + (one.pids?.current ?? 0), 0) }
+    }
+    const { pids, memory, containers, name, sum } = await within(
+      5000,
+      taken,
+      (stats) => stats.pids?.current === stats.sum + 1,
+    )
     t.equal(name, 'shared')
     t.strictSame(containers.map((one) => one.name), pod.containers.map((one) => one.name)) // prettier-ignore
-    const sum = containers.reduce((total, one) => total + (one.pids?.current ?? 0), 0)
     t.strictSame(pids, { current: sum + 1, limit: 40 }, 'and what holds it')
     t.ok((memory?.usage ?? 0) >= Math.max(...containers.map((one) => one.memory?.usage ?? 0)))
     const processes = await pod.top(['pid', 'args'])
@@ -135,7 +143,9 @@ t.test('all of it lives and ends as one', tools, async (t) => {
   t.not(one.pid, before)
   t.equal(await output(one, 'hostname'), pod.name)
   await pod.kill('SIGSTOP')
-  t.match(await readFile(`/proc/${String(two.pid)}/stat`, 'utf8'), / T /)
+  // Each process stops when it comes to run.
+  const stat = () => readFile(`/proc/${String(two.pid)}/stat`, 'utf8')
+  t.match(await within(5000, stat, (text) => text.includes(' T ')), / T /)
   await pod.kill()
   t.equal((await one.wait()).signal, 'SIGKILL')
   await two.wait()

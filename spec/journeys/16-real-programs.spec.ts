@@ -44,7 +44,7 @@ for (const [name, service] of Object.entries(services)) {
     await container.restart()
     t.not(container.pid, pid)
     t.match(await container.stats(), { memory: { limit: 128 * MEBI } }, 'the new limits hold after a restart')
-    await container.wait({ condition: 'healthy', signal: AbortSignal.timeout(20_000) })
+    await container.wait({ condition: 'healthy', signal: AbortSignal.timeout(120_000) })
     t.strictSame(await service.words(container), ['first', 'second'], 'and its data is there')
 
     t.match(await container.stop(), { exitCode: 0, oomKilled: false, stoppedByUser: true })

@@ -28,7 +28,7 @@ const gateway = '10.66.0.1'
 async function dig(...args: readonly string[]): Promise<string> {
   const { stdout } = await run('dig', [
     '+tries=1',
-    '+time=3',
+    '+time=15',
     `@${gateway}`,
     '+noall',
     '+answer',

@@ -78,7 +78,7 @@ t.test('its process by a file, with a pid file, parted from its maker', async (t
     await runtime.must('exec', '--process', files.process, '--pid-file', files.pid, '--detach', 'c')
     const pid = readFileSync(files.pid, 'utf8')
     for (let turns = 0; !readFileSync(`/proc/${pid}/cmdline`, 'latin1').startsWith('sleep'); turns++) {
-      if (turns === 500) throw new Error('it is no sleep')
+      if (turns === 3000) throw new Error('it is no sleep')
       await delay(10)
     }
     t.equal(readFileSync(join(bundle, 'rootfs/tmp/told'), 'utf8'), '/tmp\n3\n')

@@ -1,8 +1,11 @@
 /** The operations of the runtime-spec by podling-oci, in the words and ways of runc, which is asked beside it. */
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
+import { temporaryDirectory } from '../fixtures/directory.js'
 import { ociRuntime, runs, said } from '../fixtures/oci.js'
 
 const sleeps = runs('sleep', '1000')
@@ -163,4 +166,25 @@ t.test('features tell what is there', async (t) => {
   const features = JSON.parse(await runtime.must('features')) as { mountOptions: string[] }
   t.match(features, { ociVersionMin: '1.0.0', linux: { cgroup: { v2: true }, seccomp: { enabled: true } } })
   t.ok(features.mountOptions.includes('rbind'))
+})
+
+t.test('what run is told before it has come to wait, its container is told', async (t) => {
+  const runtime = await ociRuntime(t)
+  const place = await temporaryDirectory(t, 'podling-oci-')
+  const [begun, go] = [join(place, 'begun'), join(place, 'go')]
+  const hook = `: >${begun}; while [ ! -e ${go} ]; do sleep 0.05; done`
+  const bundle = runtime.bundle((spec) => {
+    spec.process.args = ['sh', '-c', 'trap "exit 7" TERM; : >/dev/shm/ready; while :; do sleep 0.05; done']
+    spec.hooks = { poststart: [{ path: '/bin/sh', args: ['sh', '-c', hook] }] }
+  })
+  const pidFile = join(place, 'pid')
+  const child = runtime.begin('run', '--bundle', bundle, '--pid-file', pidFile, 'c')
+  const ended = once(child, 'close')
+  const ready = (): string => `/proc/${readFileSync(pidFile, 'utf8')}/root/dev/shm/ready`
+  while (!existsSync(begun) || !existsSync(ready())) await delay(10)
+  child.kill('SIGTERM')
+  await runtime.until('c', 'stopped')
+  writeFileSync(go, '')
+  t.strictSame(await ended, [7, null])
+  t.equal(await runtime.status('c'), 'absent')
 })

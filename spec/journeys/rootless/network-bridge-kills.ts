@@ -24,20 +24,20 @@ async function until(what: () => boolean | Promise<boolean>): Promise<void> {
 t.test('hosts share it; a host that is killed takes only its own containers along', async (t) => {
   const host = await startOtherHost({ ...server, name: 'other', ports: ['8080:80'] })
   await using mine = await runtime.run(client)
-  const other = async () => (await mine.exec(['sh', '-c', 'nc -w 2 other 80 </dev/null'])).stdout.trim()
+  const other = async () => (await mine.exec(['sh', '-c', 'nc -w 5 other 80 </dev/null'])).stdout.trim()
   t.equal(await other(), '80', "another host's container is found by its name")
   t.equal(await askTcp('127.0.0.1', 8080), '80')
   await host.kill()
   await until(async () => (await askTcp('127.0.0.1', 8080)).startsWith('error'))
   await until(async () => (await other()) === '')
-  t.match((await mine.exec(['nc', '-w', '5', '192.0.2.2', '7'])).stdout, /^192\.0\.2\.1 to /, 'ours goes on')
+  t.match((await mine.exec(['nc', '-w', '20', '192.0.2.2', '7'])).stdout, /^192\.0\.2\.1 to /, 'ours goes on')
 })
 
 t.test('the keeper and pasta are begun again, in the same namespace', async (t) => {
   await using one = await runtime.run({ ...server, name: 'one', ports: ['8080:80'] })
   await using two = await runtime.run(client)
   const reach = async (...argv: string[]) =>
-    (await two.exec(['sh', '-c', `nc -w 2 ${argv.join(' ')} </dev/null`])).stdout.trim()
+    (await two.exec(['sh', '-c', `nc -w 5 ${argv.join(' ')} </dev/null`])).stdout.trim()
   const kills = [
     /^podling-net$/,
     /^pasta/,
@@ -55,7 +55,7 @@ t.test('the keeper and pasta are begun again, in the same namespace', async (t) 
     t.pass(`ports are there, after ${killed.source}`)
     await using three = await runtime.run(client)
     t.equal(
-      (await three.exec(['sh', '-c', 'nc -w 5 one 80 </dev/null'])).stdout.trim(),
+      (await three.exec(['sh', '-c', 'nc -w 20 one 80 </dev/null'])).stdout.trim(),
       '80',
       'those who come are among the others',
     )
@@ -71,7 +71,7 @@ t.test('a detached container goes on without hosts, and so does its network', as
   kill(processesNamed(/^podling-net$/))
   t.equal(await askTcp('127.0.0.1', 8080), '80')
   await using mine = await runtime.run(client)
-  t.equal((await mine.exec(['sh', '-c', 'nc -w 5 stays 80 </dev/null'])).stdout.trim(), '80')
+  t.equal((await mine.exec(['sh', '-c', 'nc -w 20 stays 80 </dev/null'])).stdout.trim(), '80')
   await mine.remove({ force: true })
   await (await runtime.containers.get('stays')).remove({ force: true })
   t.match(await askTcp('127.0.0.1', 8080), /^error/)

@@ -13,7 +13,7 @@ t.test('they work without pasta, others say what is missing', async (t) => {
   await t.rejects(runtime.run({ ...server, network: 'bridge' }), missing)
   await t.rejects(runtime.networks.connect('podling', 'one'), missing)
   await using two = await runtime.run({ image, network: 'inner', command: ['sleep', '1000'] })
-  t.equal((await two.exec(['sh', '-c', 'nc -w 5 one 80 </dev/null'])).stdout.trim(), '80', 'by name')
+  t.equal((await two.exec(['sh', '-c', 'nc -w 20 one 80 </dev/null'])).stdout.trim(), '80', 'by name')
 })
 
 t.test('with the runtime all of it goes', async (t) => {

@@ -42,7 +42,11 @@ for (const network of [undefined, 'slirp4netns'] as const) {
       t.match(addresses, / 10\.0\.2\.100\/24 /)
       t.match(resolvers, /^nameserver 10\.0\.2\.3$/m)
     }
-    t.match((await container.exec(['nc', '-w', '5', '192.0.2.2', '7'])).stdout, /^192\.0\.2\.1 to /, 'out, as the host')
+    t.match(
+      (await container.exec(['nc', '-w', '20', '192.0.2.2', '7'])).stdout,
+      /^192\.0\.2\.1 to /,
+      'out, as the host',
+    )
     await t.rejects(runtime.run({ ...options, ports: ['8080:80'] }), { code: 'PORT_IN_USE', message: /8080/ })
     await container.remove({ force: true })
     await allEnded()
@@ -88,7 +92,7 @@ t.test('a pasta that is killed is run again', async (t) => {
   t.not(before.length, 0)
   for (const pid of before) process.kill(pid, 'SIGKILL')
   while ((await askTcp('127.0.0.1', 8080)) !== '80') await delay(10)
-  t.match((await container.exec(['nc', '-w', '5', '192.0.2.2', '7'])).stdout, /^192\.0\.2\.1 to /)
+  t.match((await container.exec(['nc', '-w', '20', '192.0.2.2', '7'])).stdout, /^192\.0\.2\.1 to /)
   await container.remove({ force: true })
   await allEnded()
 })
