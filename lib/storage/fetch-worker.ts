@@ -10,6 +10,7 @@ import { ContentStore } from './content.js'
 import type { FetchJob, FetchResult, FromFetcher, ToFetcher } from './fetch-messages.js'
 import { errorOf, plainError } from './plain-error.js'
 import { LatestProgress } from './latest-progress.js'
+import { giveWay } from '../sys/give-way.js'
 import { stampOf, type Stamp } from './stamp.js'
 
 interface Session {
@@ -53,6 +54,8 @@ const cancels = new Map<number, AbortController>()
 const beginnings = new Map<number, () => void>()
 const questions = new Map<number, { resolve(credentials: Credentials | undefined): void; reject(error: Error): void }>()
 let asked = 0
+
+giveWay()
 
 const port = parentPort
 port?.on('message', (message: ToFetcher) => {

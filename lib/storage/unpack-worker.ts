@@ -1,6 +1,7 @@
 /** The thread that unpacks layers: jobs come as messages, one at a time; see unpack-thread.ts for the other end. */
 import { parentPort } from 'node:worker_threads'
 import { PodlingError } from '../errors.js'
+import { giveWay } from '../sys/give-way.js'
 import { BlobLost } from './blob-bytes.js'
 import { unpackBlob } from './unpack-blob.js'
 import type { UnpackJob } from './unpack-flags.js'
@@ -8,6 +9,8 @@ import type { ThreadMessage } from './unpack-thread.js'
 
 /** Milliseconds between two words of progress. */
 const progressInterval = 100
+
+giveWay()
 
 const port = parentPort
 port?.on('message', (job: UnpackJob) => {

@@ -2,8 +2,10 @@
 import { randomBytes } from 'node:crypto'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { getPriority } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
@@ -269,5 +271,33 @@ t.test('when the thread that fetches dies, the pull fails, and another one goes 
   cut = false
   await images.pull(`${server.host}/app:1`)
   t.strictSame(ranges, [undefined, 'bytes=1000000-'])
+  await images.close()
+})
+
+/** Nice values (proc_pid_stat(5)) of the threads of this process, by their ids. At once: no thread is let go of meanwhile. */
+function niceValues(): Map<string, number> {
+  const values = new Map<string, number>()
+  for (const thread of readdirSync('/proc/self/task')) {
+    try {
+      const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'utf8')
+      values.set(thread, Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]))
+    } catch {
+      // One of another test that ends.
+    }
+  }
+  return values
+}
+
+t.test('the threads of a pull leave the CPU to the one of the event loop', async (t) => {
+  const server = await registry(t, [await big('a')])
+  const { images } = await world(t, directoryFormat)
+  const before = niceValues()
+  const usual = getPriority()
+  await images.pull(`${server.host}/app:1`)
+  // They wait for more to do.
+  const after = niceValues()
+  const threads = [...after].filter(([thread, nice]) => !before.has(thread) && nice === Math.min(usual + 5, 19))
+  t.ok(threads.length >= 2, JSON.stringify([...after]))
+  for (const [thread, nice] of before) if (after.has(thread)) t.equal(after.get(thread), nice)
   await images.close()
 })
