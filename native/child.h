@@ -188,8 +188,10 @@ int limit_processes_unborn(struct child *child, const struct rlimit64 *limit);
 /* terminal.c */
 int op_terminal(struct child *child, struct reader *fields);
 
-/* init.c: become the init of the container and return in its child. */
-int become_init(struct child *child);
+/* place_init.c */
+int op_place_init(struct child *child, struct reader *fields);
+/* init.c: become the init of the container, by this program where it is there, and return in its child. */
+int become_init(struct child *child, const char *program);
 /* Be the holder of a pod: stay for the sake of the namespaces, reap, and end at the first polite signal. */
 _Noreturn void become_holder(void);
 

@@ -1,7 +1,9 @@
 /* This helper as a pid 1: of a container with `init: true`, and of a pod. */
 #include "child.h"
 
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -21,8 +23,19 @@ static void let_go(void) {
   for (int fd = 0; fd < 3; fd++) close(fd);
 }
 
+/*
+ * Returns where it may not be executed: on a file system of the caller's, by rules of landlock(7) or of a security module. Then
+ * the helper itself is the init, as well as the other, but for checkpoints.
+ */
+static void execute_init(const char *program, pid_t main_child) {
+  char name[PATH_MAX], number[16], *const nothing[] = {NULL};
+  snprintf(name, sizeof(name), "%s", program);
+  snprintf(number, sizeof(number), "%d", main_child);
+  execve(program, (char *const[]){name, number, NULL}, nothing);
+}
+
 /* Reaps what is orphaned, passes signals on, and ends as its child does. */
-int become_init(struct child *child) {
+int become_init(struct child *child, const char *program) {
   sigset_t all, none;
   sigfillset(&all);
   sigemptyset(&none);
@@ -40,6 +53,7 @@ int become_init(struct child *child) {
   }
   /* The child alone reports from here; while we held the link, the monitor would not see its end. */
   let_go();
+  if (program) execute_init(program, main_child);
   prctl(PR_SET_NAME, "podling-init");
   for (;;) {
     int signal = sigwaitinfo(&all, NULL);

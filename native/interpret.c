@@ -162,9 +162,9 @@ static int op_chdir(struct child *child, struct reader *fields) {
 }
 
 static int op_init(struct child *child, struct reader *fields) {
-  (void)fields;
+  const char *program = read_maybe(fields);
   wait_to_go_on(child); /* a child that is forked before the cgroups are entered would stay outside of them */
-  return become_init(child);
+  return become_init(child, program);
 }
 
 static int op_barrier(struct child *child, struct reader *fields) {
@@ -320,6 +320,7 @@ static int (*const operations[OP_COUNT])(struct child *, struct reader *) = {
     [OP_MEMORY_POLICY] = op_memory_policy,
     [OP_AFFINITY] = op_affinity,
     [OP_ACCOUNT] = op_account,
+    [OP_PLACE_INIT] = op_place_init,
 };
 
 /* The operations `from` up to `to`. */

@@ -31,7 +31,7 @@ static const char *const shapes[OP_COUNT] = {
     [OP_CAPABILITIES] = "qqqqq",
     [OP_SECCOMP] = "yu",
     [OP_CHDIR] = "tb",
-    [OP_INIT] = "",
+    [OP_INIT] = "m",
     [OP_BARRIER] = "",
     [OP_EXEC] = "TT",
     [OP_NETLINK] = "Y",
@@ -59,6 +59,7 @@ static const char *const shapes[OP_COUNT] = {
     [OP_MEMORY_POLICY] = "uy",
     [OP_AFFINITY] = "yy",
     [OP_ACCOUNT] = "tuttut",
+    [OP_PLACE_INIT] = "t",
 };
 
 /* The next `size` bytes, or NULL when there are fewer. */

@@ -29,7 +29,7 @@
 
 #include "common.h"
 
-enum { PLAN_MAGIC = 0x50444c50, PLAN_VERSION = 10, PLAN_MAXIMUM = 64 * 1024 * 1024 };
+enum { PLAN_MAGIC = 0x50444c50, PLAN_VERSION = 11, PLAN_MAXIMUM = 64 * 1024 * 1024 };
 
 /* A spec of lib/launch checks that these numbers and encode/numbers.ts agree, by reading this very file. */
 enum opcode {
@@ -87,7 +87,8 @@ enum opcode {
   OP_MEMORY_POLICY = 52,
   OP_AFFINITY = 53,
   OP_ACCOUNT = 54,
-  OP_COUNT = 55,
+  OP_PLACE_INIT = 55,
+  OP_COUNT = 56,
 };
 
 enum propagation {

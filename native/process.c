@@ -248,7 +248,6 @@ bool process_listen(struct process *process) {
     close_fd(&process->link);
     end_of_stage(process);
     process->started = process->executing && process->failure.stage == 0 && process->pid > 0;
-    if (process->started) process->started_at = now_ms();
     return false;
   }
   size_t rest = (size_t)size - sizeof(uint32_t);
@@ -266,6 +265,8 @@ bool process_listen(struct process *process) {
       process->identity_size = process->identity ? rest : 0;
       if (process->identity) memcpy(process->identity, record.words + 1, rest);
       process->executing = record.words[0] == RECORD_EXECUTING;
+      /* Not with the end of the link, which an init may hold on to after its program has written something. */
+      if (process->executing) process->started_at = now_ms();
       break;
     case RECORD_TERMINAL:
       if (descriptor >= 0 && process->console.awaited) take_terminal(process, steal_fd(&descriptor));

@@ -44,6 +44,8 @@ export function describeOperation(operation: Operation): string {
       return `link ${operation.path} to ${operation.target}`
     case 'write-file':
       return `write the file ${operation.path}`
+    case 'place-init':
+      return `put the init at ${operation.path}`
     case 'account':
       return `enter ${operation.user} in /etc/passwd and /etc/group`
     case 'pivot-root':

@@ -285,8 +285,13 @@ export type Operation =
     }
   /** Open the network namespace that the process is in, as a descriptor of this number that its program inherits. */
   | { readonly op: 'open-network'; readonly fd: number }
-  /** Stay as pid 1 that reaps and passes signals on; the following `exec` runs as its child (`init: true`). */
-  | { readonly op: 'init' }
+  /** Write the program of an init to a path of a file system that the container has to itself. */
+  | { readonly op: 'place-init'; readonly path: string }
+  /**
+   * Stay as pid 1 that reaps and passes signals on; the following `exec` runs as its child (`init: true`). `program`: where the
+   * init was placed; else, and where it can't be executed, it is the helper itself, which CRIU can't restore.
+   */
+  | { readonly op: 'init'; readonly program?: string }
   /** Tell the monitor that all is prepared and wait for its word to go on (OCI create and start told apart). */
   | { readonly op: 'barrier' }
   /**

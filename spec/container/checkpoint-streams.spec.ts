@@ -1,6 +1,6 @@
 /** The standard streams of containers that are written down and restored, by a real CRIU. */
 import { constants } from 'node:fs'
-import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile, readlink, writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Container } from 'podling'
@@ -18,10 +18,15 @@ async function logged(container: Container, pattern: RegExp): Promise<string> {
   return text
 }
 
+/** Of its pid 1, on the host. */
+async function children({ pid }: Pick<Container, 'pid'>): Promise<string[]> {
+  return (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).split(' ').filter(Boolean)
+}
+
 /** How much is in the pipe that a child of pid 1 has as its descriptor 7. */
 async function unread({ pid }: Container): Promise<number> {
-  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
-  const pipe = await open(`/proc/${children.trim()}/fd/7`, constants.O_RDONLY | constants.O_NONBLOCK)
+  const [child] = await children({ pid })
+  const pipe = await open(`/proc/${child}/fd/7`, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
     return readableBytes(pipe.fd)
   } finally {
@@ -76,6 +81,34 @@ t.test('streams of checkpoints', needs('root', 'busybox', 'criu'), async (t) => 
           t.match(await logged(last, /once more/), /^got once more$/m)
         }
       }
+    },
+  )
+
+  await t.test(
+    'one with an init has its output in the log still, passes signals on and ends as its command',
+    async (t) => {
+      await using test = await testRuntime()
+      const { runtime, root } = test
+      const command = ['sh', '-c', 'trap "exit 5" TERM; echo ready; while read -r line; do echo "got $line"; done']
+      const options = {
+        image: 'busybox:test',
+        network: 'none',
+        command,
+        stdin: true,
+        init: true,
+        ready: { log: /ready/ },
+      }
+      const first = await runtime.run(options)
+      const { path } = await first.checkpoint({ path: `${root}/checkpoint` })
+      const second = await runtime.containers.restore({ path })
+      t.equal(await readlink(`/proc/${second.pid}/exe`), '/dev/podling-init')
+      ;(await second.attach()).stdin.write('hello\n')
+      t.match(await logged(second, /hello/), /^got hello$/m)
+      // Its own orphan is reaped by it.
+      const before = await children(second)
+      await second.exec(['sh', '-c', 'sleep 0 &'])
+      while (String(await children(second)) !== String(before)) await sleep(5)
+      t.match(await second.stop(), { exitCode: 5 })
     },
   )
 

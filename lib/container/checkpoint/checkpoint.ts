@@ -50,9 +50,9 @@ export async function checkpoint(container: Lifecycle, options: CheckpointOption
   const what = `checkpoint container ${record.name}`
   checkKnown(what, options, { path: true, leaveRunning: true, tcpEstablished: true, fileLocks: true })
   requireStatus('checkpoint', container.status, record.name)
-  refuseUndumpable(what, container)
-  const criu = findCriu(context, what)
   const monitor = container.requireMonitor('checkpoint')
+  await refuseUndumpable(what, container, monitor)
+  const criu = findCriu(context, what)
   const paused = container.status === 'paused'
   const { path, staging } = await planPlace(what, options.path)
   const lock = await noteCheckpoint(container, { staging, paused })
@@ -86,10 +86,14 @@ export async function checkpoint(container: Lifecycle, options: CheckpointOption
 const LOG = 'checkpoint.log'
 
 /** What CRIU would dump, and could not restore. */
-function refuseUndumpable(what: string, { record }: Lifecycle): void {
-  const { init } = record.options
+async function refuseUndumpable(what: string, { record }: Lifecycle, monitor: Monitor): Promise<void> {
+  const program = record.options.init ? await readlink(`/proc/${String(monitor.pid)}/exe`).catch(() => '') : ''
   const hindrances = [
-    ...(init ? ['init: our init lives in memory alone, and CRIU restores no program from there'] : []),
+    ...(program.startsWith('/memfd:')
+      ? [
+          "init: it runs from memory, since it can't from the container's /dev; leave /dev to the runtime, and landlock execute there",
+        ]
+      : []),
     ...(record.pod === undefined ? [] : ['pod: its namespaces are those of others, too']),
     ...(record.options.userns === undefined
       ? []

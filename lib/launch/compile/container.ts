@@ -7,6 +7,7 @@ import type { Plan } from '../plan.js'
 import { hooksAt } from './hooks.js'
 import { capabilityOperation, identityOperations } from './identity.js'
 import type { LaunchInput } from './input.js'
+import { initOperation } from './init.js'
 import { labelledRoot } from './labels.js'
 import { idMaps } from './mounts.js'
 import { namespaceOperations } from './namespaces.js'
@@ -74,7 +75,7 @@ function processOperations({ spec, init, barrier, hold, hooks, parts, keepsKeyri
     // What can fail comes before it: the start is not answered.
     ...partOperations(process, parts),
     ...(parts === undefined ? [] : hooksAt('startContainer', hooks)),
-    ...(init ? [{ op: 'init' } as const] : []),
+    ...(init ? [initOperation(spec)] : []),
     execOperation(process),
   ]
 }

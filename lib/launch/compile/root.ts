@@ -7,11 +7,13 @@ import { hooksAt } from './hooks.js'
 import type { LaunchInput } from './input.js'
 import { attributeOperations } from './labels.js'
 import { parseMountOptions } from './mount-options.js'
+import { placeInit } from './init.js'
 import { fillOperations, isEmptyDev, mountOperations } from './mounts.js'
 import { scoreOperations, terminalOperations } from './process.js'
 
 export function rootOperations({
   spec,
+  init,
   root,
   cgroupMounts,
   stdio,
@@ -43,7 +45,10 @@ export function rootOperations({
   ]
   // In the image's own files, as nothing is mounted over them yet.
   const known: Operation[] = account === undefined ? [] : [{ op: 'account', ...account }]
-  const devices = deviceOperations(spec).map((operation) => (confined || users ? borrowed(operation) : operation))
+  const devices = [
+    ...deviceOperations(spec).map((operation) => (confined || users ? borrowed(operation) : operation)),
+    ...(init ? placeInit(spec) : []),
+  ]
   return [
     ...(users ? enterUser(before, [...known, ...rest, ...devices]) : [...before, ...known, ...rest, ...devices]),
     ...terminalOperations(spec.process, stdio, true),

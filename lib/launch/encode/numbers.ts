@@ -4,7 +4,7 @@ import type { NamespaceType, PlanLog } from '../plan.js'
 
 export const planMagic = 0x50444c50
 
-export const planVersion = 10
+export const planVersion = 11
 
 /** Numbers of the operations: `enum opcode`. */
 export const opcodes: Readonly<Record<Operation['op'], number>> = {
@@ -62,6 +62,7 @@ export const opcodes: Readonly<Record<Operation['op'], number>> = {
   'memory-policy': 52,
   affinity: 53,
   account: 54,
+  'place-init': 55,
 }
 
 /** `enum propagation`. */

@@ -166,6 +166,12 @@ export function writeFields(out: Writer, operation: Operation): void {
       out.u32(operation.mode)
       out.blob(operation.nodes)
       return
+    case 'init':
+      out.maybe(operation.program)
+      return
+    case 'place-init':
+      out.text(operation.path)
+      return
     case 'affinity':
       out.blob(operation.initial)
       out.blob(operation.final)
@@ -253,7 +259,6 @@ export function writeFields(out: Writer, operation: Operation): void {
     case 'keyring':
     case 'no-new-privs':
     case 'enter-pids':
-    case 'init':
     case 'barrier':
     case 'exit':
     case 'hold':
