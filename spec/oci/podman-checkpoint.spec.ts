@@ -5,7 +5,7 @@ import { temporaryDirectory } from '../fixtures/directory.js'
 import { bothSay, engineImage, imageName, ownMachine, runtimeNames } from '../fixtures/engine.js'
 import { within } from '../fixtures/leftovers.js'
 import { inOwnNetwork } from '../fixtures/own-network.js'
-import { podmanWith, type Podman } from '../fixtures/podman.js'
+import { podmanExec, podmanWith, type Podman } from '../fixtures/podman.js'
 import { needs } from '../peers.js'
 
 if (inOwnNetwork(import.meta.url, { mounts: true })) {
@@ -34,11 +34,11 @@ if (inOwnNetwork(import.meta.url, { mounts: true })) {
 
       await podman.run('--detach', '--name', 'c', imageName, 'sh', '-c', counter)
       const before = await past('c', 3)
-      await podman.must('exec', 'c', 'sh', '-c', 'echo kept > /file; echo kept > /dev/shm/file')
+      await podmanExec(podman, 'c', 'sh', '-c', 'echo kept > /file; echo kept > /dev/shm/file')
       tell('checkpoint', [(await podman.call('container', 'checkpoint', 'c')).code, await state('c')])
       tell('restore', [(await podman.call('container', 'restore', 'c')).code, await state('c')])
       tell('goes on', isWhole(await past('c', lastOf(before) + 3)))
-      tell('files', await podman.must('exec', 'c', 'cat', '/file', '/dev/shm/file'))
+      tell('files', (await podmanExec(podman, 'c', 'cat', '/file', '/dev/shm/file')).stdout.trim())
       tell('leave running', [
         (await podman.call('container', 'checkpoint', '--leave-running', '--keep', 'c')).code,
         await state('c'),
@@ -53,7 +53,7 @@ if (inOwnNetwork(import.meta.url, { mounts: true })) {
       ])
       // The archive has the log as conmon had written it by then: it may lack the last word.
       tell('goes on elsewhere', isOne([...before, ...(await past('d', last + 1)).slice(before.length)]))
-      tell('files elsewhere', await podman.must('exec', 'd', 'cat', '/file', '/dev/shm/file'))
+      tell('files elsewhere', (await podmanExec(podman, 'd', 'cat', '/file', '/dev/shm/file')).stdout.trim())
       tell('stop', [(await podman.call('stop', '--time', '0', 'd')).code, await state('d')])
       tell('of one that has ended', (await podman.call('container', 'checkpoint', 'd')).code)
       await podman.must('rm', 'd')

@@ -14,7 +14,7 @@ import {
 import { within } from '../fixtures/leftovers.js'
 import { makeUser } from '../fixtures/ordinary-user.js'
 import { inOwnNetwork } from '../fixtures/own-network.js'
-import { rootlessPodman } from '../fixtures/podman.js'
+import { podmanExec, rootlessPodman } from '../fixtures/podman.js'
 import { needs } from '../peers.js'
 
 if (inOwnNetwork(import.meta.url, { mounts: true })) {
@@ -50,10 +50,10 @@ if (inOwnNetwork(import.meta.url, { mounts: true })) {
       const settled = (): Promise<string> => within(20_000, state, (text) => !text.startsWith('stopped'))
       tell('detached', await run('--detach', '--name', 'c', imageName, 'sh', '-c', sleeper))
       tell('logs', await within(10_000, () => podman.must('logs', 'c'), (logs) => logs.includes('begun'))) // prettier-ignore
-      tell('exec', await podman.call('exec', 'c', 'sh', '-c', 'id -u; echo err >&2; exit 9'))
+      tell('exec', await podmanExec(podman, 'c', 'sh', '-c', 'id -u; echo err >&2; exit 9'))
       tell(
         'exec as another',
-        await podman.call('exec', '--user', 'nobody', '--workdir', '/tmp', 'c', 'sh', '-c', 'id -u; pwd'),
+        await podmanExec(podman, '--user', 'nobody', '--workdir', '/tmp', 'c', 'sh', '-c', 'id -u; pwd'),
       )
       tell('top', await podman.must('top', 'c', 'user', 'comm'))
       tell('stop', [await podman.call('stop', '--time', '5', 'c'), await settled()])

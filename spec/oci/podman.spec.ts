@@ -14,7 +14,7 @@ import {
 } from '../fixtures/engine.js'
 import { within } from '../fixtures/leftovers.js'
 import { inOwnNetwork } from '../fixtures/own-network.js'
-import { podmanWith, type Podman } from '../fixtures/podman.js'
+import { podmanExec, podmanWith, type Podman } from '../fixtures/podman.js'
 import { needs } from '../peers.js'
 
 if (inOwnNetwork(import.meta.url, { mounts: true })) {
@@ -129,13 +129,7 @@ if (inOwnNetwork(import.meta.url, { mounts: true })) {
       const state = (): Promise<string> => within(20_000, inspect, (text) => !text.startsWith('stopped'))
       const until = async (text: string): Promise<string> =>
         within(10_000, () => podman.must('logs', 'c'), (logs) => logs.includes(text)) // prettier-ignore
-      // Podman cleans up after a command while it asks how that ended, and says 255 where the former was quicker.
-      const exec = (...words: string[]) =>
-        within(
-          10_000,
-          () => podman.call('exec', ...words),
-          ({ code }) => code !== 255,
-        )
+      const exec = (...words: string[]) => podmanExec(podman, ...words)
       const step = async (...words: string[]): Promise<void> => {
         tell(words.join(' '), [await podman.call(...words), await state()])
       }
