@@ -15,7 +15,7 @@ export interface LayerPolicy extends Required<Pick<ApplyOptions, 'devices' | 'ab
   readonly ids?: IdCounts
 }
 
-/** Bytes of all extended attributes of one entry at most; no file system takes more. native/unpack.c has the number too. */
+/** Bytes of all extended attributes of one entry at most; no file system takes more. native/unpacker.h has the number too. */
 const largestXattrs = 192 * 1024
 
 export class LayerOperations implements TarSink {

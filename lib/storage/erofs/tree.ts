@@ -1,6 +1,6 @@
 /**
  * A layer as a tree in memory, for an index over its tar. It takes the operations that an unpacker takes and means the
- * same by them (native/unpack.c), failures included: a layer that one driver refuses, all refuse, with the same words.
+ * same by them (native/unpack_entries.c), failures included: a layer that one driver refuses, all refuse, with the same words.
  */
 import { layerFailure } from '../unpack-status.js'
 import type { Head, OperationSink, UnpackOperation } from '../unpack-operations.js'
