@@ -1,5 +1,5 @@
 /** The network of a container at its start: what it joins, or what is made for it. */
-import { close } from '../sys/libc.js'
+import { close } from '../sys/descriptors.js'
 import { PodlingError } from '../errors.js'
 import type { Spec, SpecNamespaceType } from '../launch/oci-spec.js'
 import type { Attachment } from '../network/attachment.js'

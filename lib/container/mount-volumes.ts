@@ -3,7 +3,7 @@ import type { MountSource } from '../launch/compile/input.js'
 import type { Operation } from '../launch/operation.js'
 import type { RootOptions } from '../storage/drivers/driver.js'
 import { relabelling } from '../security/relabel.js'
-import { close } from '../sys/libc.js'
+import { close } from '../sys/descriptors.js'
 import type { Lifecycle } from './lifecycle.js'
 
 /** What a start needs of volumes. */

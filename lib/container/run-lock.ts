@@ -1,7 +1,7 @@
 import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { isErrno } from '../storage/file-error.js'
-import { tryLock } from '../sys/libc.js'
+import { tryLock } from '../sys/file-calls.js'
 import type { ContainerPaths } from './record.js'
 
 /** How long a holder may take: whoever cleans up after dead hosts holds a lock only to look and to remove. */

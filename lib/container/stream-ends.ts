@@ -1,6 +1,6 @@
 import { Socket } from 'node:net'
 import type { Readable, Writable } from 'node:stream'
-import { close, pipe, readableBytes } from '../sys/libc.js'
+import { close, pipe, readableBytes } from '../sys/descriptors.js'
 
 /** The host's end of a process's output. */
 export interface Output {

@@ -6,7 +6,7 @@
  * An event never fails what it tells of: one that can't be written (a full disk) is counted and forgotten.
  */
 import { closeSync, constants, fstatSync, mkdirSync, openSync, renameSync, statSync, writeSync } from 'node:fs'
-import { tryLock } from '../sys/libc.js'
+import { tryLock } from '../sys/file-calls.js'
 import { encodeEvent, type NewEvent } from './event.js'
 
 /** Bytes of one file of the journal: some ten thousand events. */

@@ -5,7 +5,8 @@
 import { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { PodlingError } from '../errors.js'
-import { close, sendDescriptors } from '../sys/libc.js'
+import { close } from '../sys/descriptors.js'
+import { sendDescriptors } from '../sys/unix-sockets.js'
 import { FrameReader, encodeRequest, type Frame, type RequestKind } from './protocol.js'
 
 /** Close descriptors that were to be given away. */

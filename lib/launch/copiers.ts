@@ -1,5 +1,5 @@
 import type { OpenCopier } from '../storage/copy/copier.js'
-import { close, pipe } from '../sys/libc.js'
+import { close, pipe } from '../sys/descriptors.js'
 import type { Launcher } from './launcher.js'
 
 /** Copiers come from the launcher, which no container can reach. */

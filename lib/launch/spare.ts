@@ -2,7 +2,8 @@
  * A monitor made ahead of its container (native/slot.h): a start that finds one waiting saves the way through the
  * launcher, and on cgroup v1 a wait in the kernel.
  */
-import { socketPair, close } from '../sys/libc.js'
+import { close } from '../sys/descriptors.js'
+import { socketPair } from '../sys/unix-sockets.js'
 import { encodePlan } from './encode/plan.js'
 import type { Plan } from './plan.js'
 import { Remote } from './remote.js'

@@ -1,6 +1,6 @@
 /** Containers and networks brought together: at a start, while they run, and apart again. */
 import { PodlingError } from '../errors.js'
-import { close } from '../sys/libc.js'
+import { close } from '../sys/descriptors.js'
 import { formatAddress, macFor, parseMac, type Family } from './address.js'
 import { AddressPool } from './address-pool.js'
 import type { AttachRequest, Attachment, Endpoint, EndpointOptions, NetworkOperation } from './attachment.js'

@@ -4,7 +4,8 @@
  * EADDRINUSE, and ours does when another program was first.
  */
 import { PodlingError } from '../errors.js'
-import { bindSocket, close, listenAndShut, openSocket, setSocketOption, socketAddress } from '../sys/libc.js'
+import { close } from '../sys/descriptors.js'
+import { bindSocket, listenAndShut, openSocket, setSocketOption, socketAddress } from '../sys/sockets.js'
 import { formatAddress, type Family } from './address.js'
 import type { Protocol } from './firewall-table.js'
 

@@ -9,7 +9,10 @@ import { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { PodlingError } from '../errors.js'
 import { processStart } from '../sys/process-start.js'
-import { close, connectUnix, errnoName, pipe, reap } from '../sys/libc.js'
+import { close, pipe } from '../sys/descriptors.js'
+import { reap } from '../sys/helper-process.js'
+import { errnoName } from '../sys/libc.js'
+import { connectUnix } from '../sys/unix-sockets.js'
 import type { NetworkSpace } from './network-space.js'
 
 /** Names work with and without this domain; native/dns_names.c has it too. */

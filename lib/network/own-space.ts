@@ -2,7 +2,10 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PodlingError } from '../errors.js'
-import { bindSocket, close, openSocket, spawnHelper, systemError } from '../sys/libc.js'
+import { close } from '../sys/descriptors.js'
+import { spawnHelper } from '../sys/helper-process.js'
+import { systemError } from '../sys/libc.js'
+import { bindSocket, openSocket } from '../sys/sockets.js'
 import type { NetworkSpace } from './network-space.js'
 
 const AF_UNIX = 1

@@ -1,6 +1,6 @@
 /** Ports of the host for one port of a container: the sockets that hold them, and their elements in the firewall. */
 import { PodlingError } from '../errors.js'
-import { close } from '../sys/libc.js'
+import { close } from '../sys/descriptors.js'
 import { formatAddress, parseAddress, type Family } from './address.js'
 import type { BoundPort } from './attachment.js'
 import type { Entry } from './firewall.js'

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { connect, Socket } from 'node:net'
 import { PodlingError } from '../errors.js'
-import { close, pipe } from '../sys/libc.js'
+import { close, pipe } from '../sys/descriptors.js'
 import type { BoundPort } from './attachment.js'
 import {
   findProgram,

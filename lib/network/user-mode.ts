@@ -5,7 +5,7 @@ import type { BoundPort } from './attachment.js'
 import { holdPort } from './held-ports.js'
 import type { PortRequest } from './ports.js'
 import { parseAddress } from './address.js'
-import { close } from '../sys/libc.js'
+import { close } from '../sys/descriptors.js'
 
 export interface UserModeRequest {
   /** A path of the container's network namespace: `/proc/PID/ns/net` of a process that can't end meanwhile. */

@@ -22,7 +22,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { formatExactJson, parseExactJson } from '../schema/exact-json.js'
 import type { Spec } from '../launch/oci-spec.js'
-import { tryLock } from '../sys/libc.js'
+import { tryLock } from '../sys/file-calls.js'
 import { OciError } from './oci-error.js'
 import { isContainerId, type ContainerRecord } from './record.js'
 

@@ -1,6 +1,6 @@
 import { mkdir, open, readdir, rm, stat, type FileHandle } from 'node:fs/promises'
 import { randomBytes } from 'node:crypto'
-import { tryLock } from '../sys/libc.js'
+import { tryLock } from '../sys/file-calls.js'
 
 /**
  * Who lives on a root. Each runtime instance holds a flock(2) on a file of its own; the kernel lets go of it however the

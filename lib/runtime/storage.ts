@@ -13,7 +13,7 @@ import { fullRights, userRights, type StorageRights } from '../storage/rights.js
 import type { FindProgram } from '../storage/volumes/encrypter.js'
 import { Keepers } from '../storage/volumes/keeper.js'
 import { isPrivileged, type HostFacts } from '../sys/kernel.js'
-import { close, pipe } from '../sys/libc.js'
+import { close, pipe } from '../sys/descriptors.js'
 import type { RuntimePaths } from './paths.js'
 
 export interface StorageInputs {

@@ -6,7 +6,7 @@
  * its end (fallocate(2), FALLOC_FL_KEEP_SIZE), and a full disk is told by us.
  */
 import { closeSync, fstatSync, openSync } from 'node:fs'
-import { allocate } from '../sys/libc.js'
+import { allocate } from '../sys/file-calls.js'
 
 /** Of each commit, for the list of free pages and the roots, and of each of its writes. */
 interface Need {

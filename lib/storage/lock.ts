@@ -8,7 +8,7 @@
 import { constants, closeSync, fstatSync, openSync, statSync, unlinkSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PodlingError } from '../errors.js'
-import { tryLock } from '../sys/libc.js'
+import { tryLock } from '../sys/file-calls.js'
 import { fileError } from './file-error.js'
 
 /** Milliseconds between two tries for a lock that another holds: long work is done under these locks. */

@@ -7,7 +7,7 @@
  * and 0.4 s elsewhere. What is made in a directory at "the top of a hierarchy" (chattr(1), `T`) is spread over the disk.
  */
 import { closeSync, constants, openSync } from 'node:fs'
-import { addInodeFlags } from '../sys/libc.js'
+import { addInodeFlags } from '../sys/file-calls.js'
 
 const FS_TOPDIR_FL = 0x20000
 

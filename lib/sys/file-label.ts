@@ -1,4 +1,4 @@
-import { setAttribute } from './libc.js'
+import { setAttribute } from './file-calls.js'
 
 /**
  * What SELinux is to call a file, xattr(7): `security.selinux`. A file system that keeps no labels has one for all of its

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { closeSync, constants, openSync, unlinkSync } from 'node:fs'
 import { labelFile } from './file-label.js'
-import { makeFifo } from './libc.js'
+import { makeFifo } from './file-calls.js'
 
 /**
  * A pipe that SELinux calls by `label`, where one by pipe(2) is called as its maker is. It has a name in `directory` while it

@@ -5,11 +5,14 @@ import { rawSystemCall, systemError } from './libc.js'
 const PIDFD_SEND_SIGNAL = 424
 const PIDFD_OPEN = 434
 
-/** @returns a descriptor; undefined when there is no such process */
+/**
+ * A descriptor, closed by exec; undefined when there is no such process. One of another pid namespace has the pid 0 here, by
+ * which nobody finds it (EINVAL).
+ */
 export function openProcess(pid: number): number | undefined {
   const { value, errno } = rawSystemCall(PIDFD_OPEN, pid, 0, 0)
   if (errno === undefined) return value
-  if (errno === 'ESRCH') return undefined
+  if (errno === 'ESRCH' || errno === 'EINVAL') return undefined
   throw systemError('pidfd_open', errno, `open process ${String(pid)}`)
 }
 

@@ -4,7 +4,8 @@
  * and linux/dqblk_xfs.h; quotactl_fd(2) is as old as the oldest kernel of Podling's.
  */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs'
-import { ioctlStruct, quotactl, systemError } from './libc.js'
+import { ioctlStruct, quotactl } from './file-calls.js'
+import { systemError } from './libc.js'
 
 /** Most that the files of a project may take; 0: no limit. */
 export interface ProjectLimits {

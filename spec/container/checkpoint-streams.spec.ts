@@ -4,7 +4,7 @@ import { mkdir, open, readFile, readlink, writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Container } from 'podling'
-import { readableBytes } from '../../lib/sys/libc.js'
+import { readableBytes } from '../../lib/sys/descriptors.js'
 import { testRuntime } from '../fixtures/runtime.js'
 import { needs } from '../peers.js'
 

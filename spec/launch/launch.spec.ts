@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { Launcher } from '../../lib/launch/launcher.js'
 import type { Operation } from '../../lib/launch/operation.js'
-import { pipe } from '../../lib/sys/libc.js'
+import { pipe } from '../../lib/sys/descriptors.js'
 import { makePlan, makeRootfs, path, run, shell } from './rootfs.js'
 
 const rootfs = makeRootfs()

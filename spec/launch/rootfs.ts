@@ -18,7 +18,7 @@ import type { Monitor } from '../../lib/launch/monitor.js'
 import type { Operation } from '../../lib/launch/operation.js'
 import type { NamespaceType, Plan, PlanLog, PlanCgroup, PlanStdio } from '../../lib/launch/plan.js'
 import type { ExitRecord } from '../../lib/launch/protocol.js'
-import { close, pipe } from '../../lib/sys/libc.js'
+import { close, pipe } from '../../lib/sys/descriptors.js'
 
 const applets = [
   'sh',

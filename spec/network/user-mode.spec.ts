@@ -8,7 +8,7 @@ import { pastaArguments, pastaFacts, startPasta } from '../../lib/network/pasta.
 import { portRequests, type PortOption } from '../../lib/network/ports.js'
 import { slirp4netnsFacts, startSlirp4netns } from '../../lib/network/slirp4netns.js'
 import { findProgram } from '../../lib/network/user-mode.js'
-import { close, pipe } from '../../lib/sys/libc.js'
+import { close, pipe } from '../../lib/sys/descriptors.js'
 import { temporaryDirectory } from '../fixtures/directory.js'
 import { rejectsWith } from '../fixtures/errors.js'
 import { answered, inOwnNetwork, startAgent, type Agent } from '../fixtures/own-network.js'

@@ -5,7 +5,7 @@ import t from 'tap'
 import { attackLab } from '../fixtures/attack-lab.js'
 import { temporaryDirectory } from '../fixtures/directory.js'
 import { all, weakened } from '../fixtures/weak-helper.js'
-import { pipe } from '../../lib/sys/libc.js'
+import { pipe } from '../../lib/sys/descriptors.js'
 
 const lab = await attackLab(t)
 const outside = await temporaryDirectory(t, 'podling-outside-')

@@ -148,7 +148,7 @@ t.test('places and links', needs('root'), async (t) => {
 t.test('a packer that is killed, and bytes in any pieces', async (t) => {
   const openCopier: OpenCopier = async () => {
     const directory = await open('/', 'r')
-    const { pipe } = await import('../../lib/sys/libc.js')
+    const { pipe } = await import('../../lib/sys/descriptors.js')
     await directory.close()
     const [input, output] = [pipe(), pipe()]
     const { closeSync } = await import('node:fs')

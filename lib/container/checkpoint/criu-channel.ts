@@ -1,7 +1,9 @@
 /** The socket to a `criu swrk`: one message a packet (https://criu.org/RPC). */
 import { PodlingError } from '../../errors.js'
 import { decodeMessage, encodeMessage, type Message } from '../../schema/protobuf.js'
-import { close, packetSocketPair, readable, receiveDescriptor, sendMessage } from '../../sys/libc.js'
+import { close, readable } from '../../sys/descriptors.js'
+import { sendMessage } from '../../sys/sockets.js'
+import { packetSocketPair, receiveDescriptor } from '../../sys/unix-sockets.js'
 import { request, requestTypes, response, type CriuOptions, type CriuResponse } from './criu-messages.js'
 
 /** Bytes of the longest answer. */

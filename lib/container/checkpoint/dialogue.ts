@@ -1,5 +1,5 @@
 /** The dialogue with a CRIU that restores: it tells of each step, and waits for a word before it takes the next. */
-import { close } from '../../sys/libc.js'
+import { close } from '../../sys/descriptors.js'
 import type { CriuChannel } from './criu-channel.js'
 import { requestTypes, type CriuOptions, type CriuResponse } from './criu-messages.js'
 

@@ -6,7 +6,7 @@
 import { constants } from 'node:fs'
 import { open, readdir, stat, type FileHandle } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
-import { tryLock } from '../../sys/libc.js'
+import { tryLock } from '../../sys/file-calls.js'
 import { isErrno } from '../../storage/file-error.js'
 
 export interface LogFile {

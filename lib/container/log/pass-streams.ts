@@ -1,7 +1,7 @@
 /** `logDriver: 'passthrough'`: the streams of this process become the container's. */
 import { isatty } from 'node:tty'
 import { PodlingError } from '../../errors.js'
-import { close, duplicate } from '../../sys/libc.js'
+import { close, duplicate } from '../../sys/descriptors.js'
 import type { ContainerRecord } from '../record.js'
 
 const streams = ['stdin', 'stdout', 'stderr'] as const

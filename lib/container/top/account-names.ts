@@ -1,7 +1,7 @@
 /** Users and groups by their names: passwd(5) and group(5). */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { parseIdMap, type IdMapLine } from '../../launch/rootless/id-maps.js'
-import { openBeneath } from '../../sys/libc.js'
+import { openBeneath } from '../../sys/file-calls.js'
 import type { ProcessDirectory } from '../../sys/process-directory.js'
 import type { Names } from './process-info.js'
 

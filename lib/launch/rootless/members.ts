@@ -2,7 +2,10 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PodlingError } from '../../errors.js'
-import { close, connectUnix, listenerPid, openPidfd, receiveMessage } from '../../sys/libc.js'
+import { close } from '../../sys/descriptors.js'
+import { openProcess } from '../../sys/pidfd.js'
+import { receiveMessage } from '../../sys/sockets.js'
+import { connectUnix, listenerPid } from '../../sys/unix-sockets.js'
 import { processStart } from '../../sys/process-start.js'
 
 /** A launcher's file says all by its name: its pid, and when it began, as pids are used again. */
@@ -49,7 +52,7 @@ export class Members {
 
 /** In the order that makes it sure: whoever has the pid after the descriptor was opened began later than that. */
 function openLauncher(pid: number, start: string): number | undefined {
-  const pidfd = openPidfd(pid)
+  const pidfd = openProcess(pid)
   if (pidfd === undefined || processStart(pid) === start) return pidfd
   close(pidfd)
   return undefined
@@ -64,7 +67,7 @@ function openListener(socket: string): number | undefined {
     return undefined
   }
   try {
-    const pidfd = openPidfd(listenerPid(connection))
+    const pidfd = openProcess(listenerPid(connection))
     if (pidfd === undefined || stands(connection)) return pidfd
     close(pidfd)
     return undefined

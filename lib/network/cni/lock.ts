@@ -18,7 +18,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { tryLock } from '../../sys/libc.js'
+import { tryLock } from '../../sys/file-calls.js'
 import { outputLimit } from './output.js'
 import { processStart } from '../../sys/process-start.js'
 

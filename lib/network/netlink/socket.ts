@@ -4,16 +4,9 @@
  * 20 µs.
  */
 import { PodlingError } from '../../errors.js'
-import {
-  bindSocket,
-  close,
-  codeForErrno,
-  errnoName,
-  openSocket,
-  receiveMessage,
-  sendMessage,
-  setSocketOption,
-} from '../../sys/libc.js'
+import { close } from '../../sys/descriptors.js'
+import { codeForErrno, errnoName } from '../../sys/libc.js'
+import { bindSocket, openSocket, receiveMessage, sendMessage, setSocketOption } from '../../sys/sockets.js'
 import {
   acknowledgementOf,
   controlTypes,

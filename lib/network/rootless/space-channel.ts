@@ -3,16 +3,10 @@
  * kernel does a netlink message, and is waited for in the same way.
  */
 import { PodlingError } from '../../errors.js'
-import {
-  close,
-  connectPackets,
-  errnoName,
-  listenerPid,
-  receiveDescriptor,
-  receiveMessage,
-  sendDescriptors,
-  systemError,
-} from '../../sys/libc.js'
+import { close } from '../../sys/descriptors.js'
+import { errnoName, systemError } from '../../sys/libc.js'
+import { receiveMessage } from '../../sys/sockets.js'
+import { connectPackets, listenerPid, receiveDescriptor, sendDescriptors } from '../../sys/unix-sockets.js'
 import type { Forward } from '../network-space.js'
 
 const kinds = { socket: 1, namespace: 2, read: 3, write: 4, watch: 5, forward: 6, names: 7, wayOut: 8 } as const

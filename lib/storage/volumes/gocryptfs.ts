@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { close } from '../../sys/libc.js'
+import { close } from '../../sys/descriptors.js'
 import { fileError, isErrno } from '../file-error.js'
 import type { DriverVolume } from './driver.js'
 import { requireProgram, type Encrypter, type FindProgram } from './encrypter.js'

@@ -7,16 +7,11 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  close,
-  connectUnix,
-  errnoName,
-  reap,
-  receiveMessage,
-  sendMessage,
-  socketPair,
-  spawnHelper,
-} from '../../sys/libc.js'
+import { close } from '../../sys/descriptors.js'
+import { reap, spawnHelper } from '../../sys/helper-process.js'
+import { errnoName } from '../../sys/libc.js'
+import { receiveMessage, sendMessage } from '../../sys/sockets.js'
+import { connectUnix, socketPair } from '../../sys/unix-sockets.js'
 import { fileError, isErrno } from '../file-error.js'
 import { lockFile } from '../lock.js'
 import { PodlingError } from '../../errors.js'

@@ -7,7 +7,7 @@ import { closeSync, constants, fsyncSync, ftruncateSync, openSync, readdirSync, 
 import { join } from 'node:path'
 import { PodlingError } from '../../errors.js'
 import { parseSize } from '../../schema/quantities.js'
-import { close } from '../../sys/libc.js'
+import { close } from '../../sys/descriptors.js'
 import { fileError, isErrno } from '../file-error.js'
 import type { StorageRights } from '../rights.js'
 import type { DriverVolume } from './driver.js'

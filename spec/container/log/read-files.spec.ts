@@ -5,7 +5,7 @@ import t from 'tap'
 import type { LogLine } from '../../../lib/container/log/line.js'
 import type { LogOptions } from '../../../lib/container/log/log-options.js'
 import { readLog } from '../../../lib/container/log/read-log.js'
-import { tryLock } from '../../../lib/sys/libc.js'
+import { tryLock } from '../../../lib/sys/file-calls.js'
 
 const source = (path: string) => ({ driver: 'k8s-file', path, rotates: true }) as const
 const entry = (text: string, partial = false, second = 1) =>
