@@ -1,45 +1,26 @@
 import { mkdirSync } from 'node:fs'
 import { PodlingError } from '../errors.js'
-import type { Spec } from '../launch/oci-spec.js'
-import { validateSpec } from '../launch/validate-spec.js'
 import { chooseApparmor, withProfile } from './labels/choose-apparmor.js'
 import { chooseSelinux, withLabels, type AllotLabels } from './labels/choose-labels.js'
-import { loadSeccompProfile } from '../security/seccomp-profile.js'
 import { formatPlatform, parsePlatform } from '../image/platform.js'
-import type { VolumeClaim } from '../storage/volumes/volume-records.js'
 import { afterUndo, settleAll } from '../teardown.js'
 import { fileError } from '../storage/file-error.js'
 import { clearAway } from './clear-away.js'
 import type { ContainerContext, Image } from './context.js'
-import { cdiEdits } from './cdi/cdi-edits.js'
-import { findCdiDevices } from './cdi/find-cdi.js'
-import { findDevices, hostDevices } from './devices/find-devices.js'
-import { findPod, findPodFor, podFacts, requireKept } from './find-pod.js'
-import { generateSpec } from './generate-spec.js'
-import { settleHealth, type HealthSettings } from './health/parse-health.js'
+import { findPodFor, podFacts } from './find-pod.js'
 import type { MountedImageUse } from './mount-request.js'
 import { ownConfig } from './own-config.js'
 import { placeVolumes } from './place-volumes.js'
-import { randomId, randomName } from './names.js'
+import { randomId } from './names.js'
 import type { ContainerOptions } from './options.js'
 import type { NormalizedOptions, ReadyCondition } from './normalized-options.js'
-import { hookFaults } from './hooks/parse-hooks.js'
 import { parseOptions } from './parse-options.js'
-import { cgroupOf, type PodNamespace } from './pod-place.js'
-import {
-  containerPaths,
-  imagesOf,
-  type ContainerPaths,
-  type ContainerRecord,
-  type GivenOptions,
-  type StoredOptions,
-} from './record.js'
-import { restartText } from './restart-policy.js'
+import { containerPaths, type ContainerRecord } from './record.js'
+import { checkFree, freeName, reserve } from './reserve.js'
 import { RunLock } from './run-lock.js'
-import { signalNumber } from './signals.js'
-import { joinEdits, noEdits, type SpecEdits } from './spec-edits.js'
+import { specOf } from './create-spec.js'
+import { givenOptions, podPlace, storedOptions } from './stored-options.js'
 import { accountLines, hostAccount } from './userns/account.js'
-import type { KeptUser } from './userns/choice.js'
 import { ownersOf } from './userns/owners.js'
 import { idsOfImage, settleUserNamespace, usersOfPod, withUserIds, type SettledUsers } from './userns/settle.js'
 import { verifyImages } from './verify-images.js'
@@ -106,7 +87,10 @@ export async function create(
   // Asked for already here, so that nothing is made for a name that is taken.
   checkFree(context, drafted)
   const made = placed.claims.length === 0 ? undefined : await context.volumes.use.prepare(placed.claims)
-  const lock = await RunLock.acquire(paths)
+  const lock = await RunLock.acquire(paths).catch((error: unknown) => {
+    made?.()
+    throw error
+  })
   if (lock === undefined) made?.()
   if (lock === undefined) throw new PodlingError('INVALID_STATE', `create container ${name}: its id is in use`)
   let record =
@@ -215,91 +199,6 @@ async function checkNetworks({ networks }: ContainerContext, { network }: Normal
   for (const { name } of network.networks) await networks.get(name)
 }
 
-async function specOf(
-  context: ContainerContext,
-  options: NormalizedOptions,
-  image: Image,
-  id: string,
-  paths: ContainerPaths,
-  volumes: readonly VolumeClaim[],
-  kept: KeptUser | undefined,
-): Promise<Spec> {
-  const { seccomp } = options
-  const { pod } = options
-  const shared = (name: PodNamespace): boolean => pod?.share.includes(name) === true
-  const ofPod = pod && containerPaths(context.root, context.runRoot, pod.id, false)
-  const network = ofPod !== undefined && shared('net') ? ofPod : paths
-  const { hostname } = ofPod !== undefined && shared('uts') ? ofPod : paths
-  const spec = generateSpec({
-    options,
-    image: image.config,
-    id,
-    rootPath: context.driver.rootPath(id),
-    cgroupsPath: `/${context.cgroupParent}/${cgroupOf({ id, ...podPlace(options) })}`,
-    files: { resolvConf: network.resolvConf, hosts: network.hosts, hostname },
-    ...(seccomp.kind === 'file' ? { seccompProfile: await loadSeccompProfile(seccomp.path) } : {}),
-    guardsProjects: options.quota !== undefined || volumes.some(({ name }) => context.volumes.use.hasQuota(name)),
-    host:
-      options.privileged && options.userns === undefined ? { ...context.host, devices: hostDevices() } : context.host,
-    edits: joinEdits([
-      editsOf(context, options),
-      ...(kept === undefined || options.userns === undefined ? [] : [{ ...noEdits, additionalGids: [kept.gid] }]),
-    ]),
-  })
-  validateSpec(spec)
-  // Pure: what this machine can't carry out is told before anything is made.
-  context.cgroups.plan(id, spec.linux?.resources ?? {})
-  return spec
-}
-
-/** @throws PodlingError `DEVICE_NOT_FOUND`, `CDI_INVALID`, `CDI_UNSUPPORTED` */
-function editsOf({ cdiSpecDirs }: ContainerContext, options: NormalizedOptions): SpecEdits {
-  const { devices, cdi } = options.devices
-  const edits = joinEdits([...findCdiDevices(cdi, cdiSpecDirs).map(cdiEdits), { ...noEdits, ...findDevices(devices) }])
-  const [fault] = hookFaults({ hooks: edits.hooks, restart: restartText(options.restart), health: options.health })
-  if (fault !== undefined)
-    throw new PodlingError('INVALID_OPTION', `devices: they bring ${fault.path}, which ${fault.message}`)
-  return edits
-}
-
-/** What can be written down of the options, and means something later. */
-function givenOptions({ image: _, ready: __, ...rest }: ContainerOptions): GivenOptions {
-  return rest
-}
-
-function podPlace({ pod }: NormalizedOptions): Pick<ContainerRecord, 'pod'> {
-  if (pod === undefined) return {}
-  const { id, share, dependsOn, initContainer } = pod
-  return { pod: { id, share, dependsOn, ...(initContainer === undefined ? {} : { initContainer }) } }
-}
-
-function storedOptions(options: NormalizedOptions, image: Image): StoredOptions {
-  const { labels, detach, init, log, stopTimeout, network, extraHosts, dns, dnsSearch, dnsOptions, restart } = options
-  const { stdin, stdinOnce } = options
-  const health = healthOf(options, image)
-  const stopSignal = options.stopSignal ?? signalNumber(image.config.stopSignal ?? 'SIGTERM')
-  return {
-    labels: { ...image.config.labels, ...labels },
-    detach,
-    init,
-    log,
-    stopTimeout,
-    network,
-    extraHosts,
-    ...(options.hostGateway === undefined ? {} : { hostGateway: options.hostGateway }),
-    dns,
-    dnsSearch,
-    dnsOptions,
-    stdin,
-    stdinOnce,
-    stopSignal,
-    ...(restart === undefined ? {} : { restart }),
-    ...(options.quota === undefined ? {} : { quota: options.quota }),
-    ...(health === undefined ? {} : { health }),
-    ...(options.userns === undefined ? {} : { userns: options.userns.mode }),
-  }
-}
-
 /** Whose processes they are, where nobody says. */
 function withUsers(options: NormalizedOptions, { config }: Image, { userns, kept }: SettledUsers): NormalizedOptions {
   const named = options.user ?? (config.user === '' ? undefined : config.user)
@@ -324,58 +223,5 @@ function accountOf(
       workdir: workdir ?? (config.workingDir || '/'),
       mounts: mounts.map(({ destination }) => destination),
     }),
-  }
-}
-
-function healthOf({ health, ready }: NormalizedOptions, { config }: Image): HealthSettings | undefined {
-  const settled = settleHealth(health, config)
-  if (settled !== undefined || !ready.some(({ kind }) => kind === 'healthy')) return settled
-  throw new PodlingError(
-    'INVALID_OPTION',
-    'container options: ready: healthy waits for ever without a health check; add health',
-  )
-}
-
-/** Containers and pods have their names together. @throws PodlingError `NAME_IN_USE` */
-export function checkFree({ names, records }: ContainerContext, { name, holds }: ContainerRecord): void {
-  const holder = names.get(name)
-  if (holder === undefined) return
-  const kind = (held: unknown): string => (held === undefined ? 'container' : 'pod')
-  throw new PodlingError(
-    'NAME_IN_USE',
-    `create ${kind(holds)} ${name}: the name is taken by ${kind(records.get(holder)?.holds)} ${holder.slice(0, 12)}; remove that one first or choose another name`,
-  )
-}
-
-/** Take the name, hold the layers and volumes, write the record: all or nothing. */
-function reserve(context: ContainerContext, record: ContainerRecord, claims: readonly VolumeClaim[]): void {
-  const { id, name, chainId, image, seccomp, pod } = record
-  checkFree(context, record)
-  if (pod !== undefined) requireKept(findPod(context, pod.id), 'make a container in')
-  if (chainId !== undefined && !context.layers.has(chainId)) {
-    throw new PodlingError(
-      'IMAGE_NOT_FOUND',
-      `create container ${name}: its image ${image?.name ?? ''} was removed meanwhile; get it again`,
-    )
-  }
-  if (seccomp !== undefined) context.seccomp.keep(seccomp)
-  context.volumes.use.claim(id, claims)
-  void context.names.put(name, id)
-  void context.records.put(id, record)
-  if (chainId !== undefined) void context.layers.reference(chainId, `container:${id}`)
-  for (const mounted of imagesOf(record)) {
-    if (mounted.chainId === undefined) continue
-    if (!context.layers.has(mounted.chainId)) {
-      throw new PodlingError('IMAGE_NOT_FOUND', `create container ${name}: image ${mounted.id} was removed meanwhile`)
-    }
-    void context.layers.reference(mounted.chainId, `container:${mounted.holder}`)
-  }
-}
-
-/** One that is neither taken nor about to be by this process; another process may be at the same one, see `Containers`. */
-export function freeName({ names, comingNames }: ContainerContext): string {
-  for (let attempt = 0; ; attempt++) {
-    const name = randomName(attempt)
-    if (!comingNames.has(name) && names.get(name) === undefined) return name
   }
 }

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { PodlingError } from '../errors.js'
-import { checkFree, freeName } from '../container/create.js'
+import { checkFree, freeName } from '../container/reserve.js'
 import { clearAway } from '../container/clear-away.js'
 import { confineSpec } from '../container/confine-spec.js'
 import { containerEvent } from '../container/container-event.js'
