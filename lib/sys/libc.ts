@@ -134,8 +134,8 @@ export function check(result: number, syscall: string, what: string, path?: stri
 }
 
 /**
- * A system call by its number, with up to three numbers as arguments and zeros behind them. For probes, and for calls that it has no function for: what the
- * C library has a function for is called through that.
+ * A system call by its number, with up to three numbers as arguments and zeros behind them. For probes, and for what the C
+ * library has no function for: all else is called through that.
  */
 export function rawSystemCall(number: number, a: number, b: number, c0: number): { value: number; errno?: string } {
   const value = Number(c().syscall(number, a, b, c0, 0, 0))
