@@ -54,9 +54,7 @@ export async function create(
   const images = await findImages(context, asked, id)
   const placed = placeVolumes(asked.mounts, image.config.volumes, (name) => context.volumes.use.dataPath(name), images)
   const users =
-    pod === undefined
-      ? settleUserNamespace(context, asked.userns, idsOfImage(context, image, asked.user))
-      : usersOfPod(pod)
+    pod === undefined ? settleUserNamespace(context, asked, idsOfImage(context, image, asked.user)) : usersOfPod(pod)
   const options = withUsers({ ...asked, mounts: placed.mounts }, image, users)
   checkPlatform(options, image)
   await verifyImages(context, [image, ...images.values()])

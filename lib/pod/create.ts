@@ -26,7 +26,7 @@ import { parsePodOptions } from './parse-options.js'
 export async function createPod(context: ContainerContext, given: PodOptions): Promise<HolderRecord> {
   const asked = parsePodOptions(given, context.defaultNetwork)
   // What images its containers will be of nobody knows yet.
-  const { userns, kept, wish, of } = settleUserNamespace(context, asked.userns, () => mostIds)
+  const { userns, kept, wish, of } = settleUserNamespace(context, asked, () => mostIds)
   const options = { ...asked, userns }
   const { network } = options
   if (typeof network === 'object' && network.kind === 'networks')

@@ -41,7 +41,7 @@ export interface PodOptions extends Pick<
   /**
    * Who the users of all its containers are on the host (`--userns`), in the words of {@link ContainerOptions.userns}. The namespaces
    * that they share belong to it as well: their root may configure those, as the pod's network, and has no rights over the host.
-   * `'auto'` without a size has 65536 ids, as it isn't known yet which its images need.
+   * With any network but `'slirp4netns'`. `'auto'` without a size has 65536 ids, as it isn't known yet which its images need.
    * @default 'host', or 'private' with `uidMap` or `gidMap`
    */
   readonly userns?: string | UserNamespaceOption

@@ -26,7 +26,7 @@ for (let round = 0; round < ROUNDS; round++) {
   t.test(`nothing is left of pods, round ${String(round + 1)}`, async (t) => {
     await Promise.all(
       steps.map(async (step, index) => {
-        const host = startHost(root, 'pods')
+        const host = startHost(root, round === 1 ? 'pod-users' : 'pods')
         await host.saw(step)
         // A little into the step, a different little each time.
         await sleep((round * 7 + index * 3) % 29)

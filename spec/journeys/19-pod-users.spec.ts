@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { Runtime, type Container, type Pod, type PodOptions } from 'podling'
-import { nothing, settledLeftovers } from '../fixtures/leftovers.js'
+import { nothing, settledLeftovers, within } from '../fixtures/leftovers.js'
 import { inOwnNetwork } from '../fixtures/own-network.js'
 import { configure, configured, outlivesItsHost, sharedNamespaces, sharesUsers } from '../fixtures/pod-users.js'
 import { first, setUp } from '../fixtures/user-namespaces.js'
@@ -92,6 +92,22 @@ if (inOwnNetwork(import.meta.url)) {
       t.match(await member.exec(['sh', '-c', 'ls /sys/class/net; ip link set lo down']), { stdout: /lo/, stderr: /not permitted/ })
     }) // prettier-ignore
   })
+
+  t.test('its holder killed, its containers are what they were until it is restarted', tools, async (t) => {
+    const { runtime, image } = await setUp(t)
+    await using pod = await runtime.pods.create({ network: 'none', userns: 'auto:size=2000' })
+    const member = await runtime.run({ image, pod, command: ['sleep', '1000'], capAdd: ['ALL'] })
+    const before = sharedNamespaces(member)
+    const { pid } = pod.inspect()
+    if (pid === undefined) throw new Error('it runs')
+    process.kill(pid, 'SIGKILL')
+    await within(10_000, async () => pod.status, (status) => status === 'degraded')
+    t.equal((await member.exec(['sh', '-c', configure])).stdout, configured)
+    t.strictSame(sharedNamespaces(member), before)
+    await pod.restart({ timeout: 0 })
+    t.equal((await member.exec(['sh', '-c', configure])).stdout, configured)
+    t.strictSame(sharedNamespaces(member), sharedNamespaces(pod.inspect()), 'in the new ones')
+  }) // prettier-ignore
 
   t.test('detached, it is found by the next host', tools, async (t) => {
     const { runtime, image, root, subIds } = await setUp(t)

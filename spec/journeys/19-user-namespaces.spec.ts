@@ -62,7 +62,7 @@ t.test('ids are unique among the processes on a root, and given back', needs('ro
   const made = await Promise.all([runtime, other, runtime, other].map(make))
   const firsts = made.map((one) => one.inspect().userNamespace!.uids[0]!.hostId - first)
   t.strictSame(firsts.sort((a, b) => a - b), [0, 1024, 2048, 3072]) // prettier-ignore
-  await t.rejects(make(other), { code: 'SUBIDS_TOO_FEW', message: /needs 1024 uids that no other container has/, path: subIds.subuid })
+  await t.rejects(make(other), { code: 'SUBIDS_TOO_FEW', message: /needs 1024 uids that no other container or pod has/, path: subIds.subuid })
   const before = readdirSync(join(root, 'overlay')).length
   await t.rejects(make(runtime), { code: 'SUBIDS_TOO_FEW' })
   t.equal(readdirSync(join(root, 'overlay')).length, before, 'nothing is made for it')

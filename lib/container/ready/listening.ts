@@ -1,4 +1,5 @@
 import { readdir, readFile, readlink } from 'node:fs/promises'
+import { isErrno } from '../../storage/file-error.js'
 
 const LISTEN = '0A'
 
@@ -47,12 +48,18 @@ async function processTree(pid: number): Promise<number[]> {
 
 async function holdsSocket(pid: number, inodes: ReadonlySet<string>): Promise<boolean> {
   const directory = `/proc/${String(pid)}/fd`
-  for (const fd of await list(directory)) {
+  for (const fd of await descriptors(directory)) {
+    // One of another user than this process is (proc_pid_fd(5)): there is a listener, and nothing tells that it is not its own.
+    if (fd === undefined) return true
     const target = await readlink(`${directory}/${fd}`).catch(() => '')
     const inode = /^socket:\[(\d+)\]$/.exec(target)?.[1]
     if (inode !== undefined && inodes.has(inode)) return true
   }
   return false
+}
+
+async function descriptors(directory: string): Promise<readonly (string | undefined)[]> {
+  return readdir(directory).catch((error: unknown) => (isErrno(error, 'EACCES') ? [undefined] : []))
 }
 
 // Processes come and go while they are looked at; one that has gone holds nothing.

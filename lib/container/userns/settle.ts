@@ -6,8 +6,10 @@ import type { SubIdRange } from '../../sys/sub-ids.js'
 import type { Table } from '../../storage/database.js'
 import type { Confinement } from '../confine-spec.js'
 import type { ContainerContext, Image } from '../context.js'
+import type { NetworkMode } from '../../network/mode.js'
 import type { HolderRecord } from '../find-pod.js'
 import { otherContainer } from '../join-network.js'
+import type { NormalizedOptions } from '../normalized-options.js'
 import type { ContainerRecord } from '../record.js'
 import { allot } from './allot.js'
 import type { KeptUser, UserNamespaceChoice } from './choice.js'
@@ -40,6 +42,25 @@ export interface SettledUsers {
  * @throws PodlingError `INVALID_OPTION`, `KERNEL_UNSUPPORTED`, `SUBIDS_NOT_FOUND`, `SUBIDS_INVALID`, `SUBIDS_TOO_FEW`
  */
 export function settleUserNamespace(
+  context: ContainerContext,
+  { userns, network }: Pick<NormalizedOptions, 'userns' | 'network'>,
+  needed: () => number,
+): SettledUsers {
+  const settled = settle(context, userns, needed)
+  if (settled.userns !== undefined) refuseSlirp4netns(network)
+  return settled
+}
+
+/** It would make its socket as root of the user namespace, who may write to no directory of the host. */
+function refuseSlirp4netns(network: NetworkMode): void {
+  if (typeof network !== 'object' || network.kind !== 'user' || network.program !== 'slirp4netns') return
+  throw new PodlingError(
+    'INVALID_OPTION',
+    "network: slirp4netns can't enter the user namespace that userns makes; use 'pasta', or userns: 'host'",
+  )
+}
+
+function settle(
   context: ContainerContext,
   userns: UserNamespaceChoice | undefined,
   needed: () => number,

@@ -135,15 +135,18 @@ t.test('a container that is started again keeps its address and its ports', asyn
   t.strictSame(container.networks, before)
 })
 
-t.test('a pod', async (t) => {
-  await using pod = await runtime.pods.create({ name: 'pod', network: 'back', ports: ['8080:80'] })
-  await using one = await runtime.run({ ...server, pod: 'pod' })
-  await using two = await runtime.run({ ...client, pod: 'pod' })
-  t.match((await two.exec(['sh', '-c', 'nc -w 20 127.0.0.1 80 </dev/null'])).stdout, /^80/)
-  t.equal(await askTcp('127.0.0.1', 8080), '80')
-  for (const container of [one, two]) await container.remove({ force: true })
-  await pod.remove({ force: true })
-})
+for (const userns of ['host', 'auto:size=5000']) {
+  t.test(`a pod, userns ${userns}`, async (t) => {
+    await using pod = await runtime.pods.create({ name: 'pod', network: 'back', ports: ['8080:80'], userns })
+    await using one = await runtime.run({ ...server, pod: 'pod' })
+    await using two = await runtime.run({ ...client, pod: 'pod', capAdd: ['NET_ADMIN'] })
+    t.match((await two.exec(['sh', '-c', 'nc -w 20 127.0.0.1 80 </dev/null'])).stdout, /^80/)
+    t.equal(await askTcp('127.0.0.1', 8080), '80')
+    t.match(await two.exec(['ip', 'link', 'set', 'eth0', 'mtu', '1400']), { exitCode: 0 }, 'it is theirs to configure')
+    for (const container of [one, two]) await container.remove({ force: true })
+    await pod.remove({ force: true })
+  })
+}
 
 t.test('what an ordinary user may not have', async (t) => {
   await t.rejects(

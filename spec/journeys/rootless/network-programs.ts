@@ -68,6 +68,22 @@ for (const network of [undefined, 'slirp4netns'] as const) {
   })
 }
 
+t.test('a pod with a user namespace', async (t) => {
+  const userns = 'auto:size=5000'
+  await using pod = await runtime.pods.create({ userns, ports: ['8080:80'] })
+  const command = ['answer', '80']
+  const web = await runtime.run({ image, pod, command, ready: { port: 80 }, capAdd: ['NET_ADMIN'] })
+  t.equal(await askTcp('127.0.0.1', 8080), '80')
+  t.match((await web.exec(['nc', '-w', '20', '192.0.2.2', '7'])).stdout, /^192\.0\.2\.1 to /, 'out, as the host')
+  t.match(await web.exec(['ip', 'link', 'set', 'lo', 'mtu', '1400']), { exitCode: 0 }, 'it is theirs to configure')
+  await pod.remove({ force: true })
+  await allEnded()
+  const slirp = { network: 'slirp4netns', userns }
+  const refusal = { code: 'INVALID_OPTION', message: /slirp4netns can't enter the user namespace .* use 'pasta'/ }
+  await t.rejects(runtime.pods.create(slirp), refusal)
+  await t.rejects(runtime.run({ ...slirp, image, command }), refusal, 'nor can it with a container')
+})
+
 t.test('services of the host, as Podman lets them be reached', async (t) => {
   await using services = await startHostServices()
   for (const network of ['pasta', 'slirp4netns'] as const) {
