@@ -90,9 +90,7 @@ async function refuseUndumpable(what: string, { record }: Lifecycle, monitor: Mo
   const program = record.options.init ? await readlink(`/proc/${String(monitor.pid)}/exe`).catch(() => '') : ''
   const hindrances = [
     ...(program.startsWith('/memfd:')
-      ? [
-          "init: it runs from memory, since it can't from the container's /dev; leave /dev to the runtime, and landlock execute there",
-        ]
+      ? ["init: it runs from memory, as it may not be executed in the container's /dev"]
       : []),
     ...(record.pod === undefined ? [] : ['pod: its namespaces are those of others, too']),
     ...(record.options.userns === undefined
@@ -103,7 +101,7 @@ async function refuseUndumpable(what: string, { record }: Lifecycle, monitor: Mo
   if (hindrances.length === 0) return
   throw new PodlingError(
     'CHECKPOINT_FAILED',
-    `${what}: made with these options it can't be restored: ${hindrances.join('; ')}`,
+    `${what}: it can't be restored as it was made; make it without ${hindrances.join('; ')}`,
   )
 }
 
