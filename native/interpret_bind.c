@@ -125,6 +125,7 @@ int op_bind(struct child *child, struct reader *fields) {
   const char *label = read_maybe(fields);
   struct list kept = read_texts(fields);
 
+  errno = EINVAL; /* what an empty slot fails with, as it gives no reason of its own */
   autoclose int made = slot < array_length(child->taken) ? child->taken[slot] : clone_source(source, subpath, recursive);
   if (slot < array_length(child->taken)) child->taken[slot] = 0;
   /*

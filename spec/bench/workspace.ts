@@ -1,6 +1,6 @@
 /** The files that a benchmark works with: one temporary directory, a root file system of busybox, the stop watch. */
 import { execFile } from 'node:child_process'
-import { copyFile, mkdir, mkdtemp, readFile, readdir, rm, rmdir, symlink } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readFile, readdir, rm, rmdir, symlink, unlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -75,11 +75,16 @@ export class Workspace {
   }
 }
 
-/** Remove the cgroup of this name from every hierarchy, with the empty ones inside it. */
+/**
+ * Remove the cgroup of this name from every hierarchy, with the empty ones inside it. Podman makes plain files and directories
+ * where a controller has no hierarchy here; these go too.
+ */
 async function removeCgroups(name: string): Promise<void> {
   const clear = async (directory: string): Promise<void> => {
     for (const entry of await readdir(directory, { withFileTypes: true }).catch(() => [])) {
-      if (entry.isDirectory()) await clear(join(directory, entry.name))
+      const path = join(directory, entry.name)
+      // A cgroup's own files can't be removed, and go with it.
+      await (entry.isDirectory() ? clear(path) : unlink(path).catch(() => undefined))
     }
     await rmdir(directory).catch(() => undefined)
   }
