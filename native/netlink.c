@@ -56,13 +56,7 @@ static int enter_space(const struct plan *plan, struct failure *failure) {
   return 0;
 }
 
-int netlink_make_links(const struct plan *plan, pid_t pid, struct failure *failure) {
-  failure->stage = STAGE_LINK;
-  failure->index = plan->links.count;
-  if (plan->space && enter_space(plan, failure) < 0) return -1;
-  if (plan->links.count == 0) return 0;
-  autoclose int socket = open_netlink(NETLINK_ROUTE);
-  if (socket < 0) return fail(failure, "socket");
+static int make_links(const struct plan *plan, int socket, pid_t pid, struct failure *failure) {
   struct reader items = plan->links.items;
   for (uint32_t i = 0; i < plan->links.count; i++) {
     failure->index = i;
@@ -82,17 +76,34 @@ int netlink_make_links(const struct plan *plan, pid_t pid, struct failure *failu
   return 0;
 }
 
-static void remove_links(const struct plan *plan) {
-  autoclose int socket = plan->unlinks.count > 0 ? open_netlink(NETLINK_ROUTE) : -1;
+static void remove_links(const struct plan *plan, int socket) {
   struct reader items = plan->unlinks.items;
-  for (uint32_t i = 0; i < plan->unlinks.count && socket >= 0; i++) {
+  for (uint32_t i = 0; i < plan->unlinks.count; i++) {
     struct blob blob = read_blob(&items);
     transact(socket, blob.data, blob.size);
   }
 }
 
+int netlink_make_links(const struct plan *plan, pid_t pid, struct failure *failure) {
+  failure->stage = STAGE_LINK;
+  failure->index = plan->links.count;
+  if (plan->space && enter_space(plan, failure) < 0) return -1;
+  if (plan->links.count == 0) return 0;
+  autoclose int socket = open_netlink(NETLINK_ROUTE);
+  if (socket < 0) return fail(failure, "socket");
+  if (make_links(plan, socket, pid, failure) == 0) return 0;
+  if (failure->error != EEXIST) return -1;
+  /*
+   * The names are the container's own: those are of its last run. Its namespace takes them along, but not before the kernel comes
+   * to that, or as long as somebody else is in there.
+   */
+  remove_links(plan, socket);
+  return make_links(plan, socket, pid, failure);
+}
+
 void netlink_tear_down(const struct plan *plan, bool namespace_goes) {
-  if (!namespace_goes) remove_links(plan);
+  autoclose int links = namespace_goes || plan->unlinks.count == 0 ? -1 : open_netlink(NETLINK_ROUTE);
+  if (links >= 0) remove_links(plan, links);
   struct reader items = plan->teardown.items;
   for (uint32_t i = 0; i < plan->teardown.count && firewall >= 0; i++) {
     struct blob blob = read_blob(&items);

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { execFileSync } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import type { Container, ContainerOptions } from 'podling'
 import { askHost, startHostServices } from '../fixtures/host-service.js'
@@ -112,6 +113,18 @@ if (inOwnNetwork(import.meta.url)) {
         await new Promise<void>((resolve, reject) => next.on('error', reject).listen(8082, resolve))
         next.close()
         await container.remove()
+      }
+    })
+
+    await t.test('the next start does not wait until the namespace of the last run is gone', async (t) => {
+      await using web = await server('again', { ports: ['8080:80'] })
+      // Whoever is in there keeps its links, as the kernel does until it comes to take it down.
+      const inside = openSync(`/proc/${String(web.pid)}/ns/net`, 'r')
+      try {
+        await web.restart({ timeout: 0 })
+        t.equal(await read(8080), 'again')
+      } finally {
+        closeSync(inside)
       }
     })
 
