@@ -7,7 +7,6 @@ import { lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from '
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { encodeXattrs } from '../../lib/storage/layer-operations.js'
 import {
@@ -22,11 +21,9 @@ import {
 import { parseUnpackStatus } from '../../lib/storage/unpack-status.js'
 import { temporaryDirectory } from '../fixtures/directory.js'
 import { fuzz } from '../fixtures/fuzz.js'
+import { helperSources, objects, sources } from '../fixtures/helper-sources.js'
 import type { RandomSource } from '../fixtures/random.js'
 import { needs } from '../peers.js'
-
-const sources = fileURLToPath(new URL('../../../native', import.meta.url))
-const objects = fileURLToPath(new URL(`../../../.build/native/${process.arch}`, import.meta.url))
 
 t.test('streams of operations, sound and damaged', needs('root'), async (t) => {
   const outer = await temporaryDirectory(t)
@@ -37,7 +34,7 @@ t.test('streams of operations, sound and damaged', needs('root'), async (t) => {
     'int unpack_main(int, int, const char *);\nint main(int c, char **v) { return unpack_main(0, 1, v[c - 1]); }\n',
   )
   // The unpacker is compiled anew; what else it is linked with is as it was built.
-  const files = readdirSync(sources).filter((name) => /^(?!test_|main\.).*\.c$/.test(name))
+  const files = helperSources().filter((name) => name !== 'main.c')
   const inputs = files.map((name) =>
     /^(unpack|layer|common)/.test(name) ? join(sources, name) : join(objects, name.replace(/\.c$/, '.o')),
   )
