@@ -1,4 +1,5 @@
 /** One blob from the store into a registry: not at all when it is there, by a mount when a neighbour has it, else sent. */
+import { stat } from 'node:fs/promises'
 import { blobBytes, verifyBlob } from './blob-bytes.js'
 import type { BlobStore } from './blob-store.js'
 import type { HttpBody } from './http.js'
@@ -155,6 +156,9 @@ class Transfer {
     const { store } = this.#context
     const { digest, size } = this.#descriptor
     const chunks = async function* (this: Transfer): AsyncGenerator<Buffer> {
+      // Of one that is too long, the registry would have all that it was promised, and say so before the rest is seen.
+      const found = await stat(store.path(digest)).catch(() => undefined)
+      if (found !== undefined && found.size !== size) await verifyBlob(store, this.#descriptor)
       let sent = start
       for await (const chunk of blobBytes(store, digest, start)) {
         yield chunk
